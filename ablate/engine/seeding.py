@@ -1,0 +1,34 @@
+"""Random numbers from counters: every draw is named by (seed, purpose, epoch, index).
+
+So a result depends on nothing but its cell: not on the order of the cells, the worker, or where the training was interrupted.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> int:
+    """A 63-bit seed for one purpose at one place of a training; different counters give independent seeds."""
+    name = f"{seed}/{purpose}/{epoch}/{index}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") >> 1
+
+
+def generator(
+    seed: int, purpose: str, epoch: int = 0, index: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A private generator for one purpose at one place of a training."""
+    return torch.Generator(device=device).manual_seed(derive(seed, purpose, epoch, index))
+
+
+@contextmanager
+def global_rng(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> Iterator[None]:
+    """torch's global generators set from a counter, and put back afterwards.
+
+    Layer constructors and dropout have no generator argument: they draw from the global one, so it is set for them.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, purpose, epoch, index))
+        yield

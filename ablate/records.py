@@ -1,0 +1,149 @@
+"""The plain records that flow between the parts. Nothing here imports torch."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Json = Any  # what `json.loads` returns
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a dataset factory is given.
+
+    Attributes:
+        data_dir: Directory for downloads and decoded caches; it may not exist yet.
+        download: Whether missing data may be fetched from the network.
+    """
+
+    data_dir: Path
+    download: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 `[N, C, H, W]`; may be memory-mapped and read-only.
+        labels: int64 `[N]`, each in `[0, classes)`.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A loaded dataset.
+
+    Attributes:
+        train: What is trained on; without the held-out part where one was asked for.
+        test: What is evaluated on in the end.
+        validation: The held-out part of the training set, or None.
+        class_names: One name a class, in the order of the labels.
+    """
+
+    train: Split
+    test: Split
+    validation: Split | None
+    class_names: tuple[str, ...]
+
+
+class Dataset(Protocol):
+    """What a dataset factory returns: a handle that costs nothing until it is used."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what `load` returns: pixels, labels, class names, and the split.
+
+        Raises:
+            EnvironmentProblem: The data is missing or damaged.
+        """
+        ...
+
+    def load(self) -> Data:
+        """The images in memory (or memory-mapped), downloading and decoding them first where needed.
+
+        Raises:
+            EnvironmentProblem: The data is missing or damaged.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What a model factory is given: the images as they come out of the transforms."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a scheduler factory is given: the length of the training.
+
+    Attributes:
+        epochs: Number of epochs.
+        steps_per_epoch: Number of optimizer steps in each.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant with one seed: the unit that is trained, stored, cached, resumed and retried.
+
+    Attributes:
+        key: SHA-256 (hex) of everything that the result depends on.
+        recipe: The resolved recipe with every default filled in.
+        seed: Counter from which all randomness of the cell is derived.
+        device: `cpu` or `cuda`.
+        identity: What the key was computed from, beside recipe and seed: data fingerprint, package versions, device type.
+    """
+
+    key: str
+    recipe: dict[str, Json]
+    seed: int
+    device: str
+    identity: dict[str, Json] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Json]) -> "Cell":
+        return cls(**record)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training a cell gave.
+
+    Attributes:
+        epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, and each metric of
+            the recipe where the epoch was evaluated.
+        metrics: The metrics after the last epoch.
+        weights_sha256: Digest of the final weights, to compare two runs bit for bit.
+        seconds: Wall-clock time of training and evaluation, over all sittings.
+        parameters: Number of trainable parameters.
+    """
+
+    epochs: list[dict[str, float | None]]
+    metrics: dict[str, float | None]
+    weights_sha256: str
+    seconds: float
+    parameters: int
+
+    def to_json(self) -> dict[str, Json]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Json]) -> "Result":
+        return cls(**record)

@@ -1,0 +1,67 @@
+"""A study with what is known of its cells: what reports and users read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Compare:
+    """How a study compares, fixed before it runs.
+
+    Attributes:
+        metric: Name of the metric that decides.
+        at: The epoch that counts: `last`, or its number from 1.
+        reference: Name of the variant that the others are compared with.
+        margin: Differences within ± this are of no importance, in units of the metric; None where the spec says nothing.
+        alpha: Error rate of the verdicts.
+    """
+
+    metric: str
+    at: str | int
+    reference: str
+    margin: float | None = None
+    alpha: float = 0.05
+
+
+@dataclass(frozen=True)
+class VariantInfo:
+    """One variant of a study.
+
+    Attributes:
+        name: As tables show it.
+        levels: The level of every factor; empty for a named patch.
+        changes: What differs from the reference: one line a path, such as `optimizer.lr: 0.001 → 0.002`.
+    """
+
+    name: str
+    levels: dict[str, str]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and its results so far.
+
+    Attributes:
+        name: Name of the study.
+        question: What it asks; may be empty.
+        compare: How it compares.
+        variants: All of them, the reference among them, in the order of the spec.
+        cells: One row a cell: `variant`, `seed`, `key`, `status` (`done`, `failed`, `running` or `missing`), `error` (message or None),
+            `seconds`, `parameters`, `weights_sha256`, and a column for each metric after the last epoch (NaN where there is none).
+        epochs: One row a cell and epoch: `variant`, `seed`, `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, metrics.
+        published: Somebody's numbers: `source`, and for each metric a mapping of variant name to a number or to a list of one
+            number an epoch.
+        provenance: One record a finished cell's machine and packages, without repeats.
+    """
+
+    name: str
+    question: str
+    compare: Compare
+    variants: tuple[VariantInfo, ...]
+    cells: pd.DataFrame
+    epochs: pd.DataFrame
+    published: dict[str, Any] = field(default_factory=dict)
+    provenance: tuple[dict[str, Any], ...] = ()
