@@ -68,6 +68,19 @@ class Nested:
     many: bool = False
 
 
+@dataclass(frozen=True)
+class Path:
+    """Marks a string parameter as a place on disk, whose content and not its name decides what a cell gives.
+
+    So a cell's key has no path in it. `file` has its digest there instead; a `folder` is for datasets, which give a fingerprint.
+    A path is relative to the working directory, and `~` is the home directory.
+    """
+
+    kind: Literal["file", "folder"]
+
+
+FilePath = Annotated[str, Path("file")]
+FolderPath = Annotated[str, Path("folder")]
 Positive = Annotated[float, Bound(above=0)]
 NonNegative = Annotated[float, Bound(minimum=0)]
 Unit = Annotated[float, Bound(minimum=0, maximum=1)]
@@ -101,6 +114,7 @@ class Parameter:
         doc: Its line in the docstring.
         nested: Set when the value is a component, or a mapping of components.
         choices: Set when the value is a name out of a family.
+        path: Set when the value is a place on disk.
     """
 
     name: str
@@ -110,6 +124,7 @@ class Parameter:
     doc: str
     nested: Nested | None
     choices: Choices | None
+    path: Path | None
 
 
 @dataclass(frozen=True)
@@ -177,6 +192,7 @@ def _parameter(parameter: inspect.Parameter, annotation: Any, doc: str) -> Param
         doc=doc,
         nested=_marker(annotation, Nested),
         choices=_marker(annotation, Choices),
+        path=_marker(annotation, Path),
     )
 
 

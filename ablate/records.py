@@ -97,6 +97,24 @@ class Horizon:
 
 
 @dataclass(frozen=True)
+class Factor:
+    """What a design factory is given for each factor.
+
+    Attributes:
+        name: As the spec has it.
+        base: The level that leaves the base recipe as it is.
+        others: The levels that change it, in the order of the spec; at least one.
+    """
+
+    name: str
+    base: str
+    others: tuple[str, ...]
+
+
+Assignment = dict[str, str]  # a level for every factor, in the order of the spec
+
+
+@dataclass(frozen=True)
 class Cell:
     """One variant with one seed: the unit that is trained, stored, cached, resumed and retried.
 

@@ -1,0 +1,201 @@
+"""Datasets that torchvision downloads, and scikit-learn's digits, which need no download."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+
+from ablate.errors import EnvironmentProblem
+from ablate.params import Fraction, PositiveInt
+from ablate.records import Data, Environment, Split
+
+from .splits import arrange, fingerprint, space_error
+
+Make = Callable[..., Any]  # a torchvision dataset class, or a function of (root, train, download) that calls one
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """One of torchvision's datasets, in a directory of its own under the data directory.
+
+    Attributes:
+        environment: Where the data is, and whether it may be downloaded.
+        name: Name of the component.
+        make: Makes torchvision's object.
+        checksums: torchvision's MD5 sums of the files, which name the content before anything is downloaded.
+        validation: Part of the training images that is held out.
+        limit: Largest number of images of each part.
+    """
+
+    environment: Environment
+    name: str
+    make: Make
+    checksums: Sequence[str]
+    validation: float
+    limit: int | None
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.name, *self.checksums, self.validation, self.limit)
+
+    def load(self) -> Data:
+        root = self.environment.data_dir / self.name
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with FileLock(root / ".lock"):
+                train, test = (self._part(str(root), part) for part in (True, False))
+        except OSError as error:
+            raise space_error(root, error) from error
+        names = getattr(train, "classes", None) or [str(digit) for digit in range(10)]
+        return arrange(_split(train), _split(test), names, self.validation, self.limit)
+
+    def _part(self, root: str, train: bool) -> Any:
+        try:
+            return self.make(root, train, False)
+        except RuntimeError as missing:
+            if not self.environment.download:
+                raise self._missing(root, "it is not there") from missing
+        try:
+            return self.make(root, train, True)
+        except (OSError, RuntimeError) as error:
+            raise self._missing(root, f"downloading it failed: {error}") from error
+
+    def _missing(self, root: str, reason: str) -> EnvironmentProblem:
+        return EnvironmentProblem(
+            f"dataset {self.name!r} cannot be had: {reason}. Run `ablate fetch` on a machine with a network and copy its data "
+            f"directory; the files belong under {root}. Or use 'digits', which is embedded, or 'image_folder' for your own."
+        )
+
+
+def _split(dataset: Any) -> Split:
+    images = np.asarray(dataset.data)
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.shape[1] not in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+    return Split(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
+
+
+def cifar10(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
+    """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32×3 in 10 classes.
+
+    Args:
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    from torchvision.datasets import CIFAR10
+
+    sums = [checksum for _, checksum in (*CIFAR10.train_list, *CIFAR10.test_list)]
+    return Downloaded(environment, "cifar10", _with_train(CIFAR10), sums, validation, limit)
+
+
+def cifar100(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
+    """CIFAR-100 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32×3 in 100 classes.
+
+    Args:
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    from torchvision.datasets import CIFAR100
+
+    sums = [checksum for _, checksum in (*CIFAR100.train_list, *CIFAR100.test_list)]
+    return Downloaded(environment, "cifar100", _with_train(CIFAR100), sums, validation, limit)
+
+
+def mnist(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
+    """MNIST (LeCun et al., 1998): 60,000 training and 10,000 test images of 28×28×1 in 10 classes.
+
+    Args:
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    from torchvision.datasets import MNIST
+
+    sums = [checksum for _, checksum in MNIST.resources]
+    return Downloaded(environment, "mnist", _with_train(MNIST), sums, validation, limit)
+
+
+def fashion_mnist(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
+    """Fashion-MNIST (Xiao et al., 2017, arXiv 1708.07747): 60,000 training and 10,000 test images of 28×28×1 in 10 classes.
+
+    Args:
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    sums = [checksum for _, checksum in FashionMNIST.resources]
+    return Downloaded(environment, "fashion_mnist", _with_train(FashionMNIST), sums, validation, limit)
+
+
+def svhn(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
+    """Street View House Numbers, cropped digits (Netzer et al., 2011): 73,257 training and 26,032 test images of 32×32×3.
+
+    Args:
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    from torchvision.datasets import SVHN
+
+    def make(root: str, train: bool, download: bool) -> Any:
+        return SVHN(root, split="train" if train else "test", download=download)
+
+    sums = [SVHN.split_list[split][2] for split in ("train", "test")]
+    return Downloaded(environment, "svhn", make, sums, validation, limit)
+
+
+def _with_train(dataset: Make) -> Make:
+    return lambda root, train, download: dataset(root, train=train, download=download)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """scikit-learn's copy of the UCI handwritten digits."""
+
+    size: int
+    channels: int
+    validation: float
+    limit: int | None
+
+    def fingerprint(self) -> str:
+        data = self.load()
+        splits = [data.train, data.test, *([data.validation] if data.validation else [])]
+        arrays = [array for split in splits for array in (split.images, split.labels)]
+        return fingerprint("digits", *(f"{array.shape}" for array in arrays), *(array.tobytes() for array in arrays))
+
+    def load(self) -> Data:
+        from PIL import Image
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
+        digits = load_digits()
+        small = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        resized = [np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)) for image in small]
+        images = np.repeat(np.stack(resized)[:, None], self.channels, axis=1)
+        labels = digits.target.astype(np.int64)
+        train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
+        names = [str(digit) for digit in range(10)]
+        parts = [Split(images[part], labels[part]) for part in (np.sort(train), np.sort(test))]
+        return arrange(*parts, names, self.validation, self.limit)
+
+
+def digits(
+    _: Environment,
+    /,
+    *,
+    size: PositiveInt = 8,
+    channels: Literal[1, 3] = 1,
+    validation: Fraction = 0,
+    limit: PositiveInt | None = None,
+) -> Digits:
+    """Handwritten digits (UCI, from scikit-learn): 1,437 training and 360 test images in 10 classes, without any download.
+
+    Args:
+        size: Height and width; the originals are 8×8, others are resized from them.
+        channels: 1, or 3 for the same values three times.
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    return Digits(size, channels, validation, limit)

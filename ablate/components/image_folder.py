@@ -1,0 +1,169 @@
+"""Images in class folders, decoded once into a memory-mapped cache."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from filelock import FileLock
+
+from ablate.errors import EnvironmentProblem
+from ablate.identity import file_digest
+from ablate.params import FolderPath, Fraction, PositiveInt
+from ablate.records import Data, Environment, Split
+
+from .splits import arrange, fingerprint, space_error
+
+EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+File = tuple[Path, int]  # where, and its class
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """`<root>/<part>/<class>/<image>` for the parts `train` and `test`."""
+
+    environment: Environment
+    root: Path
+    test: str
+    size: int | None
+    channels: int
+    validation: float
+    limit: int | None
+
+    def fingerprint(self) -> str:
+        return fingerprint(self._content(), self.size, self.channels, self.validation, self.limit)
+
+    def load(self) -> Data:
+        classes = self._classes()
+        place = self._cache / f"{self._content()[:32]}-{self.size or 'as-is'}-{self.channels}"
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{place}.lock"):
+                if not place.is_dir():
+                    self._decode_all(place)
+        except OSError as error:
+            raise space_error(place, error) from error
+        splits = []
+        for part in ("train", self.test):
+            images = np.load(place / part / "images.npy", mmap_mode="c")
+            splits.append(Split(images, np.load(place / part / "labels.npy")))
+        if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
+            raise EnvironmentProblem(f"{self.root}: training and test images differ in size. Give a `size`.")
+        return arrange(*splits, classes, self.validation, self.limit)
+
+    @property
+    def _cache(self) -> Path:
+        return self.environment.data_dir / "image_folder"
+
+    def _classes(self) -> list[str]:
+        folder = self.root / "train"
+        if not folder.is_dir():
+            raise EnvironmentProblem(f"{self.root}: there is no folder 'train'. Expected train/<class>/ and {self.test}/<class>/.")
+        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        if len(names) < 2:
+            raise EnvironmentProblem(f"{folder}: has {len(names)} class folders, and at least 2 are needed.")
+        return names
+
+    def _files(self, part: str) -> list[File]:
+        """The images of a part with their classes, in one order everywhere."""
+        classes = self._classes()
+        folder = self.root / part
+        if not folder.is_dir():
+            raise EnvironmentProblem(f"{self.root}: there is no folder {part!r}. Expected train/<class>/ and {self.test}/<class>/.")
+        unknown = sorted(e.name for e in folder.iterdir() if e.is_dir() and not e.name.startswith(".") and e.name not in classes)
+        if unknown:
+            raise EnvironmentProblem(f"{folder}: classes {', '.join(unknown)} are not in {self.root / 'train'}.")
+        files = [
+            (path, label)
+            for label, name in enumerate(classes)
+            for path in sorted((folder / name).rglob("*"))
+            if path.suffix.lower() in EXTENSIONS and path.is_file()
+        ]
+        if not files:
+            raise EnvironmentProblem(f"{folder}: has no images. Known are {', '.join(sorted(EXTENSIONS))} in class folders.")
+        return files
+
+    def _content(self) -> str:
+        """SHA-256 of all files; read once, and again when the name, size or time of any file changes."""
+        files = [file for part in ("train", self.test) for file in self._files(part)]
+        listing = hashlib.sha256()
+        for path, label in files:
+            stat = path.stat()
+            listing.update(f"{path}\0{label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        note = self._cache / f"{listing.hexdigest()[:32]}.json"
+        try:
+            if note.is_file():
+                return str(json.loads(note.read_text())["sha256"])
+            content = fingerprint(*(f"{path.relative_to(self.root)} {label} {file_digest(path)}" for path, label in files))
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(json.dumps({"root": str(self.root), "images": len(files), "sha256": content}))
+        except OSError as error:
+            raise space_error(note, error) from error
+        return content
+
+    def _decode_all(self, place: Path) -> None:
+        """Decodes into a temporary folder that takes its name only when it is whole."""
+        temporary = Path(tempfile.mkdtemp(prefix=".decoding-", dir=place.parent))
+        try:
+            for part in ("train", self.test):
+                (temporary / part).mkdir()
+                self._decode(self._files(part), temporary / part)
+            temporary.replace(place)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _decode(self, files: Sequence[File], folder: Path) -> None:
+        np.save(folder / "labels.npy", np.array([label for _, label in files], dtype=np.int64))
+        images = self._images(files)
+        first = next(images)
+        decoded = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(files), *first.shape))
+        decoded[0] = first
+        for index, (image, (path, _)) in enumerate(zip(images, files[1:], strict=True), start=1):
+            if image.shape != first.shape:
+                raise EnvironmentProblem(
+                    f"{path}: is {image.shape[1]}×{image.shape[2]}, and {files[0][0]} is {first.shape[1]}×{first.shape[2]}. "
+                    "Give a `size`, and all are resized to it."
+                )
+            decoded[index] = image
+        decoded.flush()
+
+    def _images(self, files: Sequence[File]) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        for path, _ in files:
+            try:
+                image = Image.open(path).convert("RGB" if self.channels == 3 else "L")
+            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+                raise EnvironmentProblem(f"{path}: cannot be read as an image: {error}. Repair it or remove it.") from error
+            if self.size:
+                image = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
+            yield np.atleast_3d(np.asarray(image, dtype=np.uint8)).transpose(2, 0, 1)
+
+
+def image_folder(
+    environment: Environment,
+    /,
+    *,
+    path: FolderPath,
+    test: str = "test",
+    size: PositiveInt | None = None,
+    channels: Literal[1, 3] = 3,
+    validation: Fraction = 0,
+    limit: PositiveInt | None = None,
+) -> ImageFolder:
+    """Your own images, in `train/<class>/` and `test/<class>/`, decoded once into a cache under the data directory.
+
+    Args:
+        path: The folder that has `train` and `test` in it.
+        test: Name of the folder of the test images.
+        size: Height and width that images are cropped and resized to; needed where they differ in size.
+        channels: 3 for RGB, 1 for grey.
+        validation: Part of the training images that is held out for validation.
+        limit: Largest number of images of each part.
+    """
+    return ImageFolder(environment, Path(path).expanduser(), test, size, channels, validation, limit)

@@ -1,0 +1,116 @@
+"""Networks."""
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from ablate.errors import EnvironmentProblem
+from ablate.params import Choices, FilePath, Fraction, PositiveInt
+from ablate.records import DataInfo
+
+
+def net(
+    info: DataInfo, /, *, channels: tuple[PositiveInt, PositiveInt] = (6, 16), batch_norm: bool = False, dropout: Fraction = 0
+) -> nn.Module:
+    """The small network of the PyTorch tutorial: two 5×5 convolutions and three linear layers.
+
+    Args:
+        channels: Output channels of the two convolutions.
+        batch_norm: Whether there is a batch normalisation after both poolings and after the ReLU of the first linear layer.
+        dropout: Probability of a dropout after each of these places; 0 for none.
+    """
+    height, width = (((side - 4) // 2 - 4) // 2 for side in (info.height, info.width))
+    if height < 1 or width < 1:
+        raise ValueError(f"images of {info.height}×{info.width} are too small for two 5×5 convolutions: 16×16 is the least")
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+
+    def regularize(place: str, normalization: nn.Module) -> None:
+        if batch_norm:
+            layers[f"bn{place}"] = normalization
+        if dropout:
+            layers[f"dropout{place}"] = nn.Dropout(dropout)
+
+    for place, (before, after) in enumerate([(info.channels, channels[0]), (channels[0], channels[1])], start=1):
+        layers[f"conv{place}"] = nn.Conv2d(before, after, 5)
+        layers[f"relu{place}"] = nn.ReLU()
+        layers[f"pool{place}"] = nn.MaxPool2d(2)
+        regularize(f"{place}", nn.BatchNorm2d(after))
+    layers["flatten"] = nn.Flatten()
+    layers["fc1"] = nn.Linear(channels[1] * height * width, 120)
+    layers["relu3"] = nn.ReLU()
+    regularize("3", nn.BatchNorm1d(120))
+    layers["fc2"] = nn.Linear(120, 84)
+    layers["relu4"] = nn.ReLU()
+    layers["fc3"] = nn.Linear(84, info.classes)
+    return nn.Sequential(layers)
+
+
+def _architectures() -> list[str]:
+    from torchvision import models
+
+    return list(models.list_models(module=models))
+
+
+def torchvision(
+    info: DataInfo,
+    /,
+    *,
+    arch: Annotated[str, Choices(_architectures)],
+    weights_path: FilePath | None = None,
+    freeze_backbone: bool = False,
+) -> nn.Module:
+    """A classification network of torchvision, with a last layer for the data's classes.
+
+    Args:
+        arch: Its name in torchvision, such as `resnet18`.
+        weights_path: A safetensors file with weights; those of the last layer are left out where they are for other classes.
+        freeze_backbone: Whether only the last layer is trained.
+    """
+    from torchvision import models
+
+    model: nn.Module = models.get_model(arch, weights=None, num_classes=info.classes)
+    head = last_layer(model)
+    if weights_path is not None:
+        load_weights(model, Path(weights_path).expanduser(), head)
+    if freeze_backbone:
+        freeze_all_but(model, head)
+    return model
+
+
+def last_layer(model: nn.Module) -> str:
+    """Name of the last layer with weights that gives the classes: the last linear or convolutional one."""
+    return [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
+
+
+def freeze_all_but(model: nn.Module, head: str) -> None:
+    """Excludes every parameter from training that is not in the module of this name."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(f"{head}."))
+
+
+def load_weights(model: nn.Module, path: Path, head: str) -> None:
+    """Loads a safetensors file; the last layer keeps its own weights where the file's have another shape.
+
+    Raises:
+        EnvironmentProblem: The file is no safetensors file, or its weights do not fit the model.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise EnvironmentProblem(
+            f"{path}: cannot be read as safetensors: {error}. Weights are read from safetensors only, because other formats "
+            "can run code; convert them with safetensors.torch.save_file(state_dict, path)."
+        ) from error
+    own = model.state_dict()
+    for name in (f"{head}.weight", f"{head}.bias"):
+        if name in weights and name in own and weights[name].shape != own[name].shape:
+            weights[name] = own[name]
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise EnvironmentProblem(f"{path}: the weights do not fit the model: {error}") from error

@@ -1,0 +1,213 @@
+"""Random transforms of geometry and colour."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import torch
+from torch import Generator, Tensor
+from torchvision.transforms.v2 import functional as F
+
+from ablate.params import Bound, Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
+
+from .basic import Transform
+
+Hue = Annotated[float, Bound(minimum=0, maximum=0.5)]
+ERASING_ATTEMPTS = 10  # as torchvision's RandomErasing
+
+
+def rand(count: int, generator: Generator, device: torch.device) -> Tensor:
+    """Uniform numbers in [0, 1), drawn where the generator is and moved to where the images are."""
+    return torch.rand(count, generator=generator, device=generator.device).to(device)
+
+
+def randint(high: int, count: int, generator: Generator, device: torch.device) -> Tensor:
+    """Uniform whole numbers in [0, high)."""
+    return torch.randint(high, (count,), generator=generator, device=generator.device).to(device)
+
+
+def groups(codes: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each distinct code with the indices that have it, in rising order of the codes."""
+    order = torch.argsort(codes, stable=True)
+    values, counts = torch.unique_consecutive(codes[order], return_counts=True)
+    yield from zip(values.tolist(), order.split(counts.tolist()), strict=True)
+
+
+def random_horizontal_flip(*, p: Unit = 0.5) -> Transform:
+    """Mirrors images left to right.
+
+    Args:
+        p: Probability for each image.
+    """
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
+        return images.index_copy(0, chosen, images[chosen].flip(-1))
+
+    return apply
+
+
+def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding: NonNegativeInt = 0) -> Transform:
+    """A part of each image at a random place.
+
+    Args:
+        size: Height and width, or one number for both.
+        padding: Pixels of 0 that are added on each side first.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        if padding:
+            images = F.pad(images, [padding])
+        rows, columns = images.shape[2] - height, images.shape[3] - width
+        if rows < 0 or columns < 0:
+            raise ValueError(f"images of {images.shape[2]}×{images.shape[3]} are smaller than the crop of {height}×{width}")
+        for dimension, spare, length in ((2, rows, height), (3, columns, width)):
+            starts = randint(spare + 1, len(images), generator, images.device)
+            shape = list(images.shape)
+            shape[dimension] = length
+            cropped = images.new_empty(shape)
+            for start, chosen in groups(starts):
+                cropped[chosen] = images[chosen].narrow(dimension, start, length)
+            images = cropped
+        return images
+
+    return apply
+
+
+def random_rotation(
+    *, degrees: NonNegative, interpolation: Literal["nearest", "bilinear"] = "nearest"
+) -> Transform:
+    """Rotates each image around its middle; what comes in from outside is 0.
+
+    Args:
+        degrees: Angles are uniform in [-degrees, degrees].
+        interpolation: How pixels between pixels are found.
+    """
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        angles = (rand(len(images), generator, images.device) * 2 - 1) * math.radians(degrees)
+        height, width = images.shape[2:]
+        cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
+        rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]
+        theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+        grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
+        rotated = torch.nn.functional.grid_sample(images.float(), grid, mode=interpolation, align_corners=False)
+        return rotated.round_().to(images.dtype) if images.dtype == torch.uint8 else rotated
+
+    return apply
+
+
+def random_erasing(
+    *,
+    p: Unit = 0.5,
+    scale: tuple[Positive, Positive] = (0.02, 0.33),
+    ratio: tuple[Positive, Positive] = (0.3, 3.3),
+    value: float | Literal["random"] = 0,
+) -> Transform:
+    """Overwrites a rectangle of each image (Zhong et al., 2017, arXiv 1708.04896).
+
+    Args:
+        p: Probability for each image.
+        scale: Smallest and largest part of the area that is erased.
+        ratio: Smallest and largest ratio of height to width.
+        value: What is written, on the scale of the images; `random` for standard normal noise in every pixel.
+    """
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        count, height, width, device = len(images), *images.shape[2:], images.device
+        shape = (count * ERASING_ATTEMPTS, generator, device)
+        area = height * width * (scale[0] + rand(*shape) * (scale[1] - scale[0]))
+        low, high = math.log(ratio[0]), math.log(ratio[1])
+        aspect = torch.exp(low + rand(*shape) * (high - low))
+        h = (area * aspect).sqrt().round().long().view(count, -1)
+        w = (area / aspect).sqrt().round().long().view(count, -1)
+        fits = (h < height) & (w < width)
+        first = fits.int().argmax(dim=1, keepdim=True)
+        h, w = h.gather(1, first), w.gather(1, first)
+        top = (rand(count, generator, device)[:, None] * (height - h + 1)).long()
+        left = (rand(count, generator, device)[:, None] * (width - w + 1)).long()
+        row, column = torch.arange(height, device=device), torch.arange(width, device=device)
+        chosen = fits.any(dim=1) & (rand(count, generator, device) < p)
+        inside = ((row >= top) & (row < top + h))[:, :, None] & ((column >= left) & (column < left + w))[:, None, :]
+        mask = (inside & chosen[:, None, None])[:, None]
+        if value != "random":
+            return images.masked_fill(mask, value)
+        if not images.is_floating_point():
+            raise TypeError("value 'random' is noise around 0, which uint8 images cannot hold: put it after normalize")
+        noise = torch.randn(images.shape, generator=generator, device=generator.device).to(device, images.dtype)
+        return torch.where(mask, noise, images)
+
+    return apply
+
+
+def color_jitter(
+    *, brightness: NonNegative = 0, contrast: NonNegative = 0, saturation: NonNegative = 0, hue: Hue = 0
+) -> Transform:
+    """Changes brightness, contrast, saturation and hue, in a random order for each image.
+
+    Args:
+        brightness: The factor is uniform in [max(0, 1 - brightness), 1 + brightness].
+        contrast: The same for contrast.
+        saturation: The same for saturation.
+        hue: The shift is uniform in [-hue, hue], in turns of the colour circle. Images go one by one: slower than the others.
+    """
+    strengths = (brightness, contrast, saturation)
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        count, device = len(images), images.device
+        factors = []
+        for strength in strengths:
+            low, high = max(0.0, 1 - strength), 1 + strength
+            factors.append(low + rand(count, generator, device) * (high - low))
+        factors.append((rand(count, generator, device) * 2 - 1) * hue)
+        order = rand(count * 4, generator, device).view(count, 4).argsort(dim=1)
+        images = images.clone()
+        for step in range(4):
+            for operation, chosen in groups(order[:, step]):
+                if (*strengths, hue)[operation]:
+                    images[chosen] = _adjust(images[chosen], operation, factors[operation][chosen])
+        return images
+
+    return apply
+
+
+def _adjust(images: Tensor, operation: int, factor: Tensor) -> Tensor:
+    """Brightness (0), contrast (1), saturation (2) or hue (3), as torchvision's kernels, with a factor for each image."""
+    if operation == 3:
+        return torch.stack([F.adjust_hue(image, shift) for image, shift in zip(images, factor.tolist(), strict=True)])
+    pixels = images.float()
+    if operation == 0:
+        other = torch.zeros_like(pixels)
+    else:
+        other = F.rgb_to_grayscale(images).float() if images.shape[1] == 3 else pixels
+        if operation == 1:
+            other = other.mean(dim=(1, 2, 3), keepdim=True)
+    factor = factor.view(-1, 1, 1, 1)
+    bound = 255 if images.dtype == torch.uint8 else 1
+    return (pixels * factor + other * (1 - factor)).clamp_(0, bound).to(images.dtype)
+
+
+def random_apply(
+    *, transforms: Annotated[dict[str, Transform], Nested("transform", many=True)], p: Unit = 0.5
+) -> Transform:
+    """Applies other transforms, one after another, to some of the images.
+
+    Args:
+        transforms: Named, in the order in which they are applied; they keep the images' shape and type.
+        p: Probability for each image.
+    """
+
+    def apply(images: Tensor, generator: Generator) -> Tensor:
+        chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
+        changed = images[chosen]
+        for name, transform in transforms.items():
+            changed = transform(changed, generator)
+            if changed.shape[1:] != images.shape[1:] or changed.dtype != images.dtype:
+                raise ValueError(
+                    f"{name!r} makes {changed.dtype} {tuple(changed.shape[1:])} of {images.dtype} {tuple(images.shape[1:])}; "
+                    "inside random_apply, a transform has to keep both"
+                )
+        return images.index_copy(0, chosen, changed)
+
+    return apply

@@ -1,0 +1,106 @@
+"""What a plugin can listen to. What a spec or a flag names is a component; what only listens is a hook implementation.
+
+A distribution declares `[project.entry-points."ablate.hooks"] name = "module"`, and the module has functions marked with
+`@ablate.hooks.hookimpl`. The progress display and the store writer of the core are such listeners too. A listener that fails
+is reported and never fails a cell.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from .errors import AblateError
+from .registry import BrokenComponent, Registry, import_target
+from .study import Study
+
+hookspec = pluggy.HookspecMarker("ablate")
+hookimpl = pluggy.HookimplMarker("ablate")
+
+
+@dataclass(frozen=True)
+class CellInfo:
+    """A cell as listeners see it.
+
+    Attributes:
+        key: Its key in the store.
+        variants: The variants of the study that it belongs to; more than one only where two variants resolve to one recipe.
+        seed: Its seed.
+        epochs: How many epochs it trains.
+    """
+
+    key: str
+    variants: tuple[str, ...]
+    seed: int
+    epochs: int
+
+
+@hookspec
+def study_start(study: str, cells: Sequence[CellInfo], stored: int) -> None:
+    """A study begins: the cells that are to be trained, and how many more the store has already."""
+
+
+@hookspec
+def cell_start(cell: CellInfo) -> None:
+    """A worker begins or resumes a cell."""
+
+
+@hookspec
+def epoch_end(cell: CellInfo, record: dict[str, Any]) -> None:
+    """An epoch of a cell is finished; `record` has `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, metrics."""
+
+
+@hookspec
+def cell_end(cell: CellInfo, status: str, message: str | None, metrics: dict[str, float | None] | None) -> None:
+    """A cell is finished: `status` is `done` (with `metrics`), `failed` (with `message`) or `interrupted`."""
+
+
+@hookspec
+def study_end(study: Study) -> None:
+    """A run ends, finished or interrupted; `study` has what the store knows of it."""
+
+
+class Hooks:
+    """Calls listeners one by one, so that a failing one cannot keep the others from hearing.
+
+    Args:
+        warn: Called with a message for each listener that fails.
+    """
+
+    def __init__(self, warn: Callable[[str], None]):
+        self._manager = pluggy.PluginManager("ablate")
+        self._manager.add_hookspecs(sys.modules[__name__])
+        self._warn = warn
+        self._reported: set[tuple[str, str]] = set()
+
+    def register(self, listener: object, name: str) -> None:
+        self._manager.register(listener, name=name)
+        self._manager.check_pending()
+
+    def register_installed(self, registry: Registry) -> None:
+        """Registers the listeners of installed plugins; a broken one is reported and left out."""
+        for component in registry.hooks:
+            try:
+                self.register(import_target(component), component.qualified_name)
+            except (BrokenComponent, pluggy.PluginValidationError, ValueError) as error:
+                self._warn(f"hooks of {component.distribution} {component.version} are left out: {error}")
+                if self._manager.has_plugin(component.qualified_name):
+                    self._manager.unregister(name=component.qualified_name)
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Calls every listener of `hook`, last registered first, with the arguments that it names.
+
+        Raises:
+            AblateError: The core's own listeners could not do their work, such as the store on a full disk.
+        """
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except AblateError:
+                raise
+            except Exception as error:  # a third party's listener may fail in any way
+                if (implementation.plugin_name, hook) not in self._reported:
+                    self._reported.add((implementation.plugin_name, hook))
+                    self._warn(f"listener {implementation.plugin_name!r} failed in {hook}: {type(error).__name__}: {error}")

@@ -1,0 +1,125 @@
+"""What a cell's result depends on, as a canonical text and its SHA-256.
+
+Everything that can change the numbers is in it, and nothing else: so identical cells are shared by all studies of a store, and
+a cell is never taken for another.
+"""
+
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+from .params import Nested
+from .recipe import Recipe, component_fields, components
+from .records import Cell
+from .registry import Component, Registry, normalized
+
+Json = Any
+ENGINE_SEMANTICS = 1  # counts up with every change of the engine that changes what a cell gives
+CORE = "ablate-core"
+NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
+
+
+def canonical_json(value: Json) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_cell(recipe: Recipe, canonical: Json, seed: int, device: str, identity: dict[str, Json]) -> Cell:
+    """The cell of a resolved recipe and a seed; its key covers all of the arguments but the paths in `recipe`."""
+    text = canonical_json({"recipe": canonical, "seed": seed, "device": device, "identity": identity})
+    return Cell(sha256(text), recipe, seed, device, identity)
+
+
+def canonical_recipe(registry: Registry, recipe: Recipe) -> Json:
+    """The recipe as keys see it: transforms as a list, because their order counts, and content in place of paths."""
+    nested = dict(component_fields())
+    return {name: _canonical(registry, nested[name], value) if name in nested else value for name, value in recipe.items()}
+
+
+def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
+    if nested.many:
+        items = [[name, _canonical(registry, Nested(nested.kind), item)] for name, item in value.items()]
+        return items if nested.kind == "transform" else sorted(items)
+    parameters = registry.load(nested.kind, value["use"]).signature.parameters
+    result = {"use": value["use"]}
+    for name, parameter in parameters.items():
+        item = value[name]
+        if item is not None and parameter.nested:
+            item = _canonical(registry, parameter.nested, item)
+        if item is not None and parameter.path:
+            if parameter.path.kind == "folder":
+                continue  # the data's fingerprint stands for it
+            item = file_digest(Path(item).expanduser())
+        result[name] = item
+    return result
+
+
+def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str) -> dict[str, Json]:
+    """What a cell depends on beside its recipe: the data, and the versions of the packages that it uses."""
+    packages: dict[str, str] = {name: _version(name) for name in NUMERICS}
+    for loaded, _ in components(registry, recipe):
+        packages |= _packages(loaded.component)
+    return {"engine": ENGINE_SEMANTICS, "data": fingerprint, "packages": dict(sorted(packages.items()))}
+
+
+@cache
+def _packages(component: Component) -> Mapping[str, str]:
+    """The component's distribution with its version (and digest of its source, where it is an editable install), and what
+    it requires; the core's own requirements that matter are in `NUMERICS`."""
+    name = normalized(component.distribution)
+    installed = distribution(component.distribution)
+    if not _is_editable(installed):
+        packages = {name: installed.version}
+    else:
+        source = _source(component.module)
+        packages = {f"{name} {source.stem}": f"{installed.version}+{_tree_digest(source)}"}
+    if name != CORE:
+        for requirement in installed.requires or ():
+            required = re.match(r"[\w.-]+", requirement)
+            if required and "extra ==" not in requirement and normalized(required.group()) != CORE:
+                packages[normalized(required.group())] = _version(required.group())
+    return packages
+
+
+def _version(name: str) -> str:
+    try:
+        return distribution(name).version
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _is_editable(installed: Distribution) -> bool:
+    text = installed.read_text("direct_url.json")
+    return bool(text and json.loads(text).get("dir_info", {}).get("editable"))
+
+
+def _source(module: str) -> Path:
+    """The package that a module lies in, or the module's file where it lies in none."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, f"{module} was imported, so it has a file"
+    path = Path(spec.origin)
+    return path if "." not in module and path.name != "__init__.py" else path.parent
+
+
+@cache
+def _tree_digest(source: Path) -> str:
+    digest = hashlib.sha256()
+    for path in [source] if source.is_file() else sorted(source.rglob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

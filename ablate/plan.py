@@ -1,0 +1,265 @@
+"""A checked spec -> the variants and cells of a study. Nothing is built here, and nothing runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .errors import AblateError, Problem, SpecError, did_you_mean
+from .identity import canonical_json, canonical_recipe, make_cell, recipe_identity
+from .patch import changes, has, join, merge, useless_removals
+from .recipe import Recipe, resolve, resolve_component
+from .records import Assignment, Cell, Environment, Factor
+from .registry import Registry, build
+from .spec import Spec
+from .study import Compare, VariantInfo
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination of levels, or one named patch, with its resolved recipe."""
+
+    name: str
+    levels: dict[str, str]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will run: every variant with every seed.
+
+    Attributes:
+        spec: Where it came from.
+        variants: In the order of the spec.
+        seeds: In the order of the spec.
+        compare: How the study compares; its reference is the name of one of the variants.
+        published: Somebody's numbers, by metric and name of the variant.
+    """
+
+    spec: Spec
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    compare: Compare
+    published: dict[str, Json]
+
+    @property
+    def reference(self) -> Variant:
+        return next(variant for variant in self.variants if variant.name == self.compare.reference)
+
+    def infos(self) -> tuple[VariantInfo, ...]:
+        """The variants with what each changes of the reference."""
+        reference = self.reference.recipe
+        return tuple(VariantInfo(v.name, v.levels, changes(reference, v.recipe)) for v in self.variants)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell with its place in the study."""
+
+    variant: str
+    seed: int
+    cell: Cell
+
+
+def make_plan(spec: Spec, registry: Registry) -> Plan:
+    """Resolves every variant of a spec.
+
+    Raises:
+        SpecError: With everything that is wrong: names, parameters, and variants that change nothing.
+    """
+    document = spec.document
+    _, found = resolve(registry, document["base"], "base")
+    factors = list(_factors(document))
+    patches: dict[str, Json] = {}
+    for factor in document.get("factors", {}):
+        for level, patch in document["factors"][factor].items():
+            patches[join(join("factors", factor), level)] = patch
+    patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
+    for path, patch in patches.items():
+        found += _patch_problems(registry, document["base"], patch, path, found)
+    assignments = _assignments(registry, document, factors, found)
+    if found:
+        raise SpecError(spec.source, found)
+    variants = list(_variants(registry, document, factors, assignments, found))
+    if not found:
+        found += _repetitions(registry, variants)
+    compare = _compare(document, variants, found)
+    published = _published(document, factors, variants, found)
+    if found:
+        raise SpecError(spec.source, found)
+    seeds = document.get("seeds", 3)
+    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
+    return Plan(spec, tuple(variants), seeds, compare, published)
+
+
+def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
+    """The factors of a spec; the base level is the empty patch, or is added where no level is empty."""
+    for name, levels in document.get("factors", {}).items():
+        base = next((level for level, patch in levels.items() if not patch), "base")
+        yield Factor(name, base, tuple(level for level in levels if level != base))
+
+
+def _patch_problems(
+    registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem]
+) -> list[Problem]:
+    """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
+    found = list(useless_removals(base, patch, path))
+    _, problems = resolve(registry, merge(base, patch), "")
+    in_base = {(problem.path, problem.message) for problem in known}
+    for problem in problems:
+        if (join_paths("base", problem.path), problem.message) not in in_base:
+            place = join_paths(path, problem.path) if _stands_in(patch, problem.path) else path
+            found.append(replace(problem, path=place))
+    return found
+
+
+def join_paths(path: str, rest: str) -> str:
+    return f"{path}.{rest}" if path and rest else path or rest
+
+
+def _stands_in(patch: Json, path: str) -> bool:
+    return not path or has(patch, path)
+
+
+def _assignments(
+    registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor], found: list[Problem]
+) -> list[Assignment]:
+    """What the design makes of the factors; its first assignment is the reference."""
+    if not factors:
+        return [{}]
+    before = len(found)
+    design = resolve_component(registry, "design", document.get("design", {"use": "one_at_a_time"}), "design", found)
+    return [] if len(found) > before else list(build(registry, "design", design, factors))
+
+
+def _variants(
+    registry: Registry,
+    document: Mapping[str, Json],
+    factors: Sequence[Factor],
+    assignments: Sequence[Assignment],
+    found: list[Problem],
+) -> Iterator[Variant]:
+    base = document["base"]
+    for assignment in assignments:
+        recipe = base
+        for factor, level in assignment.items():
+            recipe = merge(recipe, document["factors"][factor].get(level, {}))
+        yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found)
+    for name, patch in document.get("variants", {}).items():
+        yield _variant(registry, name, {}, merge(base, patch), found)
+
+
+def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem]) -> Variant:
+    resolved, problems = resolve(registry, recipe, "")
+    found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
+    return Variant(name, levels, resolved)
+
+
+def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
+    """The levels that the spec names: those that change something, and base levels that have a name in the spec."""
+    named = [f.name for f in factors if assignment[f.name] != f.base or f.base in document["factors"][f.name]]
+    return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
+
+
+def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Problem]:
+    """A variant that is another one under a second name would be compared with itself."""
+    first: dict[str, str] = {}
+    names: set[str] = set()
+    for variant in variants:
+        if variant.name in names:
+            yield Problem(join("variants", variant.name), "another variant has this name", "Choose another.")
+        names.add(variant.name)
+        text = canonical_json(canonical_recipe(registry, variant.recipe))
+        if text in first:
+            yield Problem(
+                f"variant {variant.name!r}",
+                f"its recipe does not differ from that of {first[text]!r}: comparing them would show nothing",
+                "Correct what it changes, or remove it.",
+            )
+        first.setdefault(text, variant.name)
+
+
+def _compare(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
+    given = document.get("compare", {})
+    names = [variant.name for variant in variants]
+    reference = given.get("reference", names[0])
+    if reference not in names:
+        hint = did_you_mean(reference, names)
+        found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
+    metric = given.get("metric") or next(iter(variants[0].recipe["metrics"]), "")
+    at = given.get("at", "last")
+    for variant in variants:
+        if metric not in variant.recipe["metrics"]:
+            hint = did_you_mean(metric, variant.recipe["metrics"])
+            found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
+        epochs, every = variant.recipe["epochs"], variant.recipe["eval_every"]
+        if at != "last" and (at > epochs or (at % every and at != epochs)):
+            message = f"variant {variant.name!r} is not evaluated at epoch {at}: it has {epochs} epochs and eval_every {every}"
+            found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
+    return Compare(metric, at, reference, given.get("margin"), given.get("alpha", 0.05))
+
+
+def _published(
+    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], found: list[Problem]
+) -> dict[str, Json]:
+    """The published numbers by the name of the variant that each belongs to."""
+    published = dict(document.get("published", {}))
+    for metric, numbers in published.items():
+        if metric == "source":
+            continue
+        path = join("published", metric)
+        if metric not in variants[0].recipe["metrics"]:
+            hint = did_you_mean(metric, variants[0].recipe["metrics"])
+            found.append(Problem(path, "the base recipe does not measure this", hint))
+        published[metric] = {}
+        for key, value in numbers.items():
+            match = _match(key, factors, variants)
+            if match:
+                published[metric][match] = value
+            else:
+                hint = did_you_mean(key, [variant.name for variant in variants])
+                found.append(Problem(join(path, key), f"the study has no variant {key!r}", hint))
+    return published
+
+
+def _match(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> str | None:
+    """The variant that a name means; `a=x` leaves the other factors at their base, `base` leaves all."""
+    if key in {variant.name for variant in variants}:
+        return key
+    wanted = {} if key == "base" else dict(part.split("=", 1) if "=" in part else (part, "") for part in key.split(","))
+    assignment = {factor.name: factor.base for factor in factors}
+    if not wanted.keys() <= assignment.keys():
+        return None
+    assignment |= wanted
+    return next((variant.name for variant in variants if variant.levels == assignment), None)
+
+
+def make_cells(plan: Plan, registry: Registry, environment: Environment, device: str) -> list[PlannedCell]:
+    """Every variant with every seed, with its key.
+
+    Seeds run in the outer loop, so that an interrupted study has whole rows to compare.
+
+    Raises:
+        SpecError: A dataset cannot be identified, because its data is missing or damaged.
+    """
+    identified = []
+    found: list[Problem] = []
+    fingerprints: dict[str, str] = {}
+    for variant in plan.variants:
+        dataset = canonical_json(variant.recipe["dataset"])
+        try:
+            if dataset not in fingerprints:
+                fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
+        except AblateError as error:
+            found.append(Problem("base.dataset", str(error)))
+            fingerprints[dataset] = ""
+        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
+        identified.append((variant, canonical_recipe(registry, variant.recipe), identity))
+    if found:
+        raise SpecError(plan.spec.source, found)
+    return [
+        PlannedCell(variant.name, seed, make_cell(variant.recipe, canonical, seed, device, identity))
+        for seed in plan.seeds
+        for variant, canonical, identity in identified
+    ]

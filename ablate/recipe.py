@@ -1,0 +1,123 @@
+"""A recipe as a spec has it -> the same recipe with every name checked, every value in its type, and every default filled in."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .errors import AblateError, Problem, did_you_mean
+from .params import Nested, Schema
+from .patch import join
+from .registry import Loaded, Registry
+from .validation import coerce, problems
+
+Json = Any
+Recipe = dict[str, Json]
+
+
+@cache
+def spec_schema() -> Schema:
+    """JSON Schema of a spec, without the parameters of components."""
+    schema: Schema = json.loads((files("ablate") / "spec.schema.json").read_text("utf-8"))
+    return schema
+
+
+def fields() -> dict[str, Schema]:
+    """Schema of each field of a recipe."""
+    properties: dict[str, Schema] = spec_schema()["$defs"]["recipe"]["properties"]
+    return properties
+
+
+def component_fields() -> Iterator[tuple[str, Nested]]:
+    """The fields of a recipe that hold components: (name, what they hold)."""
+    for name, schema in fields().items():
+        if "x-kind" in schema:
+            yield name, Nested(schema["x-kind"], schema.get("x-many", False))
+
+
+def resolve(registry: Registry, recipe: Mapping[str, Json], path: str) -> tuple[Recipe, list[Problem]]:
+    """The recipe with defaults, and everything that is wrong with it. With problems, the recipe is not to be used."""
+    schema = {"$ref": "#/$defs/recipe", "$defs": spec_schema()["$defs"]}
+    found = problems(schema, recipe, path)
+    resolved: Recipe = {}
+    for name, field in fields().items():
+        if name in recipe:
+            resolved[name] = coerce(recipe[name], field)
+        elif "default" in field:
+            resolved[name] = field["default"]
+    if found:  # names and parameters are looked at where the structure stands
+        bad = {problem.path.removeprefix(path).lstrip(".").partition(".")[0] for problem in found}
+        resolved = {name: value for name, value in resolved.items() if name not in bad}
+    for name, nested in component_fields():
+        if name in resolved:
+            resolved[name] = _nested(registry, nested, resolved[name], join(path, name), found)
+    return resolved, found
+
+
+def _nested(registry: Registry, nested: Nested, value: Json, path: str, found: list[Problem]) -> Json:
+    if not nested.many:
+        return resolve_component(registry, nested.kind, value, path, found)
+    return {
+        name: resolve_component(registry, nested.kind, item, join(path, name), found)
+        for name, item in value.items()
+        if item is not None
+    }
+
+
+def resolve_component(
+    registry: Registry, kind: str, spec: Mapping[str, Json], path: str, found: list[Problem]
+) -> dict[str, Json]:
+    """A component spec with its qualified name and all of its parameters; what is wrong is appended to `found`."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("use"), str):
+        found.append(Problem(path, 'expected a component, such as {"use": "…"}', did_you_mean("", registry.names(kind))))
+        return dict(spec) if isinstance(spec, Mapping) else {}
+    try:
+        loaded = registry.load(kind, spec["use"])
+    except AblateError as error:
+        found.append(Problem(join(path, "use"), str(error)))
+        return dict(spec)
+    component = loaded.component
+    given = {name: value for name, value in spec.items() if name != "use"}
+    owner = f"{component.distribution} {component.version}: {kind} {component.name!r}"
+    wrong = problems(loaded.signature.schema(), given, path, owner)
+    found += wrong
+    resolved = {"use": component.qualified_name}
+    for name, parameter in loaded.signature.parameters.items():
+        resolved[name] = coerce(given[name], parameter.schema) if name in given else parameter.default
+        if wrong or resolved[name] is None:
+            continue
+        if parameter.nested:
+            resolved[name] = _nested(registry, parameter.nested, resolved[name], join(path, name), found)
+        found += _values(loaded, name, resolved[name], join(path, name))
+    return resolved
+
+
+def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Problem]:
+    """What a schema cannot say about a value: the members of a family, and whether a place on disk exists."""
+    parameter = loaded.signature.parameters[name]
+    if parameter.choices:
+        known = list(parameter.choices.list())
+        if value not in known:
+            yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", did_you_mean(value, known))
+    if parameter.path:
+        place = Path(value).expanduser()
+        exists = place.is_dir() if parameter.path.kind == "folder" else place.is_file()
+        if not exists:
+            yield Problem(path, f"there is no {parameter.path.kind} {value!r}", f"It was looked for at {place.absolute()}.")
+
+
+def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, dict[str, Json]]]:
+    """Every component of a resolved recipe with its spec, nested ones included."""
+    for name, nested in component_fields():
+        yield from _components(registry, nested, recipe[name])
+
+
+def _components(registry: Registry, nested: Nested, value: Json) -> Iterator[tuple[Loaded, dict[str, Json]]]:
+    for spec in value.values() if nested.many else [value]:
+        loaded = registry.load(nested.kind, spec["use"])
+        yield loaded, spec
+        for name, parameter in loaded.signature.parameters.items():
+            if parameter.nested and spec[name] is not None:
+                yield from _components(registry, parameter.nested, spec[name])

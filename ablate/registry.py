@@ -1,0 +1,243 @@
+"""Finds components through entry points, and loads one only when something names it.
+
+Discovery reads the metadata of installed distributions and imports nothing, so that listing is fast and no plugin can break it.
+"""
+
+import importlib
+import importlib.util
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Any
+
+from .errors import EnvironmentProblem, UsageError, did_you_mean
+from .params import Factory, Nested, Signature, SignatureError, signature
+
+KINDS: Mapping[str, str] = {
+    "dataset": "ablate.datasets",
+    "model": "ablate.models",
+    "initializer": "ablate.initializers",
+    "optimizer": "ablate.optimizers",
+    "scheduler": "ablate.schedulers",
+    "transform": "ablate.transforms",
+    "loss": "ablate.losses",
+    "metric": "ablate.metrics",
+    "design": "ablate.designs",
+    "executor": "ablate.executors",
+}
+HOOKS = "ablate.hooks"
+_TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*):(?P<attribute>\w+(\.\w+)*)$")
+
+
+class UnknownComponent(UsageError):
+    """No installed package has a component of this name, or several have."""
+
+
+class BrokenComponent(EnvironmentProblem):
+    """A component that is declared but cannot be used."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is known of a component without importing it.
+
+    Attributes:
+        kind: One of `KINDS`, or `hooks`.
+        name: As a spec writes it after `use`.
+        target: `module:attribute` of its factory.
+        distribution: Name of the distribution that declares it.
+        version: Version of that distribution.
+        problem: Why it cannot be used, as far as metadata tells; empty when nothing is known against it.
+    """
+
+    kind: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    problem: str = ""
+
+    @property
+    def qualified_name(self) -> str:
+        """The name that no other distribution can claim: `distribution:name`."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A component with its factory and what a spec may set on it."""
+
+    component: Component
+    factory: Factory
+    signature: Signature
+
+
+@dataclass
+class Registry:
+    """The components that are installed.
+
+    Attributes:
+        components: All of them by kind and name; several where distributions claim one name.
+        hooks: Entry points of hook implementations.
+        unreadable: One message for each distribution whose metadata cannot be read.
+    """
+
+    components: Mapping[str, Mapping[str, Sequence[Component]]]
+    hooks: Sequence[Component] = ()
+    unreadable: Sequence[str] = ()
+    _loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
+
+    def all(self, kind: str) -> list[Component]:
+        """Every component of a kind, sorted by name."""
+        return [component for name in self.names(kind) for component in self.components[kind][name]]
+
+    def names(self, kind: str) -> list[str]:
+        return sorted(self.components.get(kind, ()))
+
+    def find(self, kind: str, name: str) -> Component:
+        """The component that `name` or `distribution:name` means.
+
+        Raises:
+            UnknownComponent: There is none, or several distributions claim the name.
+        """
+        distribution, _, short = name.rpartition(":")
+        candidates = self.components.get(kind, {}).get(short, ())
+        if distribution:
+            candidates = [c for c in candidates if normalized(c.distribution) == normalized(distribution)]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            owners = " and ".join(f"{c.distribution} {c.version}" for c in candidates)
+            names = " or ".join(f'"use": "{c.qualified_name}"' for c in candidates)
+            raise UnknownComponent(f"{kind} {name!r} is provided by {owners}. Choose with {names}.")
+        hint = did_you_mean(short, self.names(kind))
+        raise UnknownComponent(f"no installed package has a {kind} {name!r}. {hint}".strip())
+
+    def load(self, kind: str, name: str) -> Loaded:
+        """Imports a component and reads its signature.
+
+        Raises:
+            UnknownComponent: There is no single component of this name.
+            BrokenComponent: Its package fails to import, or its factory's signature is not one that a spec can set.
+        """
+        component = self.find(kind, name)
+        key = (kind, component.qualified_name)
+        if key not in self._loaded:
+            factory = import_target(component)
+            try:
+                self._loaded[key] = Loaded(component, factory, signature(factory))
+            except (SignatureError, TypeError, ValueError, NameError) as error:
+                raise _broken(component, f"its signature cannot be read: {error}") from error
+        return self._loaded[key]
+
+
+def build(registry: Registry, kind: str, spec: Mapping[str, Any], *engine_arguments: Any) -> Any:
+    """Calls the factory that a resolved component spec names; nested components are built first."""
+    loaded = registry.load(kind, spec["use"])
+    arguments = {name: value for name, value in spec.items() if name != "use"}
+    for name, value in arguments.items():
+        nested = loaded.signature.parameters[name].nested
+        if nested and value is not None:
+            arguments[name] = _build_nested(registry, nested, value)
+    return loaded.factory(*engine_arguments, **arguments)
+
+
+def _build_nested(registry: Registry, nested: Nested, value: Mapping[str, Any]) -> Any:
+    if not nested.many:
+        return build(registry, nested.kind, value)
+    return {name: build(registry, nested.kind, item) for name, item in value.items() if item is not None}
+
+
+def import_target(component: Component) -> Any:
+    """The object that an entry point names.
+
+    Raises:
+        BrokenComponent: The entry point is malformed, or importing its module fails, in whatever way.
+    """
+    if component.problem:
+        raise _broken(component, component.problem)
+    module, _, attributes = component.target.partition(":")
+    try:
+        value = importlib.import_module(module)
+        for attribute in attributes.split("."):
+            value = getattr(value, attribute)
+    except Exception as error:  # a third party's module may fail in any way, and that must be told, not passed on
+        raise _broken(component, f"importing {component.target} failed: {type(error).__name__}: {error}") from error
+    return value
+
+
+def _broken(component: Component, reason: str) -> BrokenComponent:
+    return BrokenComponent(
+        f"{component.kind} {component.name!r} of {component.distribution} {component.version} cannot be used: {reason}. "
+        f"Update or uninstall {component.distribution}."
+    )
+
+
+@cache
+def default() -> Registry:
+    """What is installed in this environment, found once a process."""
+    return discover(distributions())
+
+
+def discover(installed: Iterable[Distribution]) -> Registry:
+    """Reads the entry points of these distributions. An unreadable one is reported, and the others are found."""
+    groups = {group: kind for kind, group in KINDS.items()}
+    components: dict[str, dict[str, list[Component]]] = {kind: defaultdict(list) for kind in KINDS}
+    hooks: list[Component] = []
+    unreadable: list[str] = []
+    seen: set[str] = set()
+    for distribution in installed:
+        text = distribution.read_text("entry_points.txt") or ""
+        if "[ablate." not in text.replace(" ", ""):
+            continue
+        try:
+            name, version = distribution.name, distribution.version
+            entry_points = list(distribution.entry_points)
+        except Exception as error:  # metadata of a third party: anything may be wrong with it
+            unreadable.append(f"{distribution.locate_file('')}: entry points cannot be read: {type(error).__name__}: {error}")
+            continue
+        if normalized(name) in seen:  # installed twice: Python imports the one that is first on its path
+            continue
+        seen.add(normalized(name))
+        for entry_point in entry_points:
+            if entry_point.group == HOOKS:
+                hooks.append(_component("hooks", entry_point, name, version))
+            elif entry_point.group in groups:
+                component = _component(groups[entry_point.group], entry_point, name, version)
+                components[component.kind][component.name].append(component)
+            elif entry_point.group.startswith("ablate."):
+                unreadable.append(
+                    f"{name} {version}: no such group {entry_point.group!r}. {did_you_mean(entry_point.group, groups)}"
+                )
+    return Registry(components, hooks, tuple(dict.fromkeys(unreadable)))
+
+
+def _component(kind: str, entry_point: EntryPoint, distribution: str, version: str) -> Component:
+    match = _TARGET.match(entry_point.value)
+    if not match:
+        problem = f"its entry point {entry_point.value!r} is not of the form 'module:attribute'"
+    elif not _module_exists(match["module"].partition(".")[0]):
+        problem = f"there is no module {match['module'].partition('.')[0]!r}"
+    else:
+        problem = ""
+    return Component(kind, entry_point.name, entry_point.value, distribution, version, problem)
+
+
+@cache
+def _module_exists(top_level: str) -> bool:
+    try:
+        return importlib.util.find_spec(top_level) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def normalized(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,295 @@
+"""The run store: one SQLite file with every cell that was ever trained, and the studies that share them.
+
+Several drivers may use one store at once. Each holds a lock file while it lives, and the cells that it trains carry its name; so
+a cell is never trained twice, and those of a driver that was killed are free again at once. All statements that write are in
+immediate transactions, and a commit is on disk before the next cell is taken.
+"""
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .errors import StoreError, UsageError, did_you_mean
+from .records import Cell, Result
+from .study import Compare, Study, VariantInfo
+
+Json = Any
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE cells (
+    key TEXT PRIMARY KEY, recipe TEXT NOT NULL, seed INTEGER NOT NULL, device TEXT NOT NULL, identity TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
+    owner TEXT, attempt INTEGER NOT NULL, started REAL NOT NULL, finished REAL,
+    metrics TEXT, weights_sha256 TEXT, parameters INTEGER, seconds REAL, error TEXT, log TEXT, provenance TEXT NOT NULL
+) STRICT;
+CREATE TABLE epochs (
+    key TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, epoch INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (key, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE studies (name TEXT PRIMARY KEY, spec TEXT NOT NULL, plan TEXT NOT NULL, updated REAL NOT NULL) STRICT;
+CREATE TABLE study_cells (
+    study TEXT NOT NULL REFERENCES studies (name) ON DELETE CASCADE,
+    position INTEGER NOT NULL, variant TEXT NOT NULL, seed INTEGER NOT NULL, key TEXT NOT NULL,
+    PRIMARY KEY (study, position)
+) STRICT;
+"""
+
+
+class Store:
+    """A store directory, opened; use it as a context manager.
+
+    Args:
+        directory: Where the store is, or is to be.
+        create: Whether to make it where there is none.
+
+    Raises:
+        StoreError: It cannot be opened, made, or read by this version.
+    """
+
+    def __init__(self, directory: Path, create: bool = True):
+        self.directory = directory
+        self.owner = uuid.uuid4().hex
+        self._lock: FileLock | None = None
+        path = directory / "store.sqlite"
+        if not create and not path.is_file():
+            raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._db.row_factory = sqlite3.Row
+            self._prepare()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{path}: cannot be opened as a store: {error}") from error
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        with self._transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+            elif version != VERSION:
+                raise StoreError(
+                    f"{self.directory}: the store has format {version}, and this version of ablate reads {VERSION}. "
+                    "Use the version of ablate that made it, or another store."
+                )
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+        if self._lock:
+            self._lock.release()
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.directory}: the store cannot be written: {error}. What it has is kept; "
+                "make room or repair the place, and run the same command again."
+            ) from error
+
+    # Studies
+
+    def save_study(self, name: str, spec: Json, plan: Mapping[str, Json], members: Sequence[tuple[str, int, str]]) -> None:
+        """Stores a study's spec, its plan, and its cells as (variant, seed, key); an older study of this name is replaced."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM studies WHERE name = ?", (name,))
+            db.execute("INSERT INTO studies VALUES (?, ?, ?, ?)", (name, _dump(spec), _dump(plan), time.time()))
+            rows = [(name, position, *member) for position, member in enumerate(members)]
+            db.executemany("INSERT INTO study_cells VALUES (?, ?, ?, ?, ?)", rows)
+
+    def studies(self) -> list[str]:
+        return [row["name"] for row in self._read("SELECT name FROM studies ORDER BY name")]
+
+    def study(self, name: str) -> Study:
+        """A study with what is known of its cells.
+
+        Raises:
+            UsageError: The store has no study of this name.
+        """
+        rows = self._read("SELECT plan FROM studies WHERE name = ?", name)
+        if not rows:
+            raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
+        plan = json.loads(rows[0]["plan"])
+        cells, epochs, provenance = self._frames(name, plan["variants"][0]["metrics"])
+        return Study(
+            name=name,
+            question=plan["question"],
+            compare=Compare(**plan["compare"]),
+            variants=tuple(VariantInfo(v["name"], v["levels"], tuple(v["changes"])) for v in plan["variants"]),
+            cells=cells,
+            epochs=epochs,
+            published=plan["published"],
+            provenance=provenance,
+        )
+
+    def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
+        import pandas as pd
+
+        rows = self._read(
+            """SELECT m.variant, m.seed, m.key, c.status, c.owner, c.error, c.seconds, c.parameters, c.weights_sha256, c.metrics,
+                      c.provenance
+               FROM study_cells m LEFT JOIN cells c ON c.key = m.key WHERE m.study = ? ORDER BY m.position""",
+            name,
+        )
+        columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
+        cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
+        for metric in metrics:
+            values = [(json.loads(row["metrics"]) if row["metrics"] else {}).get(metric) for row in rows]
+            cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
+        records = self._read(
+            """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
+               WHERE m.study = ? ORDER BY m.position, e.epoch""",
+            name,
+        )
+        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **json.loads(r["record"])} for r in records])
+        if epochs.empty:
+            epochs = pd.DataFrame(columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics])
+        distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
+        return cells, epochs, tuple(json.loads(text) for text in distinct)
+
+    def _status(self, row: sqlite3.Row) -> str:
+        if row["status"] == "running" and not self._alive(row["owner"]):
+            return "interrupted"
+        return row["status"] or "missing"
+
+    # Cells
+
+    def stored(self, keys: Sequence[str]) -> set[str]:
+        """Which of these cells are done."""
+        return {key for key in dict.fromkeys(keys) if self._read("SELECT 1 FROM cells WHERE key = ? AND status = 'done'", key)}
+
+    def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
+        """Takes a cell for training.
+
+        Returns:
+            `claimed`; or `done` or `held` where it is done already, or another living driver trains it.
+        """
+        self._hold_lock()
+        with self._transaction() as db:
+            row = db.execute("SELECT status, owner, attempt FROM cells WHERE key = ?", (cell.key,)).fetchone()
+            if row and row["status"] == "done":
+                return "done"
+            if row and row["status"] == "running" and self._alive(row["owner"]):
+                return "held"
+            attempt = row["attempt"] + 1 if row else 1
+            db.execute(
+                """INSERT INTO cells (key, recipe, seed, device, identity, status, owner, attempt, started, provenance)
+                   VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)
+                   ON CONFLICT (key) DO UPDATE SET status = 'running', owner = excluded.owner, attempt = excluded.attempt,
+                       started = excluded.started, error = NULL, log = NULL, provenance = excluded.provenance""",
+                (cell.key, _dump(cell.recipe), cell.seed, cell.device, _dump(cell.identity), self.owner, attempt, time.time())
+                + (_dump(provenance),),
+            )
+        return "claimed"
+
+    def record_epoch(self, key: str, record: Mapping[str, Json]) -> None:
+        with self._transaction() as db:
+            db.execute(
+                """INSERT OR REPLACE INTO epochs SELECT ?, ?, ?
+                   WHERE EXISTS (SELECT 1 FROM cells WHERE key = ? AND owner = ? AND status = 'running')""",
+                (key, record["epoch"], _dump(record), key, self.owner),
+            )
+
+    def finish(self, key: str, result: Result) -> bool:
+        """Records a result; False where the cell is not this driver's any more, and nothing was recorded."""
+        with self._transaction() as db:
+            cursor = db.execute(
+                """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
+                       seconds = ? WHERE key = ? AND owner = ? AND status = 'running'""",
+                (time.time(), _dump(result.metrics), result.weights_sha256, result.parameters, result.seconds, key, self.owner),
+            )
+            if cursor.rowcount:
+                db.execute("DELETE FROM epochs WHERE key = ?", (key,))
+                rows = [(key, record["epoch"], _dump(record)) for record in result.epochs]
+                db.executemany("INSERT INTO epochs VALUES (?, ?, ?)", rows)
+            return bool(cursor.rowcount)
+
+    def fail(self, key: str, status: str, error: str | None, log: str | None) -> None:
+        """Records that a cell of this driver failed, or was interrupted."""
+        with self._transaction() as db:
+            db.execute(
+                """UPDATE cells SET status = ?, owner = NULL, finished = ?, error = ?, log = ?
+                   WHERE key = ? AND owner = ? AND status = 'running'""",
+                (status, time.time(), error, log, key, self.owner),
+            )
+
+    def logs(self, key: str) -> tuple[str | None, str | None]:
+        """Error and log of a cell that failed."""
+        rows = self._read("SELECT error, log FROM cells WHERE key = ?", key)
+        return (rows[0]["error"], rows[0]["log"]) if rows else (None, None)
+
+    def _read(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
+        try:
+            return self._db.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.directory}: the store cannot be read: {error}") from error
+
+    # Drivers
+
+    def _lock_of(self, owner: str) -> FileLock:
+        return FileLock(self.directory / "drivers" / f"{owner}.lock")
+
+    def _hold_lock(self) -> None:
+        """The operating system drops the lock with the process, however it ends."""
+        if self._lock is None:
+            try:
+                (self.directory / "drivers").mkdir(exist_ok=True)
+                self._lock = self._lock_of(self.owner)
+                self._lock.acquire()
+            except OSError as error:
+                raise StoreError(f"{self.directory}: the store cannot be locked: {error}") from error
+
+    def _alive(self, owner: str | None) -> bool:
+        """Whether the driver of this name still runs."""
+        if owner is None or owner == self.owner:
+            return owner is not None
+        lock = self._lock_of(owner)
+        if not Path(lock.lock_file).exists():
+            return False
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+
+def plan_record(question: str, compare: Compare, variants: Sequence[VariantInfo], metrics: Sequence[str], published: Json) -> Json:
+    """What `Store.study` needs of a plan."""
+    return {
+        "question": question,
+        "compare": asdict(compare),
+        "variants": [{**asdict(variant), "metrics": list(metrics)} for variant in variants],
+        "published": published,
+    }
+
+
+def _dump(value: Json) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,115 @@
+"""What JSON Schema says about a document, in words for the person who wrote it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from .errors import Problem, did_you_mean
+from .params import Schema
+from .patch import join
+
+Json = Any
+_TYPES = {
+    "number": "a number",
+    "integer": "a whole number",
+    "string": "a string",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+_BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def problems(schema: Schema, document: Json, path: str = "", owner: str = "") -> list[Problem]:
+    """Everything in which a document differs from its schema.
+
+    Args:
+        schema: JSON Schema (2020-12).
+        document: What was read.
+        path: Dotted path of the document in its file.
+        owner: Who says so, for the messages; such as `ablate-core 0.1.0: optimizer 'sgd'`.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: [str(k) for k in error.path])
+    found = [problem for error in errors for problem in _problems(error, path)]
+    return [Problem(p.path, f"{p.message} ({owner})", p.hint) for p in found] if owner else found
+
+
+def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
+    for key in error.path:
+        path = join(path, key)
+    schema: Schema = error.schema if isinstance(error.schema, dict) else {}
+    if error.validator == "additionalProperties":
+        known = schema.get("properties", {})
+        for key in error.instance:
+            if key not in known:
+                yield Problem(join(path, key), "there is no such setting", did_you_mean(key, known))
+    elif error.validator == "required":
+        missing = [key for key in schema["required"] if key not in error.instance]
+        named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
+        yield Problem(path, f"{', '.join(map(repr, named or missing))} is missing", _given(error.instance))
+    elif error.parent and error.parent.validator == "propertyNames" or error.validator == "propertyNames":
+        yield Problem(path, f"the name {found(error.instance)} cannot be used", "Names have no '=', ',' or control characters.")
+    elif error.validator in ("minProperties", "minItems"):
+        yield Problem(path, "is empty", "Give at least one, or remove it.")
+    else:
+        yield Problem(path, f"found {found(error.instance)}, expected {expected(schema)}")
+
+
+def _given(instance: Mapping[str, Json]) -> str:
+    return f"Given: {', '.join(instance)}." if instance else ""
+
+
+def found(value: Json) -> str:
+    """A value as a message quotes it, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def expected(schema: Schema) -> str:
+    """A schema in words, such as `a number > 0`."""
+    if "const" in schema:
+        return found(schema["const"])
+    if "enum" in schema:
+        return f"one of {', '.join(found(value) for value in schema['enum'])}"
+    if "anyOf" in schema:
+        return " or ".join(expected(option) for option in schema["anyOf"])
+    if "$ref" in schema and schema["$ref"].endswith("component"):
+        return 'a component, such as {"use": "…"}'
+    words = _TYPES.get(schema.get("type", ""), "another value")
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    if bounds:
+        words += " " + " and ".join(bounds)
+    if "pattern" in schema:
+        words += f" that matches {schema['pattern']}"
+    if schema.get("type") == "array":
+        items = schema.get("items") or (schema.get("prefixItems") or [None])[0]
+        length = f" of length {schema['maxItems']}" if "maxItems" in schema else ""
+        words += f"{length} with {expected(items)} each" if items else length
+    return words
+
+
+def coerce(value: Json, schema: Schema) -> Json:
+    """A valid value in the type that its schema means, so that 1 and 1.0 are one setting and not two."""
+    for option in schema.get("anyOf", ()):
+        if Draft202012Validator(option).is_valid(value):
+            return coerce(value, option)
+    if isinstance(value, bool):
+        return value
+    if schema.get("type") == "number" and isinstance(value, int):
+        return float(value)
+    if schema.get("type") == "integer" and isinstance(value, float):
+        return int(value)
+    if isinstance(value, list):
+        return [coerce(item, option) for item, option in zip(value, _items(schema, len(value)), strict=True)]
+    if isinstance(value, Mapping):
+        properties, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
+        return {key: coerce(item, properties.get(key, rest or {})) for key, item in value.items()}
+    return value
+
+
+def _items(schema: Schema, count: int) -> Iterable[Schema]:
+    return schema.get("prefixItems") or [schema.get("items", {})] * count
