@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     FAILED_CELLS = 1
     USAGE = 2
     ENVIRONMENT = 3
+    INTERNAL = 70
     INTERRUPTED = 130
 
 

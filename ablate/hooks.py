@@ -12,7 +12,8 @@ from typing import Any
 
 import pluggy
 
-from .errors import AblateError
+from .errors import StoreError
+from .records import Result
 from .registry import BrokenComponent, Registry, import_target
 from .study import Study
 
@@ -53,8 +54,8 @@ def epoch_end(cell: CellInfo, record: dict[str, Any]) -> None:
 
 
 @hookspec
-def cell_end(cell: CellInfo, status: str, message: str | None, metrics: dict[str, float | None] | None) -> None:
-    """A cell is finished: `status` is `done` (with `metrics`), `failed` (with `message`) or `interrupted`."""
+def cell_end(cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
+    """A cell is finished: `status` is `done` (with `result`), `failed` (with `error` and `log`) or `interrupted`."""
 
 
 @hookspec
@@ -93,12 +94,12 @@ class Hooks:
         """Calls every listener of `hook`, last registered first, with the arguments that it names.
 
         Raises:
-            AblateError: The core's own listeners could not do their work, such as the store on a full disk.
+            StoreError: The store writer, which is a listener too, cannot write.
         """
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except AblateError:
+            except StoreError:
                 raise
             except Exception as error:  # a third party's listener may fail in any way
                 if (implementation.plugin_name, hook) not in self._reported:

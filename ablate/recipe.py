@@ -85,7 +85,7 @@ def resolve_component(
     found += wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
-        resolved[name] = coerce(given[name], parameter.schema) if name in given else parameter.default
+        resolved[name] = coerce(given.get(name, parameter.default), parameter.schema)
         if wrong or resolved[name] is None:
             continue
         if parameter.nested:

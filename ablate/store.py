@@ -138,7 +138,7 @@ class Store:
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
         plan = json.loads(rows[0]["plan"])
-        cells, epochs, provenance = self._frames(name, plan["variants"][0]["metrics"])
+        cells, epochs, provenance = self._frames(name, plan["metrics"])
         return Study(
             name=name,
             question=plan["question"],
@@ -286,7 +286,8 @@ def plan_record(question: str, compare: Compare, variants: Sequence[VariantInfo]
     return {
         "question": question,
         "compare": asdict(compare),
-        "variants": [{**asdict(variant), "metrics": list(metrics)} for variant in variants],
+        "variants": [asdict(variant) for variant in variants],
+        "metrics": list(metrics),
         "published": published,
     }
 

@@ -1,0 +1,261 @@
+"""Runs a study: plans it, leaves out what the store has, gives the rest to an executor, and tells listeners what happens."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import places, provenance
+from .errors import EnvironmentProblem, Problem, SpecError
+from .executors import CellEnded, CellStarted, EpochEnded, Event, Settings
+from .hooks import CellInfo, Hooks, hookimpl
+from .plan import Plan, PlannedCell, make_cells, make_plan
+from .records import Cell, Environment, Result
+from .registry import Registry, build, default
+from .spec import load
+from .store import Store, plan_record
+from .study import Study
+
+HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run; none of it changes a result.
+
+    Attributes:
+        store: Directory of the run store.
+        data_dir: Directory of datasets.
+        jobs: Cells at once; None for as many as the machine has cores.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        executor: Name of the executor.
+        download: Whether missing data may be fetched.
+    """
+
+    store: Path | str | None = None
+    data_dir: Path | str | None = None
+    jobs: int | None = None
+    device: str = "auto"
+    executor: str = "local"
+    download: bool = True
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study that is ready to run on this machine."""
+
+    plan: Plan
+    cells: Sequence[PlannedCell]
+    registry: Registry
+    environment: Environment
+    device: str
+
+    def infos(self) -> dict[str, CellInfo]:
+        """Each distinct cell by its key."""
+        names: dict[str, list[str]] = {}
+        for planned in self.cells:
+            names.setdefault(planned.cell.key, []).append(planned.variant)
+        cells = {planned.cell.key: planned.cell for planned in self.cells}
+        return {key: CellInfo(key, tuple(names[key]), cell.seed, cell.recipe["epochs"]) for key, cell in cells.items()}
+
+
+def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], options: Options) -> Job:
+    """Plans a study for this machine. Nothing is built, and nothing but the data's identity is looked at.
+
+    Raises:
+        SpecError: With everything that is wrong with the spec.
+    """
+    registry = default()
+    plan = make_plan(load(spec, overrides), registry)
+    environment = Environment(places.data_dir(options.data_dir), options.download)
+    device = places.device_of(options.device)
+    return Job(plan, make_cells(plan, registry, environment, device.partition(":")[0]), registry, environment, device)
+
+
+def try_recipes(job: Job, keys: set[str]) -> None:
+    """Tries, with two images, each recipe that has a cell among `keys`.
+
+    Raises:
+        SpecError: With the problems of all of them.
+    """
+    import torch
+
+    from .engine.build import preflight
+
+    recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for variant, recipe in recipes.items():
+        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):
+            found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
+    if found:
+        problems = [Problem(path, f"{message} (in {_some(names)})", hint) for (path, message, hint), names in found.items()]
+        raise SpecError(job.plan.spec.source, problems)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
+
+
+def execute(
+    job: Job, options: Options, listeners: Mapping[str, object], warn: Callable[[str], None]
+) -> tuple[Study, bool]:
+    """Trains the cells that the store does not have.
+
+    Args:
+        job: The study.
+        options: How to run it.
+        listeners: Hook implementations, by name, beside those of installed plugins.
+        warn: Called with messages for the user.
+
+    Returns:
+        The study as the store has it now, and whether it was stopped before its end.
+
+    Raises:
+        SpecError: A recipe cannot work; nothing was trained.
+        StoreError: The store cannot be written; what it has is kept.
+    """
+    with Store(places.store_dir(options.store)) as store:
+        infos = job.infos()
+        todo = {p.cell.key: p.cell for p in job.cells}
+        done = store.stored(list(todo))
+        pending = [cell for key, cell in todo.items() if key not in done]
+        try_recipes(job, {cell.key for cell in pending})
+        _save(job, store)
+        hooks = Hooks(warn)
+        hooks.register_installed(job.registry)
+        for name, listener in listeners.items():
+            hooks.register(listener, name)
+        hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
+        name = job.plan.spec.name
+        hooks.call("study_start", study=name, cells=[infos[cell.key] for cell in pending], stored=len(done))
+        with _stop_on_signals(warn) as stop:
+            if pending:
+                for event in _events(job, options, store, pending, stop):
+                    _tell(hooks, infos, event)
+            study = store.study(name)
+            hooks.call("study_end", study=study)
+            return study, stop.is_set()
+
+
+def _save(job: Job, store: Store) -> None:
+    plan = job.plan
+    metrics = list(dict.fromkeys(name for variant in plan.variants for name in variant.recipe["metrics"]))
+    record = plan_record(plan.spec.document.get("question", ""), plan.compare, plan.infos(), metrics, plan.published)
+    members = [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
+    store.save_study(plan.spec.name, plan.spec.document, record, members)
+
+
+def _events(job: Job, options: Options, store: Store, pending: list[Cell], stop: threading.Event) -> Iterator[Event]:
+    """What happens to the pending cells; those that another driver trains are waited for."""
+    document = job.plan.spec.document
+    threads = max(cell.recipe["threads"] for cell in pending)
+    settings = Settings(
+        jobs=min(places.jobs_of(options.jobs, job.device, threads), len(pending)),
+        device=job.device,
+        environment=job.environment,
+        checkpoints=store.checkpoints.absolute(),
+        checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
+        timeout=document.get("timeout"),
+    )
+    run = build(job.registry, "executor", {"use": options.executor}, settings)
+    take = _Queue(pending, store, provenance.collect(job.device))
+    while take.pending and not stop.is_set():
+        yield from run(take, stop)
+        if take.pending:
+            stop.wait(HELD_SECONDS)
+
+
+class _Queue:
+    """Hands out the cells of a study that nobody trains or has trained."""
+
+    def __init__(self, pending: list[Cell], store: Store, where: dict[str, Any]):
+        self.pending, self._store, self._where = list(pending), store, where
+        self._next_look = 0.0
+
+    def __call__(self) -> Cell | None:
+        if time.monotonic() < self._next_look:
+            return None
+        for cell in list(self.pending):
+            state = self._store.claim(cell, self._where)
+            if state != "held":
+                self.pending.remove(cell)
+            if state == "claimed":
+                return cell
+        self._next_look = time.monotonic() + HELD_SECONDS
+        return None
+
+
+def _tell(hooks: Hooks, infos: Mapping[str, CellInfo], event: Event) -> None:
+    info = infos[event.key]
+    match event:
+        case CellStarted():
+            hooks.call("cell_start", cell=info)
+        case EpochEnded(record=record):
+            hooks.call("epoch_end", cell=info, record=record)
+        case CellEnded(status=status, result=result, error=error, log=log):
+            hooks.call("cell_end", cell=info, status=status, result=result, error=error, log=log)
+
+
+class StoreWriter:
+    """The listener that writes results to the store."""
+
+    def __init__(self, store: Store):
+        self._store = store
+
+    @hookimpl
+    def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
+        self._store.record_epoch(cell.key, record)
+
+    @hookimpl
+    def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
+        if result is None:
+            self._store.fail(cell.key, status, error, log)
+        elif self._store.finish(cell.key, result):
+            (self._store.checkpoints / f"{cell.key}.safetensors").unlink(missing_ok=True)
+
+
+@contextmanager
+def _stop_on_signals(warn: Callable[[str], None]) -> Iterator[threading.Event]:
+    """Sets the flag on the first SIGINT or SIGTERM; a second one ends the process without waiting for the cells."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        warn("stopping: the cells that run save their state (once more to stop without)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may set handlers
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def fetch(job: Job) -> list[str]:
+    """Downloads and decodes the data of every variant; returns one line a dataset."""
+    lines = []
+    specs = {str(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in job.plan.variants}
+    for spec in specs.values():
+        lines.append(describe_data(job.registry, spec, job.environment))
+    return lines
+
+
+def describe_data(registry: Registry, spec: Mapping[str, Any], environment: Environment) -> str:
+    """Loads a dataset and says what it has."""
+    data = build(registry, "dataset", spec, environment).load()
+    if not len(data.train.labels):
+        raise EnvironmentProblem(f"dataset {spec['use']} has no training images")
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
+    shape = "×".join(str(side) for side in data.train.images.shape[1:])
+    return f"{spec['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"

@@ -1,0 +1,170 @@
+"""A resolved recipe -> the objects that train it; and a trial of all of them before anything is trained."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ablate.errors import AblateError, Problem
+from ablate.recipe import Recipe
+from ablate.records import DataInfo, Environment, Horizon
+from ablate.registry import Registry, build
+
+from . import data
+from .pipeline import Pipeline, TransformError
+from .seeding import generator, global_rng
+
+TRIAL = 2  # images that a recipe is tried with
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a recipe builds.
+
+    Attributes:
+        model: The network, on its device.
+        optimizer: Over the network's trainable parameters.
+        schedule: Step -> factor of the learning rate.
+        loss: (logits `[N, K]`, labels) -> scalar.
+        metrics: By name: (logits `[N, K]`, labels `[N]`) -> number.
+        horizon: Length of the training.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[int], float]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    metrics: Mapping[str, Callable[[Tensor, Tensor], float]]
+    horizon: Horizon
+
+
+class PartError(ValueError):
+    """A part of a recipe cannot be built; `field` says which."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(message)
+        self.field = field
+
+
+@contextmanager
+def _blame(field: str) -> Iterator[None]:
+    """Names the field of the recipe in whatever goes wrong inside."""
+    try:
+        yield
+    except (PartError, TransformError):
+        raise
+    except Exception as error:  # factories are anybody's code
+        message = str(error) if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
+        raise PartError(field, message) from error
+
+
+def pipelines(registry: Registry, recipe: Recipe, classes: int) -> tuple[Pipeline, Pipeline]:
+    """The transforms of training and of evaluation."""
+    made = []
+    for field, purpose in (("train_transforms", "train"), ("eval_transforms", "eval")):
+        transforms = {}
+        for name, spec in recipe[field].items():
+            with _blame(f"{field}.{name}"):
+                transforms[name] = build(registry, "transform", spec)
+        made.append(Pipeline(transforms, purpose, classes))
+    return made[0], made[1]
+
+
+def horizon_of(recipe: Recipe, images: int) -> Horizon:
+    """The length of a training; a last batch or a last accumulation that is not full counts as one."""
+    batches = -(-images // recipe["batch_size"])
+    return Horizon(recipe["epochs"], -(-batches // recipe["accumulate"]))
+
+
+def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed: int, device: torch.device) -> Parts:
+    """Builds a recipe for training images of this form and number.
+
+    Raises:
+        PartError: A factory fails.
+    """
+    with _blame("model"), global_rng(seed, "model"):
+        model: nn.Module = build(registry, "model", recipe["model"], info)
+    with _blame("initializer"):
+        build(registry, "initializer", recipe["initializer"], model, generator(seed, "initializer"))
+    model.to(device, memory_format=torch.channels_last)
+    with _blame("optimizer"):
+        optimizer = build(registry, "optimizer", recipe["optimizer"], model)
+    horizon = horizon_of(recipe, images)
+    with _blame("scheduler"):
+        schedule = build(registry, "scheduler", recipe["scheduler"], horizon)
+        schedule(0)
+    with _blame("loss"):
+        loss = build(registry, "loss", recipe["loss"])
+    metrics = {}
+    for name, spec in recipe["metrics"].items():
+        with _blame(f"metrics.{name}"):
+            metrics[name] = build(registry, "metric", spec, info.classes)
+    return Parts(model, optimizer, schedule, loss, metrics, horizon)
+
+
+def preflight(registry: Registry, recipe: Recipe, environment: Environment, device: torch.device) -> list[Problem]:
+    """Tries a recipe with two images, so that what cannot work is known before hours of training.
+
+    Returns:
+        The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
+    """
+    try:
+        tensors = data.load(registry, recipe, environment, device)
+    except AblateError as error:
+        return [Problem("dataset", str(error))]
+    try:
+        train, evaluation = pipelines(registry, recipe, tensors.info.classes)
+    except PartError as error:
+        return [Problem(error.field, str(error))]
+    problems = []
+    batches = []
+    sides = (("train_transforms", train, tensors.train), ("eval_transforms", evaluation, tensors.evaluation))
+    for field, pipeline, part in sides:
+        try:
+            batches.append(pipeline(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0))
+        except TransformError as error:
+            problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
+    if problems:
+        return problems
+    try:
+        shape = batches[0][0].shape
+        info = DataInfo(*shape[1:], tensors.info.classes)
+        built = parts(registry, recipe, info, len(tensors.train.labels), 0, device)
+        _try_model(built, recipe, batches[0], batches[1], info.classes, len(tensors.train.labels))
+    except PartError as error:
+        return [Problem(error.field, str(error))]
+    return []
+
+
+def _try_model(
+    built: Parts, recipe: Recipe, train: tuple[Tensor, Tensor], evaluation: tuple[Tensor, Tensor], classes: int, images: int
+) -> None:
+    """Runs a batch in training, an evaluation batch, the loss and the metrics."""
+    with _blame("model"), global_rng(0, "trial"):
+        logits = built.model.train()(train[0])
+        _check_logits(logits, len(train[0]), classes)
+    if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
+        with _blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
+            built.model(train[0][:1])
+    with _blame("loss"):
+        loss = built.loss(logits, train[1])
+        if loss.ndim or not loss.requires_grad:
+            raise ValueError(f"gave {tuple(loss.shape)}; expected one number that depends on the model's parameters")
+    with _blame("model"), torch.no_grad():
+        logits = built.model.eval()(evaluation[0])
+        _check_logits(logits, len(evaluation[0]), classes)
+    for name, metric in built.metrics.items():
+        with _blame(f"metrics.{name}"):
+            float(metric(logits, evaluation[1]))
+
+
+def _check_logits(logits: Any, count: int, classes: int) -> None:
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor [{count}, {classes}]")
+    if tuple(logits.shape) != (count, classes):
+        raise ValueError(
+            f"its output is {list(logits.shape)} for {count} images of {classes} classes; expected [{count}, {classes}]"
+        )

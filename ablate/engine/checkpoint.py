@@ -1,0 +1,99 @@
+"""A training's state in one file: tensors as safetensors, the rest as JSON in its header. No pickle is written or read."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ablate.errors import EnvironmentProblem
+
+Json = Any
+FORMAT = "ablate-checkpoint-1"
+_TENSOR = "__tensor__"
+_DICT = "__dict__"
+_TUPLE = "__tuple__"
+
+
+def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
+    """Writes the state of the cell `key`; whatever happens meanwhile, `path` holds the old state or the new one.
+
+    Args:
+        path: The file.
+        key: Key of the cell.
+        state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
+
+    Raises:
+        EnvironmentProblem: It cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _pack(state, tensors)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentProblem(
+            f"{path}: the checkpoint cannot be written: {error}. Make room and run the same command again."
+        ) from error
+
+
+def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
+    """The state that was saved for the cell `key`; None where there is none.
+
+    Raises:
+        EnvironmentProblem: The file cannot be read, or belongs to another cell.
+    """
+    if not path.is_file():
+        return None
+    remedy = "Delete it, and the cell is trained from its beginning."
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT or metadata.get("key") != key:
+                owner = f"cell {metadata['key'][:12]}" if "key" in metadata else "something else"
+                raise EnvironmentProblem(f"{path}: is a checkpoint of {owner}, not of cell {key[:12]}. {remedy}")
+            state: dict[str, Any] = _unpack(json.loads(metadata["state"]), file.get_tensor)
+            return state
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise EnvironmentProblem(f"{path}: the checkpoint cannot be read: {error}. {remedy}") from error
+
+
+def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:
+    """The value as JSON, in which each tensor is a reference to one in `tensors`."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
+        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
+        return {_TENSOR: name, "channels_last": last}
+    if isinstance(value, Mapping):
+        return {_DICT: [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {_TUPLE: [_pack(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [_pack(item, tensors) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise EnvironmentProblem(f"a checkpoint cannot hold a {type(value).__name__} of the optimizer's state")
+
+
+def _unpack(value: Json, tensor: Any) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, tensor) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _TENSOR in value:
+        loaded: Tensor = tensor(value[_TENSOR])
+        return loaded.contiguous(memory_format=torch.channels_last) if value["channels_last"] else loaded
+    if _TUPLE in value:
+        return tuple(_unpack(item, tensor) for item in value[_TUPLE])
+    return {_unpack(key, tensor): _unpack(item, tensor) for key, item in value[_DICT]}

@@ -1,0 +1,259 @@
+"""Trains one cell. The result depends on the cell alone: not on where it runs, what runs beside it, or interruptions."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ablate.records import Cell, DataInfo, Environment, Result
+from ablate.registry import Registry
+
+from . import checkpoint, data
+from .build import Parts, parts, pipelines
+from .pipeline import Pipeline
+from .seeding import derive, generator
+
+CHUNK = 4096  # images that are transformed at once
+EVAL_BATCH = 1000
+
+Record = dict[str, float | None]
+
+
+class Interrupted(Exception):
+    """Training was asked to stop, and its state is in the checkpoint."""
+
+
+@dataclass
+class Progress:
+    """Where a training is.
+
+    Attributes:
+        epoch: Finished epochs.
+        batch: Finished batches of the epoch that runs.
+        loss: Sum of the losses of the images of this epoch, float64 scalar.
+        train_seconds: Time spent in the batches of this epoch.
+        seconds: Time spent in all.
+        records: One a finished epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+    records: list[Record] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How a training talks to what runs it.
+
+    Attributes:
+        checkpoint: File of its state.
+        checkpoint_seconds: Time between two savings.
+        on_epoch: Called with the record of each finished epoch.
+        should_stop: Asked after each batch.
+    """
+
+    checkpoint: Path
+    checkpoint_seconds: float = 60.0
+    on_epoch: Callable[[Record], None] = lambda record: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
+    """Trains a cell, from its checkpoint where it has one.
+
+    Raises:
+        Interrupted: `controls.should_stop` said so.
+        AblateError: Data or a checkpoint is missing or damaged.
+    """
+    torch.set_num_threads(cell.recipe["threads"])
+    tensors = data.load(registry, cell.recipe, environment, device)
+    with torch.random.fork_rng():  # dropout draws from the global generator, which is set from a counter at every batch
+        run = _Training(registry, cell, tensors, device)
+        run.restore(controls.checkpoint)
+        run.fit(controls)
+        return run.result()
+
+
+class _Training:
+    """A cell's objects and where it is."""
+
+    def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device):
+        self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
+        self.tensors = tensors
+        self.train_pipeline, self.eval_pipeline = pipelines(registry, cell.recipe, tensors.info.classes)
+        info = _transformed(self.train_pipeline, tensors)
+        self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
+        self.model = self.parts.model
+        self.trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.ema = _average(self.model, self.recipe["ema"])
+        self.rates = [group["lr"] for group in self.parts.optimizer.param_groups]
+        self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
+
+    def fit(self, controls: Controls) -> None:
+        begun = saved = time.monotonic() - self.at.seconds
+        saved += self.at.seconds
+        while self.at.epoch < self.recipe["epochs"]:
+            for images, targets in self._batches():
+                started = time.monotonic()
+                self._step(images, targets)
+                self.at.train_seconds += time.monotonic() - started
+                self.at.seconds = time.monotonic() - begun
+                stop = controls.should_stop()
+                if stop or time.monotonic() - saved >= controls.checkpoint_seconds:
+                    self.save(controls.checkpoint)
+                    saved = time.monotonic()
+                if stop:
+                    raise Interrupted
+            controls.on_epoch(self._end_epoch())
+            self.at.seconds = time.monotonic() - begun
+
+    def _batches(self) -> Any:
+        """The rest of this epoch's batches, transformed a chunk at a time."""
+        size, train = self.recipe["batch_size"], self.tensors.train
+        epoch, batches_per_chunk = self.at.epoch, max(1, CHUNK // size)
+        order = torch.randperm(len(train.labels), generator=generator(self.seed, "order", epoch)).to(self.device)
+        for chunk, indices in enumerate(order.split(size * batches_per_chunk)):
+            first = chunk * batches_per_chunk
+            if first + -(-len(indices) // size) <= self.at.batch:
+                continue
+            started = time.monotonic()
+            images, targets = self.train_pipeline(train.images[indices], train.labels[indices], self.seed, epoch, chunk)
+            self.at.train_seconds += time.monotonic() - started
+            pairs = list(zip(images.split(size), targets.split(size), strict=True))
+            yield from pairs[self.at.batch - first if self.at.batch > first else 0 :]
+
+    def _step(self, images: Tensor, targets: Tensor) -> None:
+        """One batch: forward, backward, and the optimizer's step where its accumulation is full."""
+        accumulate, batches = self.recipe["accumulate"], -(-len(self.tensors.train.labels) // self.recipe["batch_size"])
+        group, place = divmod(self.at.batch, accumulate)
+        members = min(accumulate, batches - group * accumulate)
+        torch.manual_seed(derive(self.seed, "step", self.at.epoch, self.at.batch))
+        self.model.train()
+        with self._autocast():
+            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+            loss = self.parts.loss(logits, targets)
+        (loss / members).backward()
+        self.at.loss += loss.detach().double() * len(images)
+        self.at.batch += 1
+        if place == members - 1:
+            self._set_rates(self.at.epoch * self.parts.horizon.steps_per_epoch + group)
+            if self.recipe["grad_clip"] is not None:
+                nn.utils.clip_grad_norm_(self.trainable, self.recipe["grad_clip"])
+            self.parts.optimizer.step()
+            self.parts.optimizer.zero_grad(set_to_none=True)
+            if self.ema is not None:
+                self.ema.update_parameters(self.model)
+
+    def _set_rates(self, step: int) -> None:
+        factor = self.parts.schedule(step)
+        for group, rate in zip(self.parts.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _autocast(self) -> Any:
+        if self.recipe["precision"] == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _end_epoch(self) -> Record:
+        images = len(self.tensors.train.labels)
+        record: Record = {
+            "epoch": self.at.epoch + 1,
+            "train_loss": _finite(self.at.loss.item() / images),
+            "lr": self.parts.optimizer.param_groups[0]["lr"],
+            "seconds": self.at.train_seconds,
+            "images_per_second": images / max(self.at.train_seconds, 1e-9),
+        }
+        if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
+            record |= self.evaluate()
+        self.at.records.append(record)
+        self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
+        self.at.loss = torch.zeros_like(self.at.loss)
+        return record
+
+    @torch.no_grad()
+    def evaluate(self) -> Record:
+        """The recipe's metrics on its evaluation images."""
+        model = self.ema.module if self.ema is not None else self.model
+        model.eval()
+        outputs = []
+        part = self.tensors.evaluation
+        for chunk, (images, labels) in enumerate(zip(part.images.split(CHUNK), part.labels.split(CHUNK), strict=True)):
+            transformed, _ = self.eval_pipeline(images, labels, self.seed, self.at.epoch, chunk)
+            for batch in transformed.split(EVAL_BATCH):
+                with self._autocast():
+                    outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
+        logits = torch.cat(outputs)
+        return {name: _finite(float(metric(logits, part.labels))) for name, metric in self.parts.metrics.items()}
+
+    def result(self) -> Result:
+        last = self.at.records[-1]
+        return Result(
+            epochs=self.at.records,
+            metrics={name: last[name] for name in self.recipe["metrics"]},
+            weights_sha256=weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {})),
+            seconds=self.at.seconds,
+            parameters=sum(parameter.numel() for parameter in self.trainable),
+        )
+
+    def save(self, path: Path) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.parts.optimizer.state_dict(),
+            "ema": self.ema.state_dict() if self.ema is not None else None,
+            "gradients": [parameter.grad for parameter in self.trainable],
+            "progress": vars(self.at),
+        }
+        checkpoint.save(path, self.cell.key, state)
+
+    def restore(self, path: Path) -> None:
+        state = checkpoint.load(path, self.cell.key, self.device)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.parts.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        for parameter, gradient in zip(self.trainable, state["gradients"], strict=True):
+            parameter.grad = gradient
+        self.at = Progress(**state["progress"])
+
+
+def _transformed(pipeline: Pipeline, tensors: data.Tensors) -> DataInfo:
+    """What the model gets to see: the form of the images after the transforms."""
+    images, _ = pipeline(tensors.train.images[:2], tensors.train.labels[:2], 0, 0, 0)
+    channels, height, width = images.shape[1:]
+    return DataInfo(channels, height, width, tensors.info.classes)
+
+
+def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """The moving average of a model's weights and buffers."""
+    if decay is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: a training that diverged has no loss."""
+    return value if math.isfinite(value) else None
+
+
+def weights_digest(models: Mapping[str, nn.Module]) -> str:
+    """SHA-256 (hex) of all parameters and buffers, to compare two trainings bit for bit."""
+    digest = hashlib.sha256()
+    for prefix, model in models.items():
+        for name, value in model.state_dict().items():
+            array = value.detach().cpu().contiguous()
+            digest.update(f"{prefix}.{name} {array.dtype} {list(array.shape)}\n".encode())
+            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Where the store and the data are, and what cells run on: a flag, an environment variable, or the default."""
+
+import os
+from pathlib import Path
+
+from .errors import EnvironmentProblem, UsageError
+
+STORE = "ABLATE_STORE"
+DATA = "ABLATE_DATA_DIR"
+
+
+def store_dir(given: Path | str | None = None) -> Path:
+    """The directory of the run store: `ablate-store` in the working directory unless given."""
+    return Path(given or os.environ.get(STORE) or "ablate-store").expanduser()
+
+
+def data_dir(given: Path | str | None = None) -> Path:
+    """The directory of datasets: the user's cache unless given."""
+    from platformdirs import user_cache_path
+
+    return Path(given or os.environ.get(DATA) or user_cache_path("ablate") / "data").expanduser().absolute()
+
+
+def device_of(name: str) -> str:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means on this machine.
+
+    Raises:
+        UsageError: There is no such name.
+        EnvironmentProblem: There is no such device.
+    """
+    kind, _, index = name.partition(":")
+    if name == "cpu":
+        return name
+    if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
+        raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        return "cuda" if count else "cpu"
+    if int(index or 0) >= count:
+        raise EnvironmentProblem(f"device {name!r}: this machine has {count} CUDA devices that torch can use. Use --device cpu.")
+    return name
+
+
+def jobs_of(jobs: int | None, device: str, threads: int) -> int:
+    """Cells at once: as many as asked for, or one for each free core on a CPU and one on a GPU."""
+    if jobs is not None:
+        return jobs
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)

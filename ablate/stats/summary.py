@@ -1,0 +1,84 @@
+"""A study's cells -> one row a variant."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablate.study import Study
+
+
+def values(study: Study, metric: str | None = None) -> pd.DataFrame:
+    """The number that counts of every cell that is done: `variant`, `seed`, `value`.
+
+    Args:
+        study: The study.
+        metric: The metric; the one that the study compares unless given.
+    """
+    metric = metric or study.compare.metric
+    if study.compare.at == "last":
+        done = study.cells[study.cells["status"] == "done"]
+    else:
+        finished = study.cells.loc[study.cells["status"] == "done", ["variant", "seed"]]
+        done = study.epochs[study.epochs["epoch"] == study.compare.at].merge(finished, on=["variant", "seed"])
+    return done[["variant", "seed", metric]].rename(columns={metric: "value"})
+
+
+def summarise(study: Study) -> pd.DataFrame:
+    """One row a variant, in the order of the spec.
+
+    Columns: `variant`; `n`, cells with a value; `failed` and `missing`, cells without one; `mean`; `sd`, the sample standard
+    deviation, NaN for fewer than two cells; `difference` of the mean from the reference's; `published`, NaN where nobody published
+    a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
+    """
+    numbers = values(study)
+    published = study.published.get(study.compare.metric, {})
+    rows = [_row(study, numbers, published, variant.name) for variant in study.variants]
+    table = pd.DataFrame(rows)
+    reference = table.loc[table["variant"] == study.compare.reference, "mean"].iloc[0]
+    table.insert(6, "difference", table["mean"] - reference)
+    return table
+
+
+def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant: str) -> dict[str, Any]:
+    own = numbers.loc[numbers["variant"] == variant, "value"].dropna()
+    cells = study.cells[study.cells["variant"] == variant]
+    done = cells[cells["status"] == "done"]
+    failed = int((cells["status"] == "failed").sum())
+    return {
+        "variant": variant,
+        "n": len(own),
+        "failed": failed,
+        "missing": len(cells) - failed - len(own),
+        "mean": own.mean() if len(own) else np.nan,
+        "sd": own.std(ddof=1) if len(own) > 1 else np.nan,
+        "published": last_published(published.get(variant)),
+        "seconds": done["seconds"].mean() if len(done) else np.nan,
+        "parameters": done["parameters"].iloc[0] if len(done) else None,
+    }
+
+
+def last_published(value: Any) -> float:
+    """A published number, the last of a list of one an epoch; NaN where there is none."""
+    if value is None:
+        return float("nan")
+    return float(value[-1] if isinstance(value, list) else value)
+
+
+def by_epoch(study: Study, metric: str | None = None) -> pd.DataFrame:
+    """A metric's mean at each epoch, a column a variant; with a column `<variant> (published)` where there is one a epoch."""
+    metric = metric or study.compare.metric
+    epochs = study.epochs
+    if metric not in epochs or epochs.empty:
+        return pd.DataFrame()
+    table = epochs.pivot_table(index="epoch", columns="variant", values=metric, aggfunc="mean")
+    columns = {}
+    for variant in study.variants:
+        if variant.name in table:
+            columns[variant.name] = table[variant.name]
+        curve = study.published.get(metric, {}).get(variant.name)
+        if isinstance(curve, list):
+            columns[f"{variant.name} (published)"] = pd.Series(curve, index=range(1, len(curve) + 1))
+    result = pd.DataFrame(columns)
+    result.index.name = "epoch"
+    return result
