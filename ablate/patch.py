@@ -4,6 +4,7 @@ Two rules beside the RFC's: changing a component's `use` resets its other argume
 they were written for; and removing what is not there is an error, because it would silently do nothing.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -110,7 +111,7 @@ def show(value: Json) -> str:
         return "none"
     if isinstance(value, Mapping):
         inner = ", ".join(f"{key}={show(item)}" for key, item in value.items() if key != "use")
-        return f"{value['use']}({inner})" if "use" in value else "{" + inner + "}"
+        return f"{value['use'].removeprefix('ablate-core:')}({inner})" if "use" in value else "{" + inner + "}"
     if isinstance(value, list):
         return "[" + ", ".join(show(item) for item in value) + "]"
-    return str(value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,79 @@
+"""One JSON Schema for specs with the components that are installed, for editors."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from .errors import AblateError
+from .params import Nested, Parameter
+from .recipe import component_fields, spec_schema
+from .registry import KINDS, Component, Registry
+
+Json = Any
+
+
+def joined(registry: Registry) -> tuple[Json, list[str]]:
+    """The schema, and one message for each component that cannot be loaded and is left out."""
+    schema = deepcopy(spec_schema())
+    definitions = schema["$defs"]
+    problems: list[str] = []
+    for kind in KINDS:
+        for partial in (False, True):
+            definitions[_name(kind, partial)] = _kind_schema(registry, kind, partial, problems)
+    recipe = definitions["recipe"]["properties"]
+    patch: dict[str, Json] = {}
+    for name, field in recipe.items():
+        patch[name] = {"anyOf": [deepcopy(field), {"type": "null"}]}
+    for name, nested in component_fields():
+        recipe[name] = {**_described(recipe[name]), **_reference(nested, partial=False)}
+        patch[name] = {**_described(recipe[name]), **_reference(nested, partial=True)}
+    definitions["patch"] = {"type": "object", "additionalProperties": False, "properties": patch}
+    schema["properties"]["design"] = {**_described(schema["properties"]["design"]), "$ref": f"#/$defs/{_name('design', False)}"}
+    return schema, list(dict.fromkeys(problems))
+
+
+def _described(field: Json) -> Json:
+    return {key: field[key] for key in ("description", "default") if key in field}
+
+
+def _name(kind: str, partial: bool) -> str:
+    return f"{kind}-patch" if partial else f"{kind}-component"
+
+
+def _reference(nested: Nested, partial: bool) -> Json:
+    one = {"$ref": f"#/$defs/{_name(nested.kind, partial)}"}
+    return {"type": "object", "additionalProperties": {"anyOf": [one, {"type": "null"}]}} if nested.many else one
+
+
+def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[str]) -> Json:
+    """Which names there are, and for each name its own parameters; never one choice among all."""
+    names, cases = [], []
+    for component in registry.all(kind):
+        shared = len(registry.components[kind][component.name]) > 1
+        name = component.qualified_name if shared else component.name
+        try:
+            parameters = registry.load(kind, component.qualified_name).signature.parameters
+        except AblateError as error:
+            problems.append(str(error))
+            continue
+        names.append(name)
+        cases.append(_case(component, name, parameters, partial))
+    properties = {"use": {"enum": names, "description": f"Name of an installed {kind}."}}
+    return {"type": "object", "required": [] if partial else ["use"], "properties": properties, "allOf": cases}
+
+
+def _case(component: Component, name: str, parameters: Mapping[str, Parameter], partial: bool) -> Json:
+    properties: dict[str, Json] = {"use": True}
+    for parameter in parameters.values():
+        schema = {**parameter.schema, "description": parameter.doc}
+        if parameter.nested:
+            schema |= _reference(parameter.nested, partial)
+        if parameter.choices:
+            schema["enum"] = list(parameter.choices.list())
+        if not parameter.required:
+            schema["default"] = parameter.default
+        properties[parameter.name] = {"anyOf": [schema, {"type": "null"}]} if partial else schema
+    required = [] if partial else [parameter.name for parameter in parameters.values() if parameter.required]
+    condition = {"required": ["use"], "properties": {"use": {"const": name}}}
+    then = {"properties": properties, "required": required, "additionalProperties": False}
+    return {"title": f"{component.distribution} {component.version}", "if": condition, "then": then}
