@@ -209,7 +209,7 @@ def _published(
         if metric == "source":
             continue
         path = join("published", metric)
-        if metric not in variants[0].recipe["metrics"]:
+        if metric not in (*variants[0].recipe["metrics"], "train_loss"):
             hint = did_you_mean(metric, variants[0].recipe["metrics"])
             found.append(Problem(path, "the base recipe does not measure this", hint))
         published[metric] = {}

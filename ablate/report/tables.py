@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.stats.summary import by_epoch, summarise
+from ablate.stats.summary import by_epoch, reproduction, summarise
 from ablate.study import Study
 
 Json = Any
 HEADINGS = ("variant", "n", "mean ± sd", "difference", "published", "time/cell")
+REPRODUCTION = ("metric", "variant", "n", "measured", "published", "measured - published")
 
 
 def measured(mean: float, sd: float) -> str:
@@ -62,6 +63,14 @@ def rows(study: Study) -> list[tuple[str, ...]]:
     return result
 
 
+def reproduction_rows(study: Study) -> list[list[str]]:
+    """Published beside measured numbers as text, in the order of `REPRODUCTION`."""
+    return [
+        [row.metric, row.variant, str(row.n), measured(row.measured, row.sd), f"{row.published:.4g}", number(row.difference, "+.4f")]
+        for row in reproduction(study).itertuples()
+    ]
+
+
 def columns(study: Study) -> list[int]:
     """Which of `HEADINGS` a table of this study has: `published` only where somebody published something."""
     return [index for index, name in enumerate(HEADINGS) if name != "published" or study.published]
@@ -87,6 +96,9 @@ def markdown(study: Study) -> str:
         lines += ["## What each variant changes", ""]
         lines += [f"- {_md(variant.name)}: {'; '.join(_md(change) for change in variant.changes)}" for variant in changes]
         lines.append("")
+    if study.published:
+        lines += ["## Published and measured", "", f"Published: {_md(study.published['source'])}.", ""]
+        lines += [*_md_table(list(REPRODUCTION), reproduction_rows(study)), ""]
     curves = by_epoch(study)
     if any(str(column).endswith("(published)") for column in curves.columns):
         lines += [f"## {_md(study.compare.metric)} by epoch", ""]
@@ -128,6 +140,7 @@ def record(study: Study) -> Json:
         "cells": _records(study.cells),
         "epochs": _records(study.epochs),
         "published": study.published,
+        "reproduction": _records(reproduction(study)),
         "provenance": list(study.provenance),
     }
 

@@ -13,14 +13,14 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
 
     Args:
         study: The study.
-        metric: The metric; the one that the study compares unless given.
+        metric: A metric, or `train_loss`; what the study compares unless given.
     """
     metric = metric or study.compare.metric
-    if study.compare.at == "last":
-        done = study.cells[study.cells["status"] == "done"]
-    else:
-        finished = study.cells.loc[study.cells["status"] == "done", ["variant", "seed"]]
-        done = study.epochs[study.epochs["epoch"] == study.compare.at].merge(finished, on=["variant", "seed"])
+    done = study.cells[study.cells["status"] == "done"]
+    if study.compare.at != "last" or metric not in done:
+        epochs = study.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
+        last = epochs.groupby(["variant", "seed"])["epoch"].transform("max")
+        done = epochs[epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
 
 
@@ -56,6 +56,22 @@ def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant
         "seconds": done["seconds"].mean() if len(done) else np.nan,
         "parameters": done["parameters"].iloc[0] if len(done) else None,
     }
+
+
+def reproduction(study: Study) -> pd.DataFrame:
+    """Every published number beside the measured mean: `metric`, `variant`, `n`, `measured`, `sd`, `published`, `difference`."""
+    rows = []
+    for metric, published in study.published.items():
+        if metric == "source":
+            continue
+        numbers = values(study, metric)
+        for variant, value in published.items():
+            own = numbers.loc[numbers["variant"] == variant, "value"].dropna()
+            row = {"metric": metric, "variant": variant, "n": len(own), "measured": own.mean() if len(own) else np.nan}
+            rows.append({**row, "sd": own.std(ddof=1) if len(own) > 1 else np.nan, "published": last_published(value)})
+    table = pd.DataFrame(rows, columns=["metric", "variant", "n", "measured", "sd", "published"])
+    table["difference"] = table["measured"] - table["published"]
+    return table
 
 
 def last_published(value: Any) -> float:
