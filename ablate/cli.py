@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _complain(message: str, code: ExitCode) -> None:
-    from .report.terminal import text
+    from .report.console import text
 
     err.print(Text("error: ", "bold red").append_text(text(message)), soft_wrap=True)
     sys.exit(code)
@@ -63,7 +63,7 @@ def _print_json(value: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    from .report.terminal import text
+    from .report.console import text
 
     err.print(text(message, "yellow"), soft_wrap=True)
 
@@ -86,28 +86,28 @@ def run(
 
     options = driver.Options(store, data_dir, jobs, device, executor)
     job = driver.prepare(spec, overrides or (), options)
-    default_executor = job.registry.find("executor", executor)
+    job.registry.find("executor", executor)
     if dry_run:
         driver.try_recipes(job, {planned.cell.key for planned in job.cells})
         _show_plan(job, options, as_json)
         return
     from .progress import Display
-    from .report import render, terminal, write_all
+    from .report.console import text, wide
+    from .report.files import render, write_all
+    from .report.terminal import study_view
 
     display = Display(err)
     with display.shown():
         study, stopped = driver.execute(job, options, {"progress": display}, _warn)
-    del default_executor
     if as_json:
         sys.stdout.write(render(study, "json"))
     else:
-        console = terminal.wide(out)
-        console.print(terminal.study(study))
+        wide(out).print(study_view(study))
     if debug:
         _show_logs(study, options)
     directory = places.store_dir(store) / "reports" / study.name
     write_all(study, directory)
-    err.print(terminal.text(f"written to {directory}", "dim"), soft_wrap=True)
+    err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
     if stopped:
         _complain("interrupted: run the same command again, and it goes on where it stopped", ExitCode.INTERRUPTED)
     failed = int((study.cells["status"] == "failed").sum())
@@ -117,7 +117,7 @@ def run(
 
 def _show_logs(study: Any, options: Any) -> None:
     from . import places
-    from .report.terminal import text
+    from .report.console import text
     from .store import Store
 
     with Store(places.store_dir(options.store), create=False) as opened:
@@ -144,7 +144,8 @@ def check(
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from . import places
-    from .report import terminal
+    from .report.console import wide
+    from .report.terminal import variants_view
     from .store import Store
 
     directory = places.store_dir(options.store)
@@ -160,8 +161,8 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
         _print_json({"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells})
         return
-    console = terminal.wide(out)
-    console.print(terminal.variants(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
+    console = wide(out)
+    console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
     done, total = sum(p.cell.key in stored for p in job.cells), len(job.cells)
     console.print(f"\n{total} cells ({len(infos)} variants × {len(job.plan.seeds)} seeds), {done} stored, {total - done} to train")
 
@@ -230,7 +231,7 @@ def show(
 def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Show the studies of a store, and how far each is."""
     from . import places
-    from .report import terminal
+    from .report.console import table, wide
     from .store import Store
 
     with Store(places.store_dir(store), create=False) as opened:
@@ -241,7 +242,7 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     if as_json:
         _print_json([dict(zip(headings, row, strict=True)) for row in rows])
         return
-    terminal.wide(out).print(terminal.table(headings, rows, numeric=True))
+    wide(out).print(table(headings, rows, numeric=True))
 
 
 @app.command()
@@ -253,7 +254,9 @@ def report(
 ) -> None:
     """Show or write the results of a study that the store has. Nothing is trained."""
     from . import places
-    from .report import FORMATS, render, terminal, write, write_all
+    from .report.console import text, wide
+    from .report.files import FORMATS, render, write, write_all
+    from .report.terminal import study_view
     from .spec import load
     from .store import Store
 
@@ -262,10 +265,10 @@ def report(
     with Store(directory, create=False) as opened:
         loaded = opened.study(name)
     if format_ == "terminal" and output is None:
-        terminal.wide(out).print(terminal.study(loaded))
+        wide(out).print(study_view(loaded))
     elif format_ == "files":
         for path in write_all(loaded, output or directory / "reports" / name):
-            out.print(terminal.text(path), soft_wrap=True)
+            out.print(text(path), soft_wrap=True)
     elif format_ == "terminal":
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
     elif output is None:
@@ -296,7 +299,7 @@ def fetch(
     from . import driver, places
     from .records import Environment
     from .registry import default
-    from .report.terminal import text
+    from .report.console import text
 
     if what.endswith(".json") or Path(what).is_file():
         lines = driver.fetch(driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu")))

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .hooks import CellInfo, hookimpl
 from .records import Result
+from .report.console import printable, text
 from .report.tables import duration
-from .report.terminal import printable, text
 from .study import Study
 
 LINE_SECONDS = 15.0  # least time between two plain lines about epochs

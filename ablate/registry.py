@@ -201,7 +201,7 @@ def discover(installed: Iterable[Distribution]) -> Registry:
             name, version = distribution.name, distribution.version
             entry_points = list(distribution.entry_points)
         except Exception as error:  # metadata of a third party: anything may be wrong with it
-            unreadable.append(f"{distribution.locate_file('')}: entry points cannot be read: {type(error).__name__}: {error}")
+            unreadable.append(f"{_name(distribution)}: entry points cannot be read: {type(error).__name__}: {error}")
             continue
         if normalized(name) in seen:  # installed twice: Python imports the one that is first on its path
             continue
@@ -217,6 +217,13 @@ def discover(installed: Iterable[Distribution]) -> Registry:
                     f"{name} {version}: no such group {entry_point.group!r}. {did_you_mean(entry_point.group, groups)}"
                 )
     return Registry(components, hooks, tuple(dict.fromkeys(unreadable)))
+
+
+def _name(distribution: Distribution) -> str:
+    try:
+        return distribution.name
+    except Exception:  # its metadata may be what cannot be read
+        return f"a distribution in {distribution.locate_file('')}"
 
 
 def _component(kind: str, entry_point: EntryPoint, distribution: str, version: str) -> Component:

@@ -50,6 +50,8 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -
         path, value = _override(override)
         document = replace(document, path, value)
     found = problems(spec_schema(), document)
+    if isinstance(document, Mapping) and isinstance(document.get("base"), Mapping):  # the recipe is looked at with its components
+        found = [problem for problem in found if problem.path.partition(".")[0] != "base"]
     if not found:
         found = list(_factor_problems(document))
     if found:
@@ -70,7 +72,7 @@ def _read(path: Path) -> str:
 
 def _override(text: str) -> tuple[list[str], Json]:
     path, equals, value = _split_override(text)
-    if not equals:
+    if not equals or not path:
         raise UsageError(f"--set {text!r}: expected PATH=JSON, such as base.epochs=2.")
     try:
         return split(path), parse(value, f"--set {path}")

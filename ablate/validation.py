@@ -51,9 +51,7 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
         missing = [key for key in schema["required"] if key not in error.instance]
         named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
         yield Problem(path, f"{', '.join(map(repr, named or missing))} is missing", _given(error.instance))
-    elif error.parent and error.parent.validator == "propertyNames" or error.validator == "propertyNames":
-        yield Problem(path, f"the name {found(error.instance)} cannot be used", "Names have no '=', ',' or control characters.")
-    elif error.validator in ("minProperties", "minItems"):
+    elif error.validator in ("minProperties", "minItems") and not error.instance:
         yield Problem(path, "is empty", "Give at least one, or remove it.")
     else:
         yield Problem(path, f"found {found(error.instance)}, expected {expected(schema)}")
@@ -71,6 +69,8 @@ def found(value: Json) -> str:
 
 def expected(schema: Schema) -> str:
     """A schema in words, such as `a number > 0`."""
+    if "x-expected" in schema:
+        return str(schema["x-expected"])
     if "const" in schema:
         return found(schema["const"])
     if "enum" in schema:

@@ -11,7 +11,7 @@ from rich.text import Text
 from ablate.registry import Loaded
 from ablate.validation import expected
 
-from .terminal import table, text
+from .console import table, text
 
 Row = tuple[str, str, str, str, str]  # kind, name, distribution, version, problem
 

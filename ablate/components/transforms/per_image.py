@@ -28,8 +28,6 @@ def torchvision(*, name: Annotated[str, Choices(_names)], arguments: dict[str, A
     transform = getattr(v2, name)(**arguments)
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
-        if not len(images):
-            return images
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator, and from nowhere else
             torch.manual_seed(seed)

@@ -186,7 +186,7 @@ def augmix(
         for chain in range(mixture_width):
             changed = images.clone()
             depth = 1 + randint(3, count, generator, device) if chain_depth <= 0 else torch.full((count,), chain_depth)
-            for step in range(int(depth.max()) if count else 0):
+            for step in range(int(depth.max())):
                 level = randint(severity, count, generator, device)
                 _apply_random(changed, space, level, generator, interpolation, depth.to(device) > step)
             mixed += changed * weights[:, chain, None, None, None]

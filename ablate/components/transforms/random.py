@@ -200,6 +200,8 @@ def random_apply(
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
         chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
+        if not len(chosen):
+            return images
         changed = images[chosen]
         for name, transform in transforms.items():
             changed = transform(changed, generator)

@@ -1,0 +1,33 @@
+"""Text and tables for the terminal. Every name and message is hostile until it went through `printable`."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def printable(text: str) -> str:
+    """Text without control characters, so that no name can move the cursor or set the title of the window."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def text(value: object, style: str = "") -> Text:
+    """Text in which rich finds no markup."""
+    return Text(printable(str(value)), style=style)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: bool = False) -> Table:
+    """A plain table; with `numeric`, all columns but the first are aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for index, heading in enumerate(headings):
+        right = numeric and index > 0
+        made.add_column(text(heading), justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for row in rows:
+        made.add_row(*(text(cell) for cell in row))
+    return made
+
+
+def wide(console: Console) -> Console:
+    """A console whose lines are not cut where nobody looks at a window, such as in a file."""
+    return console if console.is_terminal else Console(file=console.file, width=max(console.width, 160))

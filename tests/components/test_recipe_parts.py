@@ -1,0 +1,194 @@
+"""Initializers, optimizers, schedules, losses, metrics and models against torch and torchmetrics."""
+
+import math
+
+import pytest
+import torch
+from ablate.components import initializers, metrics, models, optimizers, schedulers
+from ablate.components.losses import cross_entropy
+from ablate.errors import EnvironmentProblem
+from ablate.records import DataInfo, Horizon
+from safetensors.torch import save_file
+from torch import nn, optim
+
+INFO = DataInfo(3, 32, 32, 10)
+PAIRS = [
+    (lambda h: schedulers.constant(h), lambda o, h: optim.lr_scheduler.ConstantLR(o, factor=1)),
+    (lambda h: schedulers.step(h, step_size=3, gamma=0.5), lambda o, h: optim.lr_scheduler.StepLR(o, 3, 0.5)),
+    (
+        lambda h: schedulers.multistep(h, milestones=[2, 7], gamma=0.2),
+        lambda o, h: optim.lr_scheduler.MultiStepLR(o, [2, 7], 0.2),
+    ),
+    (lambda h: schedulers.exponential(h, gamma=0.9), lambda o, h: optim.lr_scheduler.ExponentialLR(o, 0.9)),
+    (
+        lambda h: schedulers.cosine(h, minimum=0.1),
+        lambda o, h: optim.lr_scheduler.CosineAnnealingLR(o, h.epochs, eta_min=0.03),
+    ),
+    (lambda h: schedulers.linear(h, start=0.5, end=1), lambda o, h: optim.lr_scheduler.LinearLR(o, 0.5, 1.0, h.epochs)),
+    (lambda h: schedulers.polynomial(h, power=2), lambda o, h: optim.lr_scheduler.PolynomialLR(o, h.epochs, 2)),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_schedules_are_torchs(ours, theirs):
+    horizon = Horizon(10, 4)
+    optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    scheduler, factor = theirs(optimizer, horizon), ours(horizon)
+    for epoch in range(10):
+        for step in range(4):
+            assert math.isclose(0.3 * factor(epoch * 4 + step), optimizer.param_groups[0]["lr"], rel_tol=1e-6, abs_tol=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize("anneal", ["cos", "linear"])
+def test_one_cycle_is_torchs(anneal):
+    horizon = Horizon(5, 8)
+    optimizer = optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, 0.3, total_steps=40, cycle_momentum=False, anneal_strategy=anneal)
+    factor = schedulers.one_cycle(horizon, anneal=anneal)
+    for step in range(40):
+        assert math.isclose(0.3 * factor(step), optimizer.param_groups[0]["lr"], rel_tol=1e-6, abs_tol=1e-9)
+        optimizer.step()
+        if step < 39:
+            scheduler.step()
+
+
+def test_a_warm_up_rises_and_then_the_schedule_begins():
+    factor = schedulers.cosine(Horizon(10, 4), warmup_epochs=2, per="step")
+    assert [factor(step) for step in range(8)] == [(step + 1) / 8 for step in range(8)]
+    assert factor(8) == 1.0
+    assert factor(24) == pytest.approx(0.5)
+
+
+def test_a_warm_up_as_long_as_the_training_is_refused():
+    with pytest.raises(ValueError, match="leaves nothing of 3 epochs"):
+        schedulers.constant(Horizon(3, 4), warmup_epochs=3)
+
+
+REFERENCES = {
+    "kaiming_uniform": lambda w, g: nn.init.kaiming_uniform_(w, a=0, mode="fan_in", nonlinearity="relu", generator=g),
+    "kaiming_normal": lambda w, g: nn.init.kaiming_normal_(w, a=0, mode="fan_in", nonlinearity="relu", generator=g),
+    "xavier_uniform": lambda w, g: nn.init.xavier_uniform_(w, generator=g),
+    "orthogonal": lambda w, g: nn.init.orthogonal_(w, generator=g),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_initializers_are_torchs_on_all_layers_and_leave_biases(name):
+    model, expected = (models.net(INFO) for _ in range(2))
+    expected.load_state_dict(model.state_dict())
+    getattr(initializers, name)(model, torch.Generator().manual_seed(4))
+    generator = torch.Generator().manual_seed(4)
+    for layer in expected:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            REFERENCES[name](layer.weight, generator)
+    for (key, value), other in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
+        assert torch.equal(value, other), key
+
+
+def test_a_frozen_layer_keeps_its_weights():
+    model = models.net(INFO)
+    before = model.conv1.weight.detach().clone()
+    model.conv1.weight.requires_grad_(False)
+    initializers.kaiming_normal(model, torch.Generator().manual_seed(0))
+    assert torch.equal(model.conv1.weight, before)
+    assert len(optimizers.trainable(model)) == 9
+
+
+CLASSES = {
+    "sgd": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    "adam": (optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
+    "adamw": (optim.AdamW, {"lr": 0.1}),
+    "rmsprop": (optim.RMSprop, {"lr": 0.1, "centered": True}),
+    "nadam": (optim.NAdam, {"lr": 0.1}),
+    "radam": (optim.RAdam, {"lr": 0.1}),
+    "adagrad": (optim.Adagrad, {"lr": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_optimizers_are_torchs(name):
+    cls, settings = CLASSES[name]
+    ours, theirs = (nn.Linear(3, 2) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    pair = (getattr(optimizers, name)(ours, **settings), cls(theirs.parameters(), **settings))
+    for _ in range(5):
+        for model, optimizer in zip((ours, theirs), pair, strict=True):
+            optimizer.zero_grad()
+            model(torch.ones(4, 3)).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_net_is_the_network_of_the_tutorial():
+    kinds = [type(layer).__name__ for layer in models.net(INFO)]
+    conv = ["Conv2d", "ReLU", "MaxPool2d"]
+    assert kinds == [*conv, *conv, "Flatten", "Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert sum(p.numel() for p in models.net(INFO).parameters()) == 62_006
+
+
+def test_net_with_all_of_it_is_the_network_of_the_best_recipe():
+    model = models.net(INFO, channels=(256, 256), batch_norm=True, dropout=0.1)
+    conv = ["Conv2d", "ReLU", "MaxPool2d", "BatchNorm2d", "Dropout"]
+    assert [type(layer).__name__ for layer in model] == [
+        *conv, *conv, "Flatten", "Linear", "ReLU", "BatchNorm1d", "Dropout", "Linear", "ReLU", "Linear",
+    ]  # fmt: skip
+    assert model.fc1.in_features == 256 * 5 * 5
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_net_says_when_images_are_too_small():
+    with pytest.raises(ValueError, match="8×8 are too small"):
+        models.net(DataInfo(1, 8, 8, 10))
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "squeezenet1_1", "mobilenet_v3_small"])
+def test_torchvisions_networks_have_a_last_layer_for_the_classes(arch):
+    model = models.torchvision(DataInfo(3, 32, 32, 7), arch=arch, freeze_backbone=True).eval()
+    assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+    trained = {name.rpartition(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {models.last_layer(model)}
+
+
+def test_weights_of_other_classes_are_loaded_without_the_last_layer(tmp_path):
+    import torchvision
+
+    source = torchvision.models.resnet18(num_classes=1000)
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    model = models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.safetensors"))
+    assert torch.equal(model.layer1[0].conv1.weight, source.layer1[0].conv1.weight)
+    assert model.fc.out_features == 10
+
+
+def test_weights_in_another_format_are_refused(tmp_path):
+    torch.save({}, tmp_path / "w.pth")
+    with pytest.raises(EnvironmentProblem, match="convert them with safetensors"):
+        models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.pth"))
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(EnvironmentProblem, match="do not fit the model"):
+        models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.safetensors"))
+
+
+def test_metrics_are_torchmetrics():
+    from torchmetrics.functional.classification import multiclass_accuracy
+
+    generator = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(500, 10, generator=generator), torch.randint(10, (500,), generator=generator)
+    assert metrics.accuracy(10)(logits, targets) == pytest.approx(multiclass_accuracy(logits, targets, 10, average="micro").item())
+    expected = multiclass_accuracy(logits, targets, 10, average="micro", top_k=5).item()
+    assert metrics.top5_accuracy(10)(logits, targets) == pytest.approx(expected)
+    assert metrics.loss(10)(logits, targets) == pytest.approx(nn.CrossEntropyLoss()(logits, targets).item())
+    named = metrics.torchmetrics(10, name="multiclass_accuracy", arguments={"average": "micro"})
+    assert named(logits, targets) == pytest.approx(metrics.accuracy(10)(logits, targets))
+
+
+def test_label_smoothing_is_torchs():
+    logits, targets = torch.randn(8, 4, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 4
+    expected = nn.CrossEntropyLoss(label_smoothing=0.1)(logits, targets)
+    soft = nn.functional.one_hot(targets, 4).float()
+    assert torch.equal(cross_entropy(label_smoothing=0.1)(logits, targets), expected)
+    torch.testing.assert_close(cross_entropy(label_smoothing=0.1)(logits, soft), expected)

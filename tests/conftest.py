@@ -1,0 +1,62 @@
+"""What the tests share."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ablate.records import Environment
+
+SPEC: dict[str, Any] = {
+    "name": "tiny",
+    "base": {
+        "dataset": {"use": "digits", "size": 16, "limit": 160},
+        "train_transforms": {"crop": None, "normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}},
+        "eval_transforms": {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}},
+        "model": {"use": "net"},
+        "optimizer": {"use": "sgd", "lr": 0.05, "momentum": 0.9},
+        "batch_size": 32,
+        "epochs": 2,
+    },
+    "factors": {"batch_norm": {"on": {"model": {"batch_norm": True}}}},
+    "seeds": 2,
+}
+
+
+@pytest.fixture
+def spec() -> dict[str, Any]:
+    """A study of two variants with two seeds, trained in a second."""
+    return copy.deepcopy(SPEC)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[Any], Path]:
+    """Writes a document to a file."""
+
+    def write(document: Any, name: str = "spec.json") -> Path:
+        path = tmp_path / name
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return Environment(tmp_path / "data", download=False)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """64 images of smooth noise, uint8 [64, 3, 32, 32], which look more like photographs than white noise does."""
+    noise = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.interpolate(noise, size=32, mode="bicubic").clamp(0, 1)
+    return (smooth * 255).round().to(torch.uint8)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(1)

@@ -1,0 +1,148 @@
+"""Variants, designs and cells."""
+
+import pytest
+from ablate.errors import SpecError
+from ablate.plan import make_cells, make_plan
+from ablate.registry import default
+from ablate.spec import load
+
+THREE = {
+    "a": {"on": {"model": {"batch_norm": True}}},
+    "b": {"on": {"optimizer": {"lr": 0.5}}, "more": {"optimizer": {"lr": 0.7}}},
+    "c": {"plain": {}, "fancy": {"epochs": 3}},
+}
+
+
+def plan_of(spec, *overrides):
+    return make_plan(load(spec, overrides), default())
+
+
+def names(spec, design):
+    return [variant.name for variant in plan_of(spec | {"factors": THREE, "design": design}).variants]
+
+
+@pytest.mark.parametrize(
+    ("design", "expected"),
+    [
+        ({"use": "one_at_a_time"}, ["c=plain", "a=on,c=plain", "b=on,c=plain", "b=more,c=plain", "c=fancy"]),
+        ({"use": "leave_one_out"}, ["c=plain", "a=on,c=plain", "b=on,c=plain", "b=more,c=plain", "c=fancy"]),
+        (
+            {"use": "leave_one_out", "base": "plain"},
+            ["a=on,b=on,c=fancy", "b=on,c=fancy", "a=on,c=fancy", "a=on,b=more,c=fancy", "a=on,b=on,c=plain", "c=plain"],
+        ),
+        (
+            {"use": "add_one_in"},
+            ["a=on,b=on,c=fancy", "b=on,c=fancy", "a=on,c=fancy", "a=on,b=more,c=fancy", "a=on,b=on,c=plain", "c=plain"],
+        ),
+        ({"use": "cumulative"}, ["c=plain", "a=on,c=plain", "a=on,b=on,c=plain", "a=on,b=on,c=fancy"]),
+    ],
+)
+def test_designs_of_one_set_of_factors(spec, design, expected):
+    assert names(spec, design) == expected
+
+
+def test_the_factorial_has_every_combination(spec):
+    found = names(spec, {"use": "factorial"})
+    assert len(found) == len(set(found)) == 2 * 3 * 2
+
+
+def test_levels_and_named_variants_patch_the_base(spec):
+    plan = plan_of(spec | {"variants": {"long": {"epochs": 9}}})
+    assert [(v.name, v.recipe["epochs"], v.recipe["model"]["batch_norm"]) for v in plan.variants] == [
+        ("base", 2, False),
+        ("batch_norm=on", 2, True),
+        ("long", 9, False),
+    ]
+    assert plan.infos()[1].changes == ("model.batch_norm: false → true",)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "messages"),
+    [
+        (['base.optimizer={"use": "sdg"}'], ["base.optimizer.use", "Did you mean 'sgd'"]),
+        (["base.optimizer.larning_rate=1"], ["base.optimizer.larning_rate: there is no such setting", "ablate-core 0.1.0: optimizer 'sgd'"]),
+        (['base.optimizer.lr="fast"', "base.model.dropout=1.5"], ["base.optimizer.lr", "base.model.dropout"]),
+        (["base.batch_size=0"], ["base.batch_size: found 0, expected a whole number ≥ 1"]),
+        (["factors.batch_norm.on.model.batch_nrom=true"], ["factors.batch_norm.on.model.batch_nrom"]),
+        (['factors.batch_norm.on={"model": {"batch_norm": false}}'], ["variant 'batch_norm=on'", "does not differ"]),
+        (['factors.batch_norm.on={"scheduler": null}'], ["null removes this key, but the base has none"]),
+        (['variants={"again": {"model": {"batch_norm": true}}}'], ["variant 'again'", "'batch_norm=on'"]),
+        (['compare={"metric": "acuracy"}'], ["compare.metric", "'accuracy'"]),
+        (['compare={"at": 5}'], ["not evaluated at epoch 5"]),
+        (['compare={"reference": "bas"}'], ["compare.reference", "Did you mean 'base'"]),
+        (['published={"source": "s", "accuracy": {"batch_norm=off": 1}}'], ["published.accuracy"]),
+        (['design={"use": "factorail"}'], ["design.use", "'factorial'"]),
+        (['base.dataset={"use": "image_folder", "path": "/no/such/folder"}'], ["base.dataset.path: there is no folder"]),
+        (['base.model={"use": "torchvision", "arch": "resnet81"}'], ["base.model.arch", "resnet18"]),
+        (['base.train_transforms.crop={"use": "random_apply", "transforms": {"x": {"use": "nope"}}}'], ["crop.transforms.x.use"]),
+    ],
+)
+def test_each_mistake_is_told_with_its_place(spec, overrides, messages):
+    with pytest.raises(SpecError) as error:
+        plan_of(spec, *overrides)
+    for message in messages:
+        assert message in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once(spec):
+    with pytest.raises(SpecError) as error:
+        plan_of(spec, "base.epochs=0", 'base.model={"use": "nte"}', "base.optimizer.lr=-1", "factors.batch_norm.on.x=1")
+    assert {problem.path for problem in error.value.problems} == {
+        "base.epochs",
+        "base.model.use",
+        "base.optimizer.lr",
+        "factors.batch_norm.on.x",
+    }
+
+
+def test_published_numbers_find_their_variant(spec):
+    published = {"source": "s", "accuracy": {"a=on": 0.5, "base": 0.4, "b=more,c=fancy": [0.1, 0.2]}, "train_loss": {"base": 1.0}}
+    plan = plan_of(spec | {"factors": THREE, "design": {"use": "factorial"}, "published": published})
+    assert plan.published["accuracy"] == {"a=on,c=plain": 0.5, "c=plain": 0.4, "b=more,c=fancy": [0.1, 0.2]}
+
+
+def keys(spec, environment, *overrides):
+    plan = plan_of(spec, *overrides)
+    return {(p.variant, p.seed): p.cell.key for p in make_cells(plan, default(), environment, "cpu")}
+
+
+def test_studies_share_identical_cells(spec, environment):
+    one = keys(spec, environment)
+    other = keys(spec, environment, 'name="other"', 'question="?"', 'factors={"x": {"y": {"epochs": 5}}}', "seeds=[1, 7]")
+    assert one["base", 1] == other["base", 1]
+    assert len(set(one.values()) & set(other.values())) == 1
+
+
+def test_defaults_that_are_written_out_change_no_key(spec, environment):
+    written = ['base.scheduler={"use": "ablate-core:constant", "warmup_epochs": 0}', "base.accumulate=1.0"]
+    assert keys(spec, environment) == keys(spec, environment, *written)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["base.epochs=3", "base.optimizer.lr=0.051", "base.threads=2", 'base.precision="bfloat16"', "base.dataset.limit=100"],
+)
+def test_what_changes_a_result_changes_the_key(spec, environment, override):
+    assert not set(keys(spec, environment).values()) & set(keys(spec, environment, override).values())
+
+
+def test_the_order_of_transforms_counts(spec, environment):
+    flip, crop = {"use": "random_horizontal_flip"}, {"use": "pad", "padding": 2}
+    one = spec | {"base": spec["base"] | {"train_transforms": {"f": flip, "c": crop}}}
+    other = spec | {"base": spec["base"] | {"train_transforms": {"c": crop, "f": flip}}}
+    assert not set(keys(one, environment).values()) & set(keys(other, environment).values())
+
+
+def test_the_device_is_part_of_the_key(spec, environment):
+    plan = plan_of(spec)
+    cpu, gpu = ({p.cell.key for p in make_cells(plan, default(), environment, device)} for device in ("cpu", "cuda"))
+    assert not cpu & gpu
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_the_seed_studies_have_a_plan(number):
+    from pathlib import Path
+
+    plan = make_plan(load(Path(__file__).parent.parent / "specs" / f"q{number}.json"), default())
+    assert len(plan.variants) >= 2
+    assert plan.published["accuracy"]
