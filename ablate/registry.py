@@ -29,7 +29,7 @@ KINDS: Mapping[str, str] = {
     "executor": "ablate.executors",
 }
 HOOKS = "ablate.hooks"
-_TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*):(?P<attribute>\w+(\.\w+)*)$")
+_TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*)(:(?P<attribute>\w+(\.\w+)*))?$")
 
 
 class UnknownComponent(UsageError):
@@ -166,7 +166,7 @@ def import_target(component: Component) -> Any:
     module, _, attributes = component.target.partition(":")
     try:
         value = importlib.import_module(module)
-        for attribute in attributes.split("."):
+        for attribute in attributes.split(".") if attributes else []:  # hooks may be a whole module
             value = getattr(value, attribute)
     except Exception as error:  # a third party's module may fail in any way, and that must be told, not passed on
         raise _broken(component, f"importing {component.target} failed: {type(error).__name__}: {error}") from error
@@ -228,7 +228,7 @@ def _name(distribution: Distribution) -> str:
 
 def _component(kind: str, entry_point: EntryPoint, distribution: str, version: str) -> Component:
     match = _TARGET.match(entry_point.value)
-    if not match:
+    if not match or (kind != "hooks" and not match["attribute"]):
         problem = f"its entry point {entry_point.value!r} is not of the form 'module:attribute'"
     elif not _module_exists(match["module"].partition(".")[0]):
         problem = f"there is no module {match['module'].partition('.')[0]!r}"

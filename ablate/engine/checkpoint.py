@@ -41,7 +41,8 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
         raise EnvironmentProblem(
             f"{path}: the checkpoint cannot be written: {error}. Make room and run the same command again."
         ) from error

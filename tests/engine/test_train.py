@@ -1,0 +1,224 @@
+"""Training against a loop written by hand, and the same cell again in every way that it can be run."""
+
+import copy
+
+import pytest
+import torch
+from ablate.engine import data
+from ablate.engine.build import preflight
+from ablate.engine.seeding import derive, generator
+from ablate.engine.train import CHUNK, Controls, Interrupted, train, weights_digest
+from ablate.errors import EnvironmentProblem
+from ablate.plan import make_cells, make_plan
+from ablate.registry import build, default
+from ablate.spec import load
+from torch import nn
+
+CPU = torch.device("cpu")
+
+
+def cell_of(spec, environment, *overrides):
+    plan = make_plan(load({key: value for key, value in spec.items() if key != "factors"}, overrides), default())
+    return make_cells(plan, default(), environment, "cpu")[-1].cell
+
+
+def run(cell, environment, folder, **controls):
+    return train(default(), cell, environment, CPU, Controls(folder / "state.safetensors", **controls))
+
+
+def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autocast=False):
+    """The same training written as a script would: no chunks, no records, and torch's own parts."""
+    torch.set_num_threads(1)
+    recipe = spec["base"]
+    loaded = build(default(), "dataset", recipe["dataset"], environment).load()
+    images = (torch.from_numpy(loaded.train.images).float() / 255 - 0.5) / 0.5
+    labels = torch.from_numpy(loaded.train.labels)
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "model"))
+        from ablate.components.models import net
+        from ablate.records import DataInfo
+
+        model = net(DataInfo(1, 16, 16, 10), batch_norm=recipe["model"].get("batch_norm", False))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        average = copy.deepcopy(model)
+        steps = 0
+        model.train()
+        for epoch in range(recipe["epochs"]):
+            batches = torch.randperm(len(labels), generator=generator(seed, "order", epoch)).split(recipe["batch_size"])
+            for index, batch in enumerate(batches):
+                with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                    loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+                group = index // accumulate
+                members = min(accumulate, len(batches) - group * accumulate)
+                (loss / members).backward()
+                if index % accumulate == members - 1:
+                    if clip:
+                        nn.utils.clip_grad_norm_(model.parameters(), clip)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    steps += 1
+                    with torch.no_grad():
+                        for own, new in zip(average.parameters(), model.parameters(), strict=True):
+                            own.copy_(new if steps == 1 or decay is None else decay * own + (1 - decay) * new)
+    test = (torch.from_numpy(loaded.test.images).float() / 255 - 0.5) / 0.5
+    evaluated = (average if decay else model).eval()
+    return model, (evaluated(test).argmax(1) == torch.from_numpy(loaded.test.labels)).double().mean().item()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "settings"),
+    [
+        ([], {}),
+        (["base.accumulate=3"], {"accumulate": 3}),
+        (["base.grad_clip=0.5"], {"clip": 0.5}),
+        (["base.ema=0.8"], {"decay": 0.8}),
+        (['base.precision="bfloat16"'], {"autocast": True}),
+    ],
+    ids=["plain", "accumulate", "grad_clip", "ema", "bfloat16"],
+)
+def test_the_engine_trains_like_a_script(spec, environment, tmp_path, overrides, settings):
+    result = run(cell_of(spec, environment, "seeds=[3]", *overrides), environment, tmp_path)
+    model, accuracy = by_hand(spec, environment, 3, **settings)
+    assert result.metrics["accuracy"] == pytest.approx(accuracy, abs=0.013)  # two images: sums have another order
+    assert result.parameters == sum(parameter.numel() for parameter in model.parameters())
+    if settings == {}:
+        assert result.metrics["accuracy"] == accuracy
+
+
+AUGMENTED = [
+    'base.train_transforms={"crop": {"use": "random_crop", "size": 16, "padding": 2}, "a": {"use": "random_apply", "transforms":'
+    ' {"t": {"use": "trivial_augment"}}}, "normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}, "m": {"use": "mixup"}}',
+    'base.model={"use": "net", "batch_norm": true, "dropout": 0.2}',
+    "base.ema=0.9",
+    "base.accumulate=2",
+    "base.epochs=3",
+]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "nadam", "radam", "adagrad"])
+def test_a_cell_interrupted_anywhere_has_the_same_result(spec, environment, tmp_path, optimizer):
+    """Stopped after every third batch, with everything that has a state: dropout, EMA, accumulation, augmentation, mixing."""
+    settings = '"momentum": 0.9, ' if optimizer == "sgd" else ""
+    cell = cell_of(spec, environment, *AUGMENTED, f'base.optimizer={{"use": "{optimizer}", {settings}"lr": 0.01}}', "seeds=[5]")
+    whole = run(cell, environment, tmp_path / "whole")
+    sittings = 0
+    while True:
+        batches = 0
+
+        def stop() -> bool:
+            nonlocal batches
+            batches += 1
+            return batches == 3
+
+        try:
+            result = run(cell, environment, tmp_path / "parts", should_stop=stop)
+            break
+        except Interrupted:
+            sittings += 1
+    assert sittings == 5
+    assert result.weights_sha256 == whole.weights_sha256
+    timings = {"seconds", "images_per_second"}
+    assert [{k: v for k, v in r.items() if k not in timings} for r in result.epochs] == [
+        {k: v for k, v in r.items() if k not in timings} for r in whole.epochs
+    ]
+
+
+def test_the_result_depends_on_no_global_state(spec, environment, tmp_path):
+    cell = cell_of(spec, environment, *AUGMENTED)
+    torch.manual_seed(1)
+    one = run(cell, environment, tmp_path / "a")
+    torch.manual_seed(2)
+    state = torch.random.get_rng_state()
+    other = run(cell, environment, tmp_path / "b")
+    assert one.weights_sha256 == other.weights_sha256
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_seeds_differ(spec, environment, tmp_path):
+    digests = {
+        run(cell_of(spec, environment, f"seeds=[{seed}]"), environment, tmp_path / str(seed)).weights_sha256 for seed in range(3)
+    }
+    assert len(digests) == 3
+
+
+def test_evaluation_comes_as_often_as_asked_for_and_at_the_end(spec, environment, tmp_path):
+    result = run(cell_of(spec, environment, "base.epochs=5", "base.eval_every=2"), environment, tmp_path)
+    assert [record["epoch"] for record in result.epochs if "accuracy" in record] == [2, 4, 5]
+
+
+def test_a_training_that_diverges_has_no_loss(spec, environment, tmp_path):
+    result = run(cell_of(spec, environment, "base.optimizer.lr=1e30"), environment, tmp_path)
+    assert result.metrics["loss"] is None
+    assert result.metrics["accuracy"] is not None
+
+
+def test_the_learning_rate_follows_the_schedule(spec, environment, tmp_path):
+    schedule = 'base.scheduler={"use": "step", "step_size": 1, "gamma": 0.5}'
+    result = run(cell_of(spec, environment, schedule, "base.epochs=3"), environment, tmp_path)
+    assert [record["lr"] for record in result.epochs] == pytest.approx([0.05, 0.025, 0.0125])
+
+
+def test_chunks_do_not_change_which_images_a_batch_has(spec, environment):
+    assert CHUNK // 32 * 32 == CHUNK, "a chunk is whole batches"
+    recipe = cell_of(spec, environment).recipe
+    assert len(data.load(default(), recipe, environment, CPU).train.labels) == 160
+
+
+def test_a_checkpoint_of_another_cell_is_refused(spec, environment, tmp_path):
+    with pytest.raises(Interrupted):
+        run(cell_of(spec, environment, "seeds=[1]"), environment, tmp_path, should_stop=lambda: True)
+    with pytest.raises(EnvironmentProblem, match=r"is a checkpoint of cell .* Delete it"):
+        run(cell_of(spec, environment, "seeds=[2]"), environment, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused(spec, environment, tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"\x80\x04nonsense")
+    with pytest.raises(EnvironmentProblem, match=r"the checkpoint cannot be read: .* Delete it"):
+        run(cell_of(spec, environment), environment, tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_says_so(spec, environment, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentProblem, match=r"the checkpoint cannot be written: .* Make room"):
+        run(cell_of(spec, environment), environment, tmp_path / "file", checkpoint_seconds=0.0)
+
+
+def test_the_digest_sees_one_bit():
+    model = nn.Linear(2, 2)
+    before = weights_digest({"model": model})
+    with torch.no_grad():
+        model.weight[0, 0] = torch.nextafter(model.weight[0, 0], torch.tensor(9.0))
+    assert weights_digest({"model": model}) != before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "message"),
+    [
+        (['base.train_transforms={"n": {"use": "normalize", "mean": [0.5], "std": [0.5]}, "a": {"use": "auto_augment"}}'],
+         "train_transforms.a", "put it before normalize"),
+        (['base.train_transforms={"p": {"use": "pad", "padding": 1}}'], "train_transforms.p", "add `normalize`"),
+        (["base.train_transforms={}"], "train_transforms", "add `normalize`"),
+        (['base.eval_transforms={"c": {"use": "random_crop", "size": 99}}'], "eval_transforms.c", "smaller than the crop"),
+        (["base.dataset.size=8"], "model", "8×8 are too small"),
+        (['base.eval_split="validation"'], "dataset", "holds out no images"),
+        (['base.optimizer={"use": "sgd", "nesterov": true}'], "optimizer", "Nesterov"),
+        (['base.scheduler={"use": "constant", "warmup_epochs": 9}'], "scheduler", "leaves nothing of 2 epochs"),
+        (["base.model.batch_norm=true", "base.dataset.limit=161"], "batch_size", "more than 1 value per channel"),
+        (['base.train_transforms.normalize={"use": "normalize", "mean": [0.5, 0.5, 0.5], "std": [1]}'],
+         "train_transforms.normalize", "mean has 3 numbers, but the images have 1 channels"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_known_before_the_training(spec, environment, overrides, path, message):
+    found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
+    assert [problem.path for problem in found] == [path]
+    assert message in found[0].message
+
+
+def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypatch):
+    recipe = cell_of(spec, environment).recipe
+    registry = default()
+    loaded = registry.load("model", "net")
+    broken = type(loaded)(loaded.component, lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), loaded.signature)
+    monkeypatch.setitem(registry._loaded, ("model", "ablate-core:net"), broken)
+    found = preflight(registry, recipe, environment, CPU)
+    assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message

@@ -1,0 +1,226 @@
+"""Studies on worker processes: crashes, timeouts, signals, and two drivers at once. Plugins come from a folder on the path."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ablate
+import pytest
+
+PLUGIN = '''
+"""Components that misbehave."""
+import os, sys, time
+from torch import nn
+from ablate.components.models import net
+from ablate.hooks import hookimpl
+
+
+class Bad(nn.Module):
+    def __init__(self, model, how):
+        super().__init__()
+        self.model, self.how, self.calls = model, how, 0
+
+    def forward(self, images):
+        self.calls += 1
+        if self.calls > 4 and self.training:  # after the trial before the training
+            print("about to", self.how, flush=True)
+            if self.how == "crash":
+                os.abort()
+            if self.how == "raise":
+                raise RuntimeError("no luck today")
+            if self.how == "hang":
+                time.sleep(600)
+            if self.how == "slow":
+                time.sleep(0.05)
+        return self.model(images)
+
+
+def bad(info, /, *, how: str = "fine") -> nn.Module:
+    """A network that misbehaves.
+
+    Args:
+        how: In which way.
+    """
+    return Bad(net(info), how)
+
+
+@hookimpl
+def cell_end(cell, status):
+    raise ValueError("a listener that fails")
+
+
+@hookimpl
+def epoch_end(cell, record):
+    with open(os.environ["HEARD"], "a") as file:
+        file.write(f"{cell.variants[0]} {cell.seed} {record['epoch']}\\n")
+'''
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """An installed plugin, in this process and in those that it starts."""
+    from ablate import registry
+
+    folder = tmp_path / "site"
+    info = folder / "misfits-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "misfits.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misfits\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ablate.models]\nbad = misfits:bad\n[ablate.hooks]\nears = misfits\n")
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("HEARD", str(tmp_path / "heard"))
+    registry.default.cache_clear()
+    yield folder
+    registry.default.cache_clear()
+
+
+def bad_study(spec, *ways, **more):
+    levels = {way: {"model": {"use": "bad", "how": way}} for way in ways}
+    return spec | {"factors": {"way": levels}, "seeds": 1} | more
+
+
+def statuses(study):
+    return dict(zip(study.cells["variant"], study.cells["status"], strict=True))
+
+
+def test_one_failure_is_recorded_and_the_others_go_on(spec, tmp_path, plugin):
+    with pytest.warns(UserWarning, match="listener 'misfits:ears' failed in cell_end: ValueError: a listener that fails"):
+        study = ablate.run(bad_study(spec, "raise", "crash", "fine"), store=tmp_path / "s", device="cpu", jobs=2)
+    assert statuses(study) == {"base": "done", "way=raise": "failed", "way=crash": "failed", "way=fine": "done"}
+    errors = dict(zip(study.cells["variant"], study.cells["error"], strict=True))
+    assert errors["way=raise"] == "RuntimeError: no luck today"
+    assert errors["way=crash"] == "its worker process was killed by signal 6."
+    from ablate.store import Store
+
+    with Store(tmp_path / "s") as store:
+        logs = {row.variant: store.logs(row.key)[1] for row in study.cells.itertuples()}
+    assert "Traceback" in logs["way=raise"]
+    assert "about to raise" in logs["way=raise"]
+    assert "about to crash" in logs["way=crash"]
+    assert "Fatal Python error: Aborted" in logs["way=crash"]
+    heard = (tmp_path / "heard").read_text().splitlines()
+    assert sorted(heard) == ["base 0 1", "base 0 2", "way=fine 0 1", "way=fine 0 2"]
+
+
+def test_a_failed_cell_is_tried_again_and_no_other(spec, tmp_path, plugin):
+    with pytest.warns(UserWarning, match="listener"):
+        first = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu")
+        again = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu")
+    assert statuses(first) == statuses(again)
+    with sqlite3.connect(tmp_path / "s" / "store.sqlite") as db:
+        attempts = dict(db.execute("SELECT status, attempt FROM cells").fetchall())
+    assert attempts == {"done": 1, "failed": 2}
+
+
+@pytest.mark.filterwarnings("ignore:listener")
+def test_a_cell_that_hangs_is_ended_by_its_timeout(spec, tmp_path, plugin):
+    study = ablate.run(bad_study(spec, "hang", "fine", timeout=8), store=tmp_path / "s", device="cpu", jobs=1)
+    assert statuses(study) == {"base": "done", "way=hang": "failed", "way=fine": "done"}
+    assert study.cells["error"].dropna().tolist() == ["it took longer than the timeout of 8 seconds"]
+
+
+def command(path, store, *more):
+    return [sys.executable, "-m", "ablate", "run", str(path), "--store", str(store), "--device", "cpu", *more]
+
+
+def digests(store: Path) -> dict[str, str]:
+    with sqlite3.connect(store / "store.sqlite") as db:
+        return dict(db.execute("SELECT key, weights_sha256 || metrics FROM cells WHERE status = 'done'").fetchall())
+
+
+def wait_for(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def slow_study(spec, write):
+    document = bad_study(spec, "slow", checkpoint_seconds=0, seeds=[3])
+    document["base"] |= {"epochs": 4, "model": {"use": "bad"}}
+    return write(document)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_goes_on_where_it_was(spec, write, tmp_path, plugin, how):
+    """Stopped in the middle of a cell, then run again: the bits are those of a run that nobody stopped."""
+    path = slow_study(spec, write)
+    subprocess.run(command(path, tmp_path / "whole"), check=True, capture_output=True)
+    store = tmp_path / "parts"
+    process = subprocess.Popen(command(path, store, "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (tmp_path / "heard").read_text().count("way=slow 3 1") == 2, process)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    if how == signal.SIGKILL:
+        assert process.returncode == -9
+    else:
+        assert process.returncode == 130
+        assert "run the same command again" in err
+    assert len(digests(store)) == 1
+    assert list((store / "checkpoints").glob("*.safetensors"))
+    done = subprocess.run(command(path, store), capture_output=True, text=True, check=True)
+    assert "1 stored already" in done.stderr
+    assert digests(store) == digests(tmp_path / "whole")
+    assert not list((store / "checkpoints").glob("*.safetensors"))
+
+
+def test_two_drivers_share_the_cells_of_a_study(spec, write, tmp_path):
+    path = write(spec | {"seeds": 4})
+    store = tmp_path / "store"
+    processes = [
+        subprocess.Popen(command(path, store, "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    with sqlite3.connect(store / "store.sqlite") as db:
+        assert db.execute("SELECT count(*), max(attempt), sum(status = 'done') FROM cells").fetchone() == (8, 1, 8)
+    trained = sum(err.count(": done ") for _, err in outputs)
+    assert trained == 8, "no cell was trained twice"
+    alone = tmp_path / "alone"
+    subprocess.run(command(path, alone, "--jobs", "1"), check=True, capture_output=True)
+    assert digests(alone) == digests(store), "what runs beside a cell does not change it"
+
+
+def test_workers_end_with_their_driver(spec, write, tmp_path, plugin):
+    process = subprocess.Popen(
+        command(slow_study(spec, write), tmp_path / "s", "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for(lambda: (tmp_path / "heard").exists(), process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        process.communicate()
+        return  # only Linux says who the children are
+    workers = [int(pid) for pid in children.read_text().split()]
+    assert workers
+    process.kill()
+    process.communicate()
+    end = time.monotonic() + 30
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < end, "a worker outlived its driver"
+        time.sleep(0.1)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_studies_share_their_cells(spec, tmp_path):
+    ablate.run(spec, store=tmp_path, device="cpu")
+    other = spec | {"name": "other", "factors": {"epochs": {"three": {"epochs": 3}}}, "seeds": 1}
+    study = ablate.run(other, store=tmp_path, device="cpu")
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM cells").fetchone() == (5,)
+    assert json.loads(study.cells.to_json())["status"] == {"0": "done", "1": "done"}

@@ -1,0 +1,161 @@
+"""The store: claims are exclusive, killed drivers hold nothing, and what was stored stays."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from ablate.errors import StoreError, UsageError
+from ablate.records import Cell, Result
+from ablate.store import Store, plan_record
+from ablate.study import Compare, VariantInfo
+
+RESULT = Result([{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}], {"accuracy": 0.5, "loss": None}, "w", 1.0, 7)
+
+
+def cell(name="a"):
+    return Cell(name * 8, {"epochs": 1}, 0, "cpu", {})
+
+
+def save(store, *keys, name="s"):
+    variants = [VariantInfo("base", {}, ()), VariantInfo("x", {}, ("epochs: 1 → 2",))]
+    record = plan_record("?", Compare("accuracy", "last", "base"), variants, ["accuracy", "loss"], {})
+    store.save_study(name, {}, record, [("base" if i == 0 else "x", i, key) for i, key in enumerate(keys)])
+
+
+def test_a_result_is_there_after_opening_again(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, cell().key, cell("b").key)
+        assert store.claim(cell(), {"cpu": "c"}) == "claimed"
+        store.record_epoch(cell().key, RESULT.epochs[0])
+        assert store.finish(cell().key, RESULT)
+    with Store(tmp_path, create=False) as store:
+        study = store.study("s")
+    assert study.cells["status"].tolist() == ["done", "missing"]
+    assert study.cells["accuracy"].tolist()[0] == 0.5
+    assert study.cells["loss"].isna().all()
+    assert study.epochs[["variant", "epoch", "train_loss"]].values.tolist() == [["base", 1, 1.0]]
+    assert study.variants[1].changes == ("epochs: 1 → 2",)
+    assert study.provenance == ({"cpu": "c"},)
+
+
+def test_a_cell_has_one_driver(tmp_path):
+    with Store(tmp_path) as one, Store(tmp_path) as other:
+        assert one.claim(cell(), {}) == "claimed"
+        assert other.claim(cell(), {}) == "held"
+        assert not other.finish(cell().key, RESULT)
+        assert one.finish(cell().key, RESULT)
+        assert other.claim(cell(), {}) == "done"
+
+
+def test_a_thousand_claims_of_many_drivers_are_exclusive(tmp_path):
+    cells = [Cell(f"{index:08d}", {}, 0, "cpu", {}) for index in range(125)]
+    Store(tmp_path).__exit__()
+
+    def drive(_):
+        with Store(tmp_path) as store:
+            got = [c.key for c in cells if store.claim(c, {}) == "claimed"]
+            for key in got:
+                store.finish(key, RESULT)
+            return got
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [key for keys in pool.map(drive, range(8)) for key in keys]
+    assert sorted(taken) == [c.key for c in cells]
+
+
+def test_the_cells_of_a_killed_driver_are_free(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from ablate.store import Store; from ablate.records import Cell;"
+        f"s = Store(Path({str(tmp_path)!r})); print(s.claim(Cell('a' * 8, {{}}, 0, 'cpu', {{}}), {{}}), flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "claimed\n"
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        assert store.claim(cell(), {}) == "held"
+        assert store.study("s").cells["status"].tolist() == ["running"]
+        process.kill()
+        process.wait()
+        assert store.study("s").cells["status"].tolist() == ["interrupted"]
+        assert store.claim(cell(), {}) == "claimed"
+
+
+def test_a_failed_cell_is_claimed_again(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        store.claim(cell(), {})
+        store.fail(cell().key, "failed", "no luck", "Traceback")
+        assert store.study("s").cells["error"].tolist() == ["no luck"]
+        assert store.logs(cell().key) == ("no luck", "Traceback")
+        assert store.claim(cell(), {}) == "claimed"
+        assert store.logs(cell().key) == (None, None)
+
+
+def test_a_study_is_replaced_and_its_cells_stay(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        store.claim(cell(), {})
+        store.finish(cell().key, RESULT)
+        save(store, cell("b").key, cell().key)
+        assert store.stored([cell().key, cell("b").key]) == {cell().key}
+        assert len(store.study("s").cells) == 2
+        assert store.studies() == ["s"]
+
+
+def test_a_study_that_is_not_there_gets_close_matches(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, cell().key, name="batch")
+        with pytest.raises(UsageError, match="has no study 'bach'. Did you mean 'batch'"):
+            store.study("bach")
+
+
+def test_a_place_without_a_store(tmp_path):
+    with pytest.raises(StoreError, match="there is no store in"):
+        Store(tmp_path, create=False)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_file_that_is_no_store(tmp_path, content):
+    (tmp_path / "store.sqlite").write_bytes(content)
+    with pytest.raises(StoreError, match="cannot be opened as a store"):
+        Store(tmp_path)
+
+
+def test_a_store_of_a_later_version(tmp_path):
+    Store(tmp_path).__exit__()
+    with sqlite3.connect(tmp_path / "store.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="format 99"):
+        Store(tmp_path)
+
+
+def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
+    with Store(tmp_path) as store:
+        store.claim(cell(), {})
+        store.finish(cell().key, RESULT)
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match=r"cannot be written: database or disk is full. What it has is kept"):
+            for index in range(1000):
+                store.claim(Cell(f"{index}", {"x": "y" * 4000}, 0, "cpu", {}), {})
+    with Store(tmp_path) as store:
+        assert store.stored([cell().key]) == {cell().key}
+
+
+def test_the_store_waits_for_a_writer(tmp_path):
+    with Store(tmp_path) as store, ThreadPoolExecutor(1) as pool:
+
+        def write():
+            with Store(tmp_path) as other:
+                return other.claim(cell(), {})
+
+        store._db.execute("BEGIN IMMEDIATE")
+        claimed = pool.submit(write)
+        time.sleep(0.2)
+        assert not claimed.done()
+        store._db.execute("COMMIT")
+        assert claimed.result() == "claimed"
