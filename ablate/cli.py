@@ -21,9 +21,14 @@ out = Console()
 err = Console(stderr=True)
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=JSON", help="Override a part of the spec, such as base.epochs=2.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=JSON", help="Override a part of the spec, such as base.epochs=2."),
+]
 StoreDir = Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Run store; ABLATE_STORE, or ./ablate-store.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", metavar="DIR", help="Datasets; ABLATE_DATA_DIR, or the user's cache.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Datasets; ABLATE_DATA_DIR, or the user's cache.")
+]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core unless given.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Executor = Annotated[str, typer.Option("--executor", metavar="NAME", help="Where cells run.")]
@@ -164,7 +169,9 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     console = wide(out)
     console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
     done, total = sum(p.cell.key in stored for p in job.cells), len(job.cells)
-    console.print(f"\n{total} cells ({len(infos)} variants × {len(job.plan.seeds)} seeds), {done} stored, {total - done} to train")
+    console.print(
+        f"\n{total} cells ({len(infos)} variants × {len(job.plan.seeds)} seeds), {done} stored, {total - done} to train"
+    )
 
 
 @app.command("list")
@@ -247,8 +254,13 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def report(
-    study: Annotated[str, typer.Argument(metavar="SPEC-or-STUDY", help="JSON file, or the name of a stored study.", show_default=False)],
-    format_: Annotated[str, typer.Option("--format", help="terminal, markdown, csv, json, or files for all of them and the figure.")] = "terminal",
+    study: Annotated[
+        str,
+        typer.Argument(metavar="SPEC-or-STUDY", help="JSON file, or the name of a stored study.", show_default=False),
+    ],
+    format_: Annotated[
+        str, typer.Option("--format", help="terminal, markdown, csv, json, or files for all of them and the figure.")
+    ] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
     store: StoreDir = None,
 ) -> None:

@@ -101,9 +101,7 @@ def _some(names: Sequence[str]) -> str:
     return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
-def execute(
-    job: Job, options: Options, listeners: Mapping[str, object], warn: Callable[[str], None]
-) -> tuple[Study, bool]:
+def execute(job: Job, options: Options, listeners: Mapping[str, object], warn: Callable[[str], None]) -> tuple[Study, bool]:
     """Trains the cells that the store does not have.
 
     Args:

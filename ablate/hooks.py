@@ -50,7 +50,7 @@ def cell_start(cell: CellInfo) -> None:
 
 @hookspec
 def epoch_end(cell: CellInfo, record: dict[str, Any]) -> None:
-    """An epoch of a cell is finished; `record` has `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, metrics."""
+    """An epoch of a cell is finished; `record` is one of `Result.epochs`."""
 
 
 @hookspec

@@ -106,7 +106,8 @@ def _is_editable(installed: Distribution) -> bool:
 def _source(module: str) -> Path:
     """The package that a module lies in, or the module's file where it lies in none."""
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None, f"{module} was imported, so it has a file"
+    assert spec is not None, f"{module} was imported, so it is there"
+    assert spec.origin is not None, f"{module} was imported, so it has a file"
     path = Path(spec.origin)
     return path if "." not in module and path.name != "__init__.py" else path.parent
 

@@ -54,7 +54,9 @@ def split(path: str) -> list[str]:
     """The keys of a dotted path, in which a key that has a dot is quoted."""
     keys = [re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain for quoted, plain in _SEGMENT.findall(path)]
     if not keys or ".".join(match.group() for match in _SEGMENT.finditer(path)) != path:
-        raise UsageError(f'{path!r} is not a path. Write keys with dots between them, such as base.optimizer.lr or factors.lr."0.1".')
+        raise UsageError(
+            f'{path!r} is not a path. Write keys with dots between them, such as base.optimizer.lr or factors.lr."0.1".'
+        )
     return keys
 
 

@@ -100,9 +100,7 @@ def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
         yield Factor(name, base, tuple(level for level in levels if level != base))
 
 
-def _patch_problems(
-    registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem]
-) -> list[Problem]:
+def _patch_problems(registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem]) -> list[Problem]:
     """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
     found = list(useless_removals(base, patch, path))
     _, problems = resolve(registry, merge(base, patch), "")
@@ -227,7 +225,7 @@ def _match(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> 
     """The variant that a name means; `a=x` leaves the other factors at their base, `base` leaves all."""
     if key in {variant.name for variant in variants}:
         return key
-    wanted = {} if key == "base" else dict(part.split("=", 1) if "=" in part else (part, "") for part in key.split(","))
+    wanted = {} if key == "base" else {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
     assignment = {factor.name: factor.base for factor in factors}
     if not wanted.keys() <= assignment.keys():
         return None

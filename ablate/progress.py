@@ -38,7 +38,13 @@ class Display:
         if not self._console.is_terminal:
             yield self
             return
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeElapsedColumn(), TextColumn("{task.description}"))
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("epochs"),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
         with Progress(*columns, console=self._console, transient=True) as self._bar:
             self._bar.add_task("starting", total=None)
             yield self
@@ -75,7 +81,10 @@ class Display:
         detail = f"{first[0]} {first[1]:.4f}" if first and first[1] is not None else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
-        self._line(f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}; {self._state()}", status == "failed")
+        self._line(
+            f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}; {self._state()}",
+            status == "failed",
+        )
 
     @hookimpl
     def study_end(self, study: Study) -> None:

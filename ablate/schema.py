@@ -28,7 +28,10 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
         recipe[name] = {**_described(recipe[name]), **_reference(nested, partial=False)}
         patch[name] = {**_described(recipe[name]), **_reference(nested, partial=True)}
     definitions["patch"] = {"type": "object", "additionalProperties": False, "properties": patch}
-    schema["properties"]["design"] = {**_described(schema["properties"]["design"]), "$ref": f"#/$defs/{_name('design', False)}"}
+    schema["properties"]["design"] = {
+        **_described(schema["properties"]["design"]),
+        "$ref": f"#/$defs/{_name('design', False)}",
+    }
     return schema, list(dict.fromkeys(problems))
 
 

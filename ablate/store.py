@@ -171,7 +171,9 @@ class Store:
         )
         epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **json.loads(r["record"])} for r in records])
         if epochs.empty:
-            epochs = pd.DataFrame(columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics])
+            epochs = pd.DataFrame(
+                columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
+            )
         distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
         return cells, epochs, tuple(json.loads(text) for text in distinct)
 
@@ -205,8 +207,17 @@ class Store:
                    VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?)
                    ON CONFLICT (key) DO UPDATE SET status = 'running', owner = excluded.owner, attempt = excluded.attempt,
                        started = excluded.started, error = NULL, log = NULL, provenance = excluded.provenance""",
-                (cell.key, _dump(cell.recipe), cell.seed, cell.device, _dump(cell.identity), self.owner, attempt, time.time())
-                + (_dump(provenance),),
+                (
+                    cell.key,
+                    _dump(cell.recipe),
+                    cell.seed,
+                    cell.device,
+                    _dump(cell.identity),
+                    self.owner,
+                    attempt,
+                    time.time(),
+                    _dump(provenance),
+                ),
             )
         return "claimed"
 
@@ -224,7 +235,15 @@ class Store:
             cursor = db.execute(
                 """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
                        seconds = ? WHERE key = ? AND owner = ? AND status = 'running'""",
-                (time.time(), _dump(result.metrics), result.weights_sha256, result.parameters, result.seconds, key, self.owner),
+                (
+                    time.time(),
+                    _dump(result.metrics),
+                    result.weights_sha256,
+                    result.parameters,
+                    result.seconds,
+                    key,
+                    self.owner,
+                ),
             )
             if cursor.rowcount:
                 db.execute("DELETE FROM epochs WHERE key = ?", (key,))
@@ -281,7 +300,9 @@ class Store:
             return True
 
 
-def plan_record(question: str, compare: Compare, variants: Sequence[VariantInfo], metrics: Sequence[str], published: Json) -> Json:
+def plan_record(
+    question: str, compare: Compare, variants: Sequence[VariantInfo], metrics: Sequence[str], published: Json
+) -> Json:
     """What `Store.study` needs of a plan."""
     return {
         "question": question,

@@ -42,19 +42,20 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
     for key in error.path:
         path = join(path, key)
     schema: Schema = error.schema if isinstance(error.schema, dict) else {}
+    instance: Json = error.instance
     if error.validator == "additionalProperties":
         known = schema.get("properties", {})
-        for key in error.instance:
+        for key in instance:
             if key not in known:
                 yield Problem(join(path, key), "there is no such setting", did_you_mean(key, known))
     elif error.validator == "required":
-        missing = [key for key in schema["required"] if key not in error.instance]
+        missing = [key for key in schema["required"] if key not in instance]
         named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
-        yield Problem(path, f"{', '.join(map(repr, named or missing))} is missing", _given(error.instance))
-    elif error.validator in ("minProperties", "minItems") and not error.instance:
+        yield Problem(path, f"{', '.join(map(repr, named or missing))} is missing", _given(instance))
+    elif error.validator in ("minProperties", "minItems") and not instance:
         yield Problem(path, "is empty", "Give at least one, or remove it.")
     else:
-        yield Problem(path, f"found {found(error.instance)}, expected {expected(schema)}")
+        yield Problem(path, f"found {found(instance)}, expected {expected(schema)}")
 
 
 def _given(instance: Mapping[str, Json]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from ablate.records import Environment
 
 SPEC: dict[str, Any] = {

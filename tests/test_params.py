@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
+
 from ablate.params import Bound, Fraction, Nested, Positive, SignatureError, signature
 from ablate.validation import coerce, problems
 

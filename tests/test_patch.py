@@ -1,10 +1,11 @@
 """Merge patches: the cases of RFC 7396, and the rules beside them."""
 
 import pytest
-from ablate.errors import UsageError
-from ablate.patch import changes, flatten, join, merge, replace, split, useless_removals
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ablate.errors import UsageError
+from ablate.patch import changes, flatten, join, merge, replace, split, useless_removals
 
 KEYS = st.text(min_size=1, max_size=5)
 JSON = st.recursive(st.integers() | st.text(max_size=3), lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=8)
@@ -64,7 +65,11 @@ def test_what_is_no_path_is_refused(path):
 
 
 def test_changes_read_like_a_diff():
-    before = {"optimizer": {"use": "ablate-core:sgd", "lr": 0.1}, "model": {"use": "net", "bn": False}, "t": {"a": 1, "b": 2}}
+    before = {
+        "optimizer": {"use": "ablate-core:sgd", "lr": 0.1},
+        "model": {"use": "net", "bn": False},
+        "t": {"a": 1, "b": 2},
+    }
     after = {"optimizer": {"use": "adam", "lr": 0.1}, "model": {"use": "net", "bn": True}, "t": {"b": 2, "a": 1}}
     assert changes(before, after) == (
         "optimizer: sgd(lr=0.1) → adam(lr=0.1)",

@@ -1,6 +1,7 @@
 """Variants, designs and cells."""
 
 import pytest
+
 from ablate.errors import SpecError
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
@@ -28,11 +29,25 @@ def names(spec, design):
         ({"use": "leave_one_out"}, ["c=plain", "a=on,c=plain", "b=on,c=plain", "b=more,c=plain", "c=fancy"]),
         (
             {"use": "leave_one_out", "base": "plain"},
-            ["a=on,b=on,c=fancy", "b=on,c=fancy", "a=on,c=fancy", "a=on,b=more,c=fancy", "a=on,b=on,c=plain", "c=plain"],
+            [
+                "a=on,b=on,c=fancy",
+                "b=on,c=fancy",
+                "a=on,c=fancy",
+                "a=on,b=more,c=fancy",
+                "a=on,b=on,c=plain",
+                "c=plain",
+            ],
         ),
         (
             {"use": "add_one_in"},
-            ["a=on,b=on,c=fancy", "b=on,c=fancy", "a=on,c=fancy", "a=on,b=more,c=fancy", "a=on,b=on,c=plain", "c=plain"],
+            [
+                "a=on,b=on,c=fancy",
+                "b=on,c=fancy",
+                "a=on,c=fancy",
+                "a=on,b=more,c=fancy",
+                "a=on,b=on,c=plain",
+                "c=plain",
+            ],
         ),
         ({"use": "cumulative"}, ["c=plain", "a=on,c=plain", "a=on,b=on,c=plain", "a=on,b=on,c=fancy"]),
     ],
@@ -60,7 +75,10 @@ def test_levels_and_named_variants_patch_the_base(spec):
     ("overrides", "messages"),
     [
         (['base.optimizer={"use": "sdg"}'], ["base.optimizer.use", "Did you mean 'sgd'"]),
-        (["base.optimizer.larning_rate=1"], ["base.optimizer.larning_rate: there is no such setting", "ablate-core 0.1.0: optimizer 'sgd'"]),
+        (
+            ["base.optimizer.larning_rate=1"],
+            ["base.optimizer.larning_rate: there is no such setting", "ablate-core 0.1.0: optimizer 'sgd'"],
+        ),
         (['base.optimizer.lr="fast"', "base.model.dropout=1.5"], ["base.optimizer.lr", "base.model.dropout"]),
         (["base.batch_size=0"], ["base.batch_size: found 0, expected a whole number ≥ 1"]),
         (["factors.batch_norm.on.model.batch_nrom=true"], ["factors.batch_norm.on.model.batch_nrom"]),
@@ -72,9 +90,15 @@ def test_levels_and_named_variants_patch_the_base(spec):
         (['compare={"reference": "bas"}'], ["compare.reference", "Did you mean 'base'"]),
         (['published={"source": "s", "accuracy": {"batch_norm=off": 1}}'], ["published.accuracy"]),
         (['design={"use": "factorail"}'], ["design.use", "'factorial'"]),
-        (['base.dataset={"use": "image_folder", "path": "/no/such/folder"}'], ["base.dataset.path: there is no folder"]),
+        (
+            ['base.dataset={"use": "image_folder", "path": "/no/such/folder"}'],
+            ["base.dataset.path: there is no folder"],
+        ),
         (['base.model={"use": "torchvision", "arch": "resnet81"}'], ["base.model.arch", "resnet18"]),
-        (['base.train_transforms.crop={"use": "random_apply", "transforms": {"x": {"use": "nope"}}}'], ["crop.transforms.x.use"]),
+        (
+            ['base.train_transforms.crop={"use": "random_apply", "transforms": {"x": {"use": "nope"}}}'],
+            ["crop.transforms.x.use"],
+        ),
     ],
 )
 def test_each_mistake_is_told_with_its_place(spec, overrides, messages):
@@ -96,7 +120,11 @@ def test_all_mistakes_are_told_at_once(spec):
 
 
 def test_published_numbers_find_their_variant(spec):
-    published = {"source": "s", "accuracy": {"a=on": 0.5, "base": 0.4, "b=more,c=fancy": [0.1, 0.2]}, "train_loss": {"base": 1.0}}
+    published = {
+        "source": "s",
+        "accuracy": {"a=on": 0.5, "base": 0.4, "b=more,c=fancy": [0.1, 0.2]},
+        "train_loss": {"base": 1.0},
+    }
     plan = plan_of(spec | {"factors": THREE, "design": {"use": "factorial"}, "published": published})
     assert plan.published["accuracy"] == {"a=on,c=plain": 0.5, "c=plain": 0.4, "b=more,c=fancy": [0.1, 0.2]}
 
@@ -120,7 +148,13 @@ def test_defaults_that_are_written_out_change_no_key(spec, environment):
 
 @pytest.mark.parametrize(
     "override",
-    ["base.epochs=3", "base.optimizer.lr=0.051", "base.threads=2", 'base.precision="bfloat16"', "base.dataset.limit=100"],
+    [
+        "base.epochs=3",
+        "base.optimizer.lr=0.051",
+        "base.threads=2",
+        'base.precision="bfloat16"',
+        "base.dataset.limit=100",
+    ],
 )
 def test_what_changes_a_result_changes_the_key(spec, environment, override):
     assert not set(keys(spec, environment).values()) & set(keys(spec, environment, override).values())

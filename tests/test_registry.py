@@ -6,6 +6,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+
 from ablate.errors import EnvironmentProblem
 from ablate.registry import KINDS, BrokenComponent, UnknownComponent, build, default, discover
 
@@ -76,7 +77,9 @@ def test_a_group_that_does_not_exist_is_reported(tmp_path):
 def test_a_module_that_fails_to_import_breaks_only_its_component(tmp_path, monkeypatch):
     install(tmp_path, "explodes", "[ablate.models]\nboom = explodes:boom\n", "raise RuntimeError('no luck')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(BrokenComponent, match="explodes 1.0 cannot be used: importing explodes:boom failed: RuntimeError: no luck"):
+    with pytest.raises(
+        BrokenComponent, match="explodes 1.0 cannot be used: importing explodes:boom failed: RuntimeError: no luck"
+    ):
         found_in(tmp_path).load("model", "boom")
 
 
@@ -96,7 +99,8 @@ def test_nested_components_are_built_for_their_parent():
 
 
 def test_listing_imports_neither_torch_nor_a_plugin():
-    code = "import sys; from ablate.cli import app; app(['list'], standalone_mode=False); print(sorted(sys.modules), file=sys.stderr)"
+    show = "print(sorted(sys.modules), file=sys.stderr)"
+    code = f"import sys; from ablate.cli import app; app(['list'], standalone_mode=False); {show}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "resnet" not in done.stdout
     assert "optimizer" in done.stdout

@@ -1,6 +1,7 @@
 """Strict loading: every mistake is told, with its place."""
 
 import pytest
+
 from ablate.errors import SpecError, UsageError
 from ablate.spec import DEEPEST, load
 

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Result
 from ablate.store import Store, plan_record
@@ -69,7 +70,8 @@ def test_a_thousand_claims_of_many_drivers_are_exclusive(tmp_path):
 def test_the_cells_of_a_killed_driver_are_free(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from ablate.store import Store; from ablate.records import Cell;"
-        f"s = Store(Path({str(tmp_path)!r})); print(s.claim(Cell('a' * 8, {{}}, 0, 'cpu', {{}}), {{}}), flush=True); time.sleep(60)"
+        f"s = Store(Path({str(tmp_path)!r})); print(s.claim(Cell('a' * 8, {{}}, 0, 'cpu', {{}}), {{}}), flush=True);"
+        "time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -172,13 +172,15 @@ class Digits:
 
         digits = load_digits()
         small = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        resized = [np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)) for image in small]
+        resized = [
+            np.asarray(Image.fromarray(image).resize((self.size, self.size), Image.Resampling.BILINEAR)) for image in small
+        ]
         images = np.repeat(np.stack(resized)[:, None], self.channels, axis=1)
         labels = digits.target.astype(np.int64)
         train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
         names = [str(digit) for digit in range(10)]
-        parts = [Split(images[part], labels[part]) for part in (np.sort(train), np.sort(test))]
-        return arrange(*parts, names, self.validation, self.limit)
+        train_split, test_split = (Split(images[part], labels[part]) for part in (np.sort(train), np.sort(test)))
+        return arrange(train_split, test_split, names, self.validation, self.limit)
 
 
 def digits(

@@ -54,7 +54,7 @@ class ImageFolder:
             splits.append(Split(images, np.load(place / part / "labels.npy")))
         if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
             raise EnvironmentProblem(f"{self.root}: training and test images differ in size. Give a `size`.")
-        return arrange(*splits, classes, self.validation, self.limit)
+        return arrange(splits[0], splits[1], classes, self.validation, self.limit)
 
     @property
     def _cache(self) -> Path:
@@ -63,7 +63,9 @@ class ImageFolder:
     def _classes(self) -> list[str]:
         folder = self.root / "train"
         if not folder.is_dir():
-            raise EnvironmentProblem(f"{self.root}: there is no folder 'train'. Expected train/<class>/ and {self.test}/<class>/.")
+            raise EnvironmentProblem(
+                f"{self.root}: there is no folder 'train'. Expected train/<class>/ and {self.test}/<class>/."
+            )
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         if len(names) < 2:
             raise EnvironmentProblem(f"{folder}: has {len(names)} class folders, and at least 2 are needed.")
@@ -74,7 +76,9 @@ class ImageFolder:
         classes = self._classes()
         folder = self.root / part
         if not folder.is_dir():
-            raise EnvironmentProblem(f"{self.root}: there is no folder {part!r}. Expected train/<class>/ and {self.test}/<class>/.")
+            raise EnvironmentProblem(
+                f"{self.root}: there is no folder {part!r}. Expected train/<class>/ and {self.test}/<class>/."
+            )
         unknown = sorted(e.name for e in folder.iterdir() if e.is_dir() and not e.name.startswith(".") and e.name not in classes)
         if unknown:
             raise EnvironmentProblem(f"{folder}: classes {', '.join(unknown)} are not in {self.root / 'train'}.")

@@ -12,7 +12,12 @@ from ablate.records import DataInfo
 
 
 def net(
-    info: DataInfo, /, *, channels: tuple[PositiveInt, PositiveInt] = (6, 16), batch_norm: bool = False, dropout: Fraction = 0
+    info: DataInfo,
+    /,
+    *,
+    channels: tuple[PositiveInt, PositiveInt] = (6, 16),
+    batch_norm: bool = False,
+    dropout: Fraction = 0,
 ) -> nn.Module:
     """The small network of the PyTorch tutorial: two 5×5 convolutions and three linear layers.
 
@@ -81,7 +86,8 @@ def torchvision(
 
 def last_layer(model: nn.Module) -> str:
     """Name of the last layer with weights that gives the classes: the last linear or convolutional one."""
-    return [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
+    names = [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+    return str(names[-1])
 
 
 def freeze_all_but(model: nn.Module, head: str) -> None:

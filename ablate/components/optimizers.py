@@ -49,7 +49,7 @@ def adam(
         eps: Added to the denominator.
         weight_decay: L2 penalty, added to the gradient.
     """
-    return optim.Adam(trainable(model), lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+    return optim.Adam(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
 
 
 def adamw(
@@ -69,7 +69,7 @@ def adamw(
         eps: Added to the denominator.
         weight_decay: Part of the weight that each step takes away, times the learning rate.
     """
-    return optim.AdamW(trainable(model), lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+    return optim.AdamW(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
 
 
 def rmsprop(
@@ -118,7 +118,7 @@ def nadam(
         momentum_decay: Decay of the momentum.
     """
     return optim.NAdam(
-        trainable(model), lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay
+        trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay
     )
 
 
@@ -139,7 +139,7 @@ def radam(
         eps: Added to the denominator.
         weight_decay: L2 penalty, added to the gradient.
     """
-    return optim.RAdam(trainable(model), lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay)
+    return optim.RAdam(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
 
 
 def adagrad(

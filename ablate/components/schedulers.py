@@ -1,7 +1,7 @@
 """Learning-rate schedules: a function of the step that gives the factor of the optimizer's learning rate.
 
-Lengths are in epochs, counted from the end of the warm-up, in which the factor rises linearly. A schedule changes once an epoch or
-once a step. Without warm-up, the factors are those of torch's scheduler of the same name.
+Lengths are in epochs, counted from the end of the warm-up, in which the factor rises linearly. A schedule changes once an epoch
+or once a step. Without warm-up, the factors are those of torch's scheduler of the same name.
 """
 
 import math
@@ -91,9 +91,7 @@ def exponential(horizon: Horizon, /, *, gamma: Gamma, warmup_epochs: NonNegative
     return _schedule(horizon, per, warmup_epochs, lambda epoch, epochs: gamma**epoch)
 
 
-def cosine(
-    horizon: Horizon, /, *, minimum: Unit = 0, warmup_epochs: NonNegative = 0, per: Per = "epoch"
-) -> Schedule:
+def cosine(horizon: Horizon, /, *, minimum: Unit = 0, warmup_epochs: NonNegative = 0, per: Per = "epoch") -> Schedule:
     """Half a cosine down to `minimum`, without restarts (Loshchilov and Hutter, 2016, arXiv 1608.03983).
 
     Args:
@@ -128,9 +126,7 @@ def linear(
     return _schedule(horizon, per, warmup_epochs, lambda epoch, epochs: start + (end - start) * epoch / epochs)
 
 
-def polynomial(
-    horizon: Horizon, /, *, power: Positive = 1, warmup_epochs: NonNegative = 0, per: Per = "epoch"
-) -> Schedule:
+def polynomial(horizon: Horizon, /, *, power: Positive = 1, warmup_epochs: NonNegative = 0, per: Per = "epoch") -> Schedule:
     """A power of the part that is left of the training.
 
     Args:

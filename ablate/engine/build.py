@@ -89,7 +89,7 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
         model: nn.Module = build(registry, "model", recipe["model"], info)
     with _blame("initializer"):
         build(registry, "initializer", recipe["initializer"], model, generator(seed, "initializer"))
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=torch.channels_last)
     with _blame("optimizer"):
         optimizer = build(registry, "optimizer", recipe["optimizer"], model)
     horizon = horizon_of(recipe, images)
@@ -130,8 +130,8 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
     if problems:
         return problems
     try:
-        shape = batches[0][0].shape
-        info = DataInfo(*shape[1:], tensors.info.classes)
+        channels, height, width = batches[0][0].shape[1:]
+        info = DataInfo(channels, height, width, tensors.info.classes)
         built = parts(registry, recipe, info, len(tensors.train.labels), 0, device)
         _try_model(built, recipe, batches[0], batches[1], info.classes, len(tensors.train.labels))
     except PartError as error:
@@ -140,7 +140,12 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
 
 
 def _try_model(
-    built: Parts, recipe: Recipe, train: tuple[Tensor, Tensor], evaluation: tuple[Tensor, Tensor], classes: int, images: int
+    built: Parts,
+    recipe: Recipe,
+    train: tuple[Tensor, Tensor],
+    evaluation: tuple[Tensor, Tensor],
+    classes: int,
+    images: int,
 ) -> None:
     """Runs a batch in training, an evaluation batch, the loss and the metrics."""
     with _blame("model"), global_rng(0, "trial"):

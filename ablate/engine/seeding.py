@@ -16,9 +16,7 @@ def derive(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> int:
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") >> 1
 
 
-def generator(
-    seed: int, purpose: str, epoch: int = 0, index: int = 0, device: torch.device | str = "cpu"
-) -> torch.Generator:
+def generator(seed: int, purpose: str, epoch: int = 0, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
     """A private generator for one purpose at one place of a training."""
     return torch.Generator(device=device).manual_seed(derive(seed, purpose, epoch, index))
 

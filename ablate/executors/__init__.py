@@ -1,8 +1,8 @@
 """Where cells run. An executor is a component: its factory gets `Settings` and returns a function `run(take, stop)`.
 
-`take()` hands over the next cell to train, or None when there is none at present; `stop` is set when the user wants to stop. `run` is
-a generator of the events below. It ends when nothing runs and `take()` has nothing; when `stop` is set, it lets the cells that run
-save their state, and reports each as interrupted.
+`take()` hands over the next cell to train, or None when there is none at present; `stop` is set when the user wants to stop.
+`run` is a generator of the events below. It ends when nothing runs and `take()` has nothing; when `stop` is set, it lets the
+cells that run save their state, and reports each as interrupted.
 """
 
 from collections.abc import Callable, Iterator

@@ -54,7 +54,7 @@ class _Pool:
         descriptor, name = tempfile.mkstemp(suffix=".log", dir=self.directory)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with os.fdopen(descriptor, "w") as log:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [sys.executable, "-m", "ablate.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """A worker process: trains the cells that come in, one after another, and stays warm between them.
 
-Messages are JSON, one a line: cells and `stop` on standard input, events on standard output. What libraries print goes to standard
-error, which is the worker's log. When the driver dies, standard input ends, and the worker with it.
+Messages are JSON, one a line: cells and `stop` on standard input, events on standard output. What libraries print goes to
+standard error, which is the worker's log. When the driver dies, standard input ends, and the worker with it.
 """
 
 import faulthandler

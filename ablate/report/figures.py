@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ablate.errors import EnvironmentProblem
 from ablate.study import Study
@@ -36,13 +38,19 @@ def learning_curves(study: Study, path: Path) -> None:
             _published(axes, study, panel, name, color)
         axes.set_xlabel("epoch")
         axes.set_ylabel(_plain(panel.replace("_", " ")))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     figure.suptitle(_plain(study.name))
     if panels:
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles[:MOST_IN_LEGEND], labels[:MOST_IN_LEGEND], loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
+        figure.legend(
+            handles[:MOST_IN_LEGEND],
+            labels[:MOST_IN_LEGEND],
+            loc="outside lower center",
+            ncols=min(3, len(labels)),
+            frameon=False,
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
@@ -50,10 +58,18 @@ def learning_curves(study: Study, path: Path) -> None:
         raise EnvironmentProblem(f"{path}: cannot be written: {error}.") from error
 
 
-def _published(axes: object, study: Study, panel: str, name: str, color: str) -> None:
+def _published(axes: Axes, study: Study, panel: str, name: str, color: str) -> None:
     curve = study.published.get(panel, {}).get(name)
     if isinstance(curve, list):
-        axes.plot(range(1, len(curve) + 1), curve, color=color, linestyle="none", marker="x", alpha=0.7, label=_plain(f"{name} (published)"))  # type: ignore[attr-defined]
+        axes.plot(
+            range(1, len(curve) + 1),
+            curve,
+            color=color,
+            linestyle="none",
+            marker="x",
+            alpha=0.7,
+            label=_plain(f"{name} (published)"),
+        )
 
 
 def _plain(text: str) -> str:

@@ -20,7 +20,10 @@ def component_table(rows: Sequence[Row]) -> Table:
     """One line a component; the problems have a column where there is one."""
     has_problems = any(row[4] for row in rows)
     headings = ["kind", "name", "package", *(["problem"] if has_problems else [])]
-    return table(headings, [[kind, name, f"{dist} {version}", *([problem] * has_problems)] for kind, name, dist, version, problem in rows])
+    return table(
+        headings,
+        [[kind, name, f"{dist} {version}", *([problem] * has_problems)] for kind, name, dist, version, problem in rows],
+    )
 
 
 def component_page(loaded: Loaded) -> RenderableType:

@@ -2,7 +2,8 @@
 
 import html
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pandas as pd
 
@@ -38,7 +39,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def count(row: pd.Series) -> str:
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+
+
+def count(row: Mapping[Any, Any]) -> str:
     """Number of values, and of cells that have none."""
     gaps = [f"{row[name]} {name}" for name in ("failed", "missing") if row[name]]
     return f"{row['n']} ({', '.join(gaps)})" if gaps else str(row["n"])
@@ -46,8 +51,8 @@ def count(row: pd.Series) -> str:
 
 def rows(study: Study) -> list[tuple[str, ...]]:
     """The summary as text, in the order of `HEADINGS`; the columns without any value are left out by `columns`."""
-    result = []
-    for _, row in summarise(study).iterrows():
+    result: list[tuple[str, ...]] = []
+    for row in _rows(summarise(study)):
         is_reference = row["variant"] == study.compare.reference
         difference = "reference" if is_reference else number(row["difference"], "+.4f")
         result.append(
@@ -66,7 +71,14 @@ def rows(study: Study) -> list[tuple[str, ...]]:
 def reproduction_rows(study: Study) -> list[list[str]]:
     """Published beside measured numbers as text, in the order of `REPRODUCTION`."""
     return [
-        [row.metric, row.variant, str(row.n), measured(row.measured, row.sd), f"{row.published:.4g}", number(row.difference, "+.4f")]
+        [
+            row.metric,
+            row.variant,
+            str(row.n),
+            measured(row.measured, row.sd),
+            f"{row.published:.4g}",
+            number(row.difference, "+.4f"),
+        ]
         for row in reproduction(study).itertuples()
     ]
 
@@ -107,7 +119,7 @@ def markdown(study: Study) -> str:
     failed = study.cells[study.cells["status"] == "failed"]
     if len(failed):
         lines += ["## Failed cells", ""]
-        lines += [f"- {_md(row.variant)}, seed {row.seed}: {_md(str(row.error))}" for row in failed.itertuples()]
+        lines += [f"- {_md(row['variant'])}, seed {row['seed']}: {_md(str(row['error']))}" for row in _rows(failed)]
         lines.append("")
     return "\n".join(lines)
 

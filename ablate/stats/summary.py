@@ -27,9 +27,9 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
 def summarise(study: Study) -> pd.DataFrame:
     """One row a variant, in the order of the spec.
 
-    Columns: `variant`; `n`, cells with a value; `failed` and `missing`, cells without one; `mean`; `sd`, the sample standard
-    deviation, NaN for fewer than two cells; `difference` of the mean from the reference's; `published`, NaN where nobody published
-    a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
+    Columns: `variant`; `n`, cells with a value; `failed` and `missing`, cells without one; `mean`; `sd`, the sample
+    standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's; `published`, NaN where nobody
+    published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
     """
     numbers = values(study)
     published = study.published.get(study.compare.metric, {})

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import timm
 import timm.optim
 import torch
+from torch import nn
+
 from ablate.errors import EnvironmentProblem
 from ablate.params import Choices, NonNegative, Positive
 from ablate.records import DataInfo
-from torch import nn
 
 
 def model(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from ablate.components import datasets
 from ablate.components.image_folder import image_folder
 from ablate.errors import EnvironmentProblem
 from ablate.records import Environment
-from PIL import Image
 
 
 def test_digits_are_scikit_learns(environment):
@@ -131,7 +132,10 @@ def odd_size(folder: Path) -> None:
     [
         (empty, "has no images"),
         (odd_size, "Give a `size`"),
-        (lambda folder: (folder / "train" / "ant" / "2.png").write_bytes(b"no image"), "2.png: cannot be read as an image"),
+        (
+            lambda folder: (folder / "train" / "ant" / "2.png").write_bytes(b"no image"),
+            "2.png: cannot be read as an image",
+        ),
         (lambda folder: (folder / "test" / "cat").mkdir(), "classes cat are not in"),
         (lambda folder: (folder / "test").rename(folder / "val"), "there is no folder 'test'"),
         (lambda folder: (folder / "train").rename(folder / "training"), "there is no folder 'train'"),

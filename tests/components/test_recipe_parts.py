@@ -4,16 +4,17 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn, optim
+
 from ablate.components import initializers, metrics, models, optimizers, schedulers
 from ablate.components.losses import cross_entropy
 from ablate.errors import EnvironmentProblem
 from ablate.records import DataInfo, Horizon
-from safetensors.torch import save_file
-from torch import nn, optim
 
 INFO = DataInfo(3, 32, 32, 10)
 PAIRS = [
-    (lambda h: schedulers.constant(h), lambda o, h: optim.lr_scheduler.ConstantLR(o, factor=1)),
+    (schedulers.constant, lambda o, h: optim.lr_scheduler.ConstantLR(o, factor=1)),
     (lambda h: schedulers.step(h, step_size=3, gamma=0.5), lambda o, h: optim.lr_scheduler.StepLR(o, 3, 0.5)),
     (
         lambda h: schedulers.multistep(h, milestones=[2, 7], gamma=0.2),
@@ -178,7 +179,9 @@ def test_metrics_are_torchmetrics():
 
     generator = torch.Generator().manual_seed(0)
     logits, targets = torch.randn(500, 10, generator=generator), torch.randint(10, (500,), generator=generator)
-    assert metrics.accuracy(10)(logits, targets) == pytest.approx(multiclass_accuracy(logits, targets, 10, average="micro").item())
+    assert metrics.accuracy(10)(logits, targets) == pytest.approx(
+        multiclass_accuracy(logits, targets, 10, average="micro").item()
+    )
     expected = multiclass_accuracy(logits, targets, 10, average="micro", top_k=5).item()
     assert metrics.top5_accuracy(10)(logits, targets) == pytest.approx(expected)
     assert metrics.loss(10)(logits, targets) == pytest.approx(nn.CrossEntropyLoss()(logits, targets).item())

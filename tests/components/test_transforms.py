@@ -4,23 +4,24 @@ import math
 
 import pytest
 import torch
-from ablate.components.transforms import basic, mixing, per_image, policies, random
-from ablate.registry import default
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from ablate.components.transforms import basic, mixing, per_image, policies, random
+from ablate.registry import default
+
 SINGLE = {  # every random transform of the core with settings under which it changes most images
-    "random_horizontal_flip": lambda: random.random_horizontal_flip(),
+    "random_horizontal_flip": random.random_horizontal_flip,
     "random_crop": lambda: random.random_crop(size=32, padding=4),
     "random_rotation": lambda: random.random_rotation(degrees=30),
     "random_erasing": lambda: random.random_erasing(p=0.9),
     "color_jitter": lambda: random.color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
     "random_apply": lambda: random.random_apply(transforms={"flip": random.random_horizontal_flip(p=1)}),
-    "auto_augment": lambda: policies.auto_augment(),
+    "auto_augment": policies.auto_augment,
     "auto_augment_imagenet": lambda: policies.auto_augment(policy="imagenet"),
-    "rand_augment": lambda: policies.rand_augment(),
-    "trivial_augment": lambda: policies.trivial_augment(),
-    "augmix": lambda: policies.augmix(),
+    "rand_augment": policies.rand_augment,
+    "trivial_augment": policies.trivial_augment,
+    "augmix": policies.augmix,
     "torchvision": lambda: per_image.torchvision(name="RandomAffine", arguments={"degrees": 20}),
 }
 
@@ -141,8 +142,18 @@ def test_policies_say_where_they_belong(name, images, rng):
 
 CASES = [
     (v2.AutoAugment(), "Invert", policies._space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert"), 10),
-    (v2.RandAugment(), "Identity", [policies.Operation("Identity"), *policies._space(31, 0.3, (150, 331), 30, 0.9, (8, 4))], 31),
-    (v2.TrivialAugmentWide(), "Identity", [policies.Operation("Identity"), *policies._space(31, 0.99, 32.0, 135, 0.99, (8, 6))], 31),
+    (
+        v2.RandAugment(),
+        "Identity",
+        [policies.Operation("Identity"), *policies._space(31, 0.3, (150, 331), 30, 0.9, (8, 4))],
+        31,
+    ),
+    (
+        v2.TrivialAugmentWide(),
+        "Identity",
+        [policies.Operation("Identity"), *policies._space(31, 0.99, 32.0, 135, 0.99, (8, 6))],
+        31,
+    ),
     (v2.AugMix(), "Rotate", policies._space(10, 0.3, (1, 3), 30, 0.9, (4, 4)), 10),
 ]
 
@@ -163,11 +174,15 @@ def test_operations_and_magnitudes_are_torchvisions(theirs, name, ours, bins, im
             own = 0.0 if op.magnitudes is None else float(op.magnitudes(24, 32)[level])
             assert math.isclose(own, value * (255 if op.name == "Solarize" else 1), rel_tol=1e-5, abs_tol=1e-6), op.name
             fill = theirs._fill
-            reference = [theirs._apply_image_or_video_transform(i, op.name, value, InterpolationMode.NEAREST, fill) for i in images]
+            reference = [
+                theirs._apply_image_or_video_transform(i, op.name, value, InterpolationMode.NEAREST, fill) for i in images
+            ]
             assert torch.equal(policies._kernel(images, op.name, own, "nearest"), torch.stack(reference)), op.name
 
 
-@pytest.mark.parametrize(("policy", "theirs"), [("cifar10", v2.AutoAugmentPolicy.CIFAR10), ("imagenet", v2.AutoAugmentPolicy.IMAGENET)])
+@pytest.mark.parametrize(
+    ("policy", "theirs"), [("cifar10", v2.AutoAugmentPolicy.CIFAR10), ("imagenet", v2.AutoAugmentPolicy.IMAGENET)]
+)
 def test_auto_augment_is_distributed_like_torchvisions(policy, theirs, images):
     """Moments of the pixels over many draws of one image, ours against torchvision's per image."""
     many = images[:1].expand(6000, -1, -1, -1)

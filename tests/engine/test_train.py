@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from torch import nn
+
 from ablate.engine import data
 from ablate.engine.build import preflight
 from ablate.engine.seeding import derive, generator
@@ -12,7 +14,6 @@ from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
 from ablate.spec import load
-from torch import nn
 
 CPU = torch.device("cpu")
 

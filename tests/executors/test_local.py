@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-import ablate
 import pytest
+
+import ablate
 
 PLUGIN = '''
 """Components that misbehave."""
@@ -193,7 +194,7 @@ def test_workers_end_with_their_driver(spec, write, tmp_path, plugin):
     process = subprocess.Popen(
         command(slow_study(spec, write), tmp_path / "s", "--jobs", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    wait_for(lambda: (tmp_path / "heard").exists(), process)
+    wait_for((tmp_path / "heard").exists, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if not children.exists():
         process.kill()

@@ -1,5 +1,5 @@
 """Batched transforms: `(images, generator) -> images`, with a draw of its own for every image.
 
-Images are uint8 or float32 `[N, C, H, W]`. torchvision's own transforms draw once a batch; these group the images of a large chunk
-by what was drawn for them and call torchvision's functional kernels once a group.
+Images are uint8 or float32 `[N, C, H, W]`. torchvision's own transforms draw once a batch; these group the images of a large
+chunk by what was drawn for them and call torchvision's functional kernels once a group.
 """

@@ -75,9 +75,7 @@ def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding:
     return apply
 
 
-def random_rotation(
-    *, degrees: NonNegative, interpolation: Literal["nearest", "bilinear"] = "nearest"
-) -> Transform:
+def random_rotation(*, degrees: NonNegative, interpolation: Literal["nearest", "bilinear"] = "nearest") -> Transform:
     """Rotates each image around its middle; what comes in from outside is 0.
 
     Args:
@@ -188,9 +186,7 @@ def _adjust(images: Tensor, operation: int, factor: Tensor) -> Tensor:
     return (pixels * factor + other * (1 - factor)).clamp_(0, bound).to(images.dtype)
 
 
-def random_apply(
-    *, transforms: Annotated[dict[str, Transform], Nested("transform", many=True)], p: Unit = 0.5
-) -> Transform:
+def random_apply(*, transforms: Annotated[dict[str, Transform], Nested("transform", many=True)], p: Unit = 0.5) -> Transform:
     """Applies other transforms, one after another, to some of the images.
 
     Args:

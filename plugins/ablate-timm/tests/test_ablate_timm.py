@@ -1,8 +1,9 @@
 """The components through the registry, as a spec uses them."""
 
-import ablate
 import pytest
 import torch
+
+import ablate
 from ablate.errors import SpecError
 from ablate.records import DataInfo
 from ablate.registry import build, default
