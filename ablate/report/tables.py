@@ -72,14 +72,14 @@ def reproduction_rows(study: Study) -> list[list[str]]:
     """Published beside measured numbers as text, in the order of `REPRODUCTION`."""
     return [
         [
-            row.metric,
-            row.variant,
-            str(row.n),
-            measured(row.measured, row.sd),
-            f"{row.published:.4g}",
-            number(row.difference, "+.4f"),
+            row["metric"],
+            row["variant"],
+            str(row["n"]),
+            measured(row["measured"], row["sd"]),
+            number(row["published"], ".4g"),
+            number(row["difference"], "+.4f"),
         ]
-        for row in reproduction(study).itertuples()
+        for row in _rows(reproduction(study))
     ]
 
 

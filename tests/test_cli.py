@@ -1,0 +1,149 @@
+"""The command as users call it: output, exit codes, and messages in place of tracebacks."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ablate.errors import ExitCode
+
+
+@pytest.fixture
+def ablate(tmp_path):
+    """Calls the command in an empty directory."""
+
+    def call(*arguments, code=0, **environment):
+        import os
+
+        done = subprocess.run(
+            [sys.executable, "-m", "ablate", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "100", "ABLATE_DATA_DIR": str(tmp_path / "data"), **environment},
+        )
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return call
+
+
+def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
+    path = write(spec | {"published": {"source": "a [bold]paper[/]", "accuracy": {"base": 0.5}}})
+    checked = ablate("check", path).stdout
+    assert "model.batch_norm: false → true" in checked
+    assert "4 cells (2 variants × 2 seeds), 0 stored, 4 to train" in checked
+    assert not (tmp_path / "ablate-store").exists()
+    assert "0 stored, 4 to train" in ablate("run", path, "--dry-run").stdout
+    ran = ablate("run", path, "--device", "cpu", "--jobs", "1")
+    assert "batch_norm=on" in ran.stdout
+    assert "a [bold]paper[/]" in ran.stdout
+    assert "4 cells to train" in ran.stderr
+    assert "4 stored, 0 to train" in ablate("check", path).stdout
+    again = ablate("run", path, "--json")
+    assert "0 cells to train, 4 stored already" in again.stderr
+    assert [row["n"] for row in json.loads(again.stdout)["summary"]] == [2, 2]
+    assert json.loads(ablate("status", "--json").stdout) == [
+        {"study": "tiny", "cells": 4, "done": 4, "running": 0, "interrupted": 0, "failed": 0, "missing": 0}
+    ]
+    assert ablate("report", path).stdout == ablate("report", "tiny").stdout == ran.stdout
+    assert ablate("report", "tiny", "--format", "markdown").stdout.startswith("# tiny\n")
+    assert ablate("report", "tiny", "--format", "csv").stdout.startswith("variant,n,failed,missing,mean,sd,difference")
+    ablate("report", "tiny", "--format", "json", "--output", "out/r.json")
+    assert json.loads((tmp_path / "out" / "r.json").read_text())["reproduction"][0]["published"] == 0.5
+    ablate("report", "tiny", "--format", "files", "--output", "all")
+    assert {file.name for file in (tmp_path / "all").iterdir()} >= {"summary.md", "curves.png", "cells.csv", "epochs.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nothing.json"], ExitCode.USAGE, "nothing.json: there is no such file"),
+        (["run"], ExitCode.USAGE, "Missing argument"),
+        (["report", "nothing"], ExitCode.ENVIRONMENT, "there is no store in ablate-store. Give one with --store"),
+        (["status"], ExitCode.ENVIRONMENT, "there is no store"),
+        (["list", "optimiser"], ExitCode.USAGE, "Did you mean 'optimizer'"),
+        (["show", "optimizer", "adm"], ExitCode.USAGE, "Did you mean 'adam'"),
+        (["show", "colour", "red"], ExitCode.USAGE, "there is no kind 'colour'"),
+        (["fetch", "cifar11"], ExitCode.USAGE, "Did you mean 'cifar10'"),
+        (["fetch", "image_folder"], ExitCode.USAGE, "needs path"),
+    ],
+)
+def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
+    assert message in ablate(*arguments, code=code).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--device", "gpu"], ExitCode.USAGE, "expected auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:99"], ExitCode.ENVIRONMENT, "Use --device cpu"),
+        (["--executor", "lcoal"], ExitCode.USAGE, "Did you mean 'local'"),
+        (["--set", "base.epochs"], ExitCode.USAGE, "expected PATH=JSON"),
+        (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),
+        (["--set", 'base.train_transforms={"pad": {"use": "pad", "padding": 1}}'], ExitCode.USAGE, "add `normalize`"),
+        (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.USAGE, "there is no folder 'train'"),
+        (["--jobs", "0"], ExitCode.USAGE, "is not in the range"),
+        (["--store", "/dev/null/x"], ExitCode.ENVIRONMENT, "cannot be opened as a store"),
+    ],
+)
+def test_a_run_that_cannot_work_says_so(ablate, spec, write, arguments, code, message):
+    assert message in ablate("run", write(spec), *arguments, code=code).stderr
+
+
+def test_missing_data_is_told_before_anything_is_trained(ablate, spec, write, monkeypatch):
+    spec["base"]["dataset"] = {"use": "mnist"}
+    done = ablate("run", write(spec), code=ExitCode.USAGE, https_proxy="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1")
+    assert "dataset 'mnist' cannot be had" in done.stderr
+    assert "Run `ablate fetch`" in done.stderr
+
+
+def test_hostile_names_are_only_names(ablate, spec, write):
+    name = "[red]x[/] <b>|`$a_b$"
+    spec["factors"] = {name: {"on": {"model": {"batch_norm": True}}}}
+    ran = ablate("run", write(spec | {"question": "\x1b]0;title\x07?", "seeds": 1}), "--device", "cpu")
+    assert f"{name}=on" in ran.stdout
+    assert "\x1b" not in ran.stdout
+    markdown = ablate("report", "tiny", "--format", "markdown").stdout
+    assert r"\[red\]x\[/\] &lt;b&gt;\|\`$a\_b$=on" in markdown
+
+
+def test_a_broken_pipe_is_no_error(write, spec, tmp_path):
+    command = f"{sys.executable} -m ablate list | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("kind")
+    assert done.stderr == ""
+
+
+def test_lists_and_pages(ablate):
+    listed = json.loads(ablate("list", "metric", "--json").stdout)
+    assert {"accuracy", "loss", "top5_accuracy"} <= {component["name"] for component in listed["components"]}
+    page = ablate("show", "scheduler", "step").stdout
+    assert "step_size" in page
+    assert "a number > 0; required" in page
+    shown = json.loads(ablate("show", "scheduler", "step", "--json").stdout)
+    assert shown["schema"]["required"] == ["step_size"]
+    loaded = ablate("list", "--load").stdout
+    assert "problem" not in loaded
+
+
+def test_the_joined_schema_checks_parameters(ablate, spec):
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(ablate("schema").stdout)
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    assert list(validator.iter_errors(spec)) == []
+    spec["base"]["optimizer"]["momentun"] = 0.9
+    spec["factors"]["batch_norm"]["on"]["model"] = {"use": "net", "batchnorm": True}
+    spec["base"]["scheduler"] = {"use": "cosin"}
+    errors = list(validator.iter_errors(spec))
+    assert {".".join(map(str, error.path)) for error in errors} >= {"base.optimizer", "base.scheduler.use"}
+    assert any("factors" in map(str, error.path) for error in errors)
+
+
+def test_fetch_says_what_there_is(ablate, spec, write):
+    assert "digits: 1,437 training, 360 test images of 1×8×8 in 10 classes" in ablate("fetch", "digits").stdout
+    assert "160 training, 160 test images" in ablate("fetch", write(spec)).stdout
