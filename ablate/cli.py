@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from .errors import AblateError, ExitCode, UsageError
 
@@ -17,8 +15,6 @@ Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 som
 device, package); 70 an error in ablate itself; 130 interrupted."""
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-out = Console()
-err = Console(stderr=True)
 
 SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False)]
 Set = Annotated[
@@ -57,9 +53,9 @@ def main() -> None:
 
 
 def _complain(message: str, code: ExitCode) -> None:
-    from .report.console import text
+    from .report.console import err, text
 
-    err.print(Text("error: ", "bold red").append_text(text(message)), soft_wrap=True)
+    err.print(text("error: ", "bold red").append_text(text(message)), soft_wrap=True)
     sys.exit(code)
 
 
@@ -68,7 +64,7 @@ def _print_json(value: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    from .report.console import text
+    from .report.console import err, text
 
     err.print(text(message, "yellow"), soft_wrap=True)
 
@@ -97,7 +93,7 @@ def run(
         _show_plan(job, options, as_json)
         return
     from .progress import Display
-    from .report.console import text, wide
+    from .report.console import err, out, text, wide
     from .report.files import render, write_all
     from .report.terminal import study_view
 
@@ -107,7 +103,8 @@ def run(
     if as_json:
         sys.stdout.write(render(study, "json"))
     else:
-        wide(out).print(study_view(study))
+        console = wide(out)
+        console.print(study_view(study, console.width))
     if debug:
         _show_logs(study, options)
     directory = places.store_dir(store) / "reports" / study.name
@@ -122,7 +119,7 @@ def run(
 
 def _show_logs(study: Any, options: Any) -> None:
     from . import places
-    from .report.console import text
+    from .report.console import err, text
     from .store import Store
 
     with Store(places.store_dir(options.store), create=False) as opened:
@@ -149,7 +146,7 @@ def check(
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from . import places
-    from .report.console import wide
+    from .report.console import out, wide
     from .report.terminal import variants_view
     from .store import Store
 
@@ -182,7 +179,7 @@ def list_(
 ) -> None:
     """List what can be used: the components of all installed packages, and what is wrong with them."""
     from .registry import KINDS, BrokenComponent, default
-    from .report.listing import component_table
+    from .report.plain import aligned
 
     if kind is not None and kind not in KINDS:
         raise _no_kind(kind)
@@ -202,7 +199,9 @@ def list_(
         keys = ("kind", "name", "distribution", "version", "problem")
         _print_json({"components": [dict(zip(keys, row, strict=True)) for row in rows], "problems": list(registry.unreadable)})
         return
-    out.print(component_table(rows))
+    lines = [(kind, name, f"{package} {version}", problem) for kind, name, package, version, problem in rows]
+    heading = ("kind", "name", "package", "problem" if any(row[-1] for row in rows) else "")
+    sys.stdout.write(aligned([heading, *lines]))
     for message in registry.unreadable:
         _warn(message)
 
@@ -222,7 +221,8 @@ def show(
 ) -> None:
     """Show a component's parameters, defaults and documentation."""
     from .registry import KINDS, default
-    from .report.listing import component_page
+    from .report.console import out
+    from .report.page import component_page
 
     if kind not in KINDS:
         raise _no_kind(kind)
@@ -238,7 +238,7 @@ def show(
 def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Show the studies of a store, and how far each is."""
     from . import places
-    from .report.console import table, wide
+    from .report.console import out, table, wide
     from .store import Store
 
     with Store(places.store_dir(store), create=False) as opened:
@@ -266,7 +266,7 @@ def report(
 ) -> None:
     """Show or write the results of a study that the store has. Nothing is trained."""
     from . import places
-    from .report.console import text, wide
+    from .report.console import out, text, wide
     from .report.files import FORMATS, render, write, write_all
     from .report.terminal import study_view
     from .spec import load
@@ -277,7 +277,8 @@ def report(
     with Store(directory, create=False) as opened:
         loaded = opened.study(name)
     if format_ == "terminal" and output is None:
-        wide(out).print(study_view(loaded))
+        console = wide(out)
+        console.print(study_view(loaded, console.width))
     elif format_ == "files":
         for path in write_all(loaded, output or directory / "reports" / name):
             out.print(text(path), soft_wrap=True)
@@ -311,7 +312,7 @@ def fetch(
     from . import driver, places
     from .records import Environment
     from .registry import default
-    from .report.console import text
+    from .report.console import out, text
 
     if what.endswith(".json") or Path(what).is_file():
         lines = driver.fetch(driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu")))

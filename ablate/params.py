@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from docstring_parser import parse as parse_docstring
-
 Schema = dict[str, Any]
 Marker = TypeVar("Marker")
 Factory = Callable[..., Any]
@@ -160,6 +158,8 @@ def signature(factory: Factory) -> Signature:
     Raises:
         SignatureError: A keyword parameter has no usable annotation, or the factory takes free keywords.
     """
+    from docstring_parser import parse as parse_docstring
+
     doc = parse_docstring(inspect.getdoc(factory) or "")
     docs = {param.arg_name: " ".join((param.description or "").split()) for param in doc.params}
     hints = typing.get_type_hints(factory, include_extras=True)

@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .hooks import CellInfo, hookimpl
 from .records import Result
-from .report.console import printable, text
+from .report.console import text
+from .report.plain import printable
 from .report.tables import duration
 from .study import Study
 

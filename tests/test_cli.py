@@ -85,7 +85,7 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),
         (["--set", 'base.train_transforms={"pad": {"use": "pad", "padding": 1}}'], ExitCode.USAGE, "add `normalize`"),
         (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.USAGE, "there is no folder 'train'"),
-        (["--jobs", "0"], ExitCode.USAGE, "is not in the range"),
+        (["--jobs", "0"], ExitCode.USAGE, "--jobs"),
         (["--store", "/dev/null/x"], ExitCode.ENVIRONMENT, "cannot be opened as a store"),
     ],
 )
@@ -147,3 +147,20 @@ def test_the_joined_schema_checks_parameters(ablate, spec):
 def test_fetch_says_what_there_is(ablate, spec, write):
     assert "digits: 1,437 training, 360 test images of 1×8×8 in 10 classes" in ablate("fetch", "digits").stdout
     assert "160 training, 160 test images" in ablate("fetch", write(spec)).stdout
+
+
+def test_a_narrow_window_gets_no_table(tmp_path, spec):
+    """Every line fits, and the numbers are all there."""
+    from rich.console import Console
+
+    import ablate
+    from ablate.report.terminal import study_view
+
+    study = ablate.run(spec, store=tmp_path, device="cpu")
+    for width in (30, 60, 120):
+        console = Console(width=width, record=True, file=(tmp_path / "out").open("w"))
+        console.print(study_view(study, width))
+        lines = console.export_text().splitlines()
+        assert max(map(len, lines)) <= width
+        assert any("0." in line for line in lines)
+        assert any(line.startswith("batch_norm=on") for line in lines)

@@ -29,6 +29,7 @@ class Worker:
 
     process: subprocess.Popen[str]
     log: Path
+    ready: bool = False
     cell: Cell | None = None
     deadline: float = float("inf")
     log_start: int = 0
@@ -76,7 +77,7 @@ class _Pool:
     def give(self, worker: Worker, cell: Cell) -> None:
         settings = self.settings
         worker.cell, worker.log_start = cell, worker.log.stat().st_size
-        worker.deadline = time.monotonic() + settings.timeout if settings.timeout else float("inf")
+        self.set_deadline(worker)
         self.send(
             worker,
             do="train",
@@ -87,6 +88,11 @@ class _Pool:
             checkpoints=str(settings.checkpoints),
             checkpoint_seconds=settings.checkpoint_seconds,
         )
+
+    def set_deadline(self, worker: Worker) -> None:
+        """A cell's time runs from when its worker has started."""
+        if worker.ready and worker.cell and self.settings.timeout:
+            worker.deadline = time.monotonic() + self.settings.timeout
 
     def send(self, worker: Worker, **message: Any) -> None:
         assert worker.process.stdin is not None
@@ -164,6 +170,9 @@ def _understand(pool: _Pool, worker: Worker, message: dict[str, Any] | None, sto
         if cell:
             yield _dead(pool, worker, cell, code, stopping)
         return
+    if message["event"] == "ready":
+        worker.ready = True
+        pool.set_deadline(worker)
     if message["event"] == "ready" or cell is None:
         return
     if message["event"] == "epoch":

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .plain import printable
 
-def printable(text: str) -> str:
-    """Text without control characters, so that no name can move the cursor or set the title of the window."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+out = Console()
+err = Console(stderr=True)
 
 
 def text(value: object, style: str = "") -> Text:

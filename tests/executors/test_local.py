@@ -121,9 +121,9 @@ def test_a_failed_cell_is_tried_again_and_no_other(spec, tmp_path, plugin):
 
 @pytest.mark.filterwarnings("ignore:listener")
 def test_a_cell_that_hangs_is_ended_by_its_timeout(spec, tmp_path, plugin):
-    study = ablate.run(bad_study(spec, "hang", "fine", timeout=8), store=tmp_path / "s", device="cpu", jobs=1)
+    study = ablate.run(bad_study(spec, "hang", "fine", timeout=20), store=tmp_path / "s", device="cpu", jobs=1)
     assert statuses(study) == {"base": "done", "way=hang": "failed", "way=fine": "done"}
-    assert study.cells["error"].dropna().tolist() == ["it took longer than the timeout of 8 seconds"]
+    assert study.cells["error"].dropna().tolist() == ["it took longer than the timeout of 20 seconds"]
 
 
 def command(path, store, *more):

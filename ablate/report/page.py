@@ -1,29 +1,15 @@
-"""What is installed, in the terminal: a table of components, and a page about one."""
+"""A page about a component, in the terminal."""
 
 import json
-from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from ablate.registry import Loaded
 from ablate.validation import expected
 
-from .console import table, text
-
-Row = tuple[str, str, str, str, str]  # kind, name, distribution, version, problem
-
-
-def component_table(rows: Sequence[Row]) -> Table:
-    """One line a component; the problems have a column where there is one."""
-    has_problems = any(row[4] for row in rows)
-    headings = ["kind", "name", "package", *(["problem"] if has_problems else [])]
-    return table(
-        headings,
-        [[kind, name, f"{dist} {version}", *([problem] * has_problems)] for kind, name, dist, version, problem in rows],
-    )
+from .console import text
 
 
 def component_page(loaded: Loaded) -> RenderableType:

@@ -1,0 +1,15 @@
+"""Text without styles; it imports nothing, so that listing is fast."""
+
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """Text without control characters, so that no name can move the cursor or set the title of the window."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows with their columns aligned to the left, a line each."""
+    lines = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in lines)
