@@ -68,6 +68,11 @@ class SpecError(UsageError):
         super().__init__("\n".join(lines))
 
 
+def describe(error: Exception) -> str:
+    """An exception in a line; the type is left out where the message was written for users."""
+    return str(error) if isinstance(error, (AblateError, ValueError)) else f"{type(error).__name__}: {error}"
+
+
 def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:
     """A hint that offers the close matches of `name`, or what there is when nothing is close."""
     names = sorted(known)

@@ -118,7 +118,7 @@ class Registry:
             names = " or ".join(f'"use": "{c.qualified_name}"' for c in candidates)
             raise UnknownComponent(f"{kind} {name!r} is provided by {owners}. Choose with {names}.")
         hint = did_you_mean(short, self.names(kind))
-        raise UnknownComponent(f"no installed package has a {kind} {name!r}. {hint}".strip())
+        raise UnknownComponent(f"no installed package provides {kind} {name!r}. {hint}".strip())
 
     def load(self, kind: str, name: str) -> Loaded:
         """Imports a component and reads its signature.

@@ -90,7 +90,7 @@ def test_a_plugin_comes_and_goes(environment, spec, write, tmp_path):
     spec["factors"] = {"invert": {"on": {"train_transforms": {"crop": {"use": "invert"}}}}}
     path = write(spec)
 
-    assert "no installed package has a model 'linear'" in call("ablate", "check", path, code=2)
+    assert "no installed package provides model 'linear'" in call("ablate", "check", path, code=2)
     call("pip", "install", "--no-deps", "--no-build-isolation", "--quiet", source)
     assert "ablate-example 1.2.3" in call("ablate", "list", "optimizer")
     assert "Steps of the sign of the gradient." in call("ablate", "show", "optimizer", "sign_sgd")
@@ -102,5 +102,5 @@ def test_a_plugin_comes_and_goes(environment, spec, write, tmp_path):
 
     call("pip", "uninstall", "--yes", "--quiet", "ablate-example")
     assert "ablate-example" not in call("ablate", "list")
-    assert "no installed package has a model 'linear'" in call("ablate", "check", path, code=2)
+    assert "no installed package provides model 'linear'" in call("ablate", "check", path, code=2)
     assert "invert=on" in call("ablate", "report", "tiny"), "results outlive the plugin"

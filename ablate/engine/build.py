@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.errors import AblateError, Problem
+from ablate.errors import AblateError, Problem, describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Environment, Horizon
 from ablate.registry import Registry, build
@@ -57,8 +57,7 @@ def _blame(field: str) -> Iterator[None]:
     except (PartError, TransformError):
         raise
     except Exception as error:  # factories are anybody's code
-        message = str(error) if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
-        raise PartError(field, message) from error
+        raise PartError(field, describe(error)) from error
 
 
 def pipelines(registry: Registry, recipe: Recipe, classes: int) -> tuple[Pipeline, Pipeline]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ablate.errors import describe
+
 from .seeding import generator
 
 
@@ -59,7 +61,7 @@ class Pipeline:
                 else:
                     images = transform(images, draws)
             except Exception as error:  # any library may complain in any way; the name of the transform is what helps
-                raise TransformError(name, f"{type(error).__name__}: {error}") from error
+                raise TransformError(name, describe(error)) from error
             if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != count:
                 got = f"{tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
                 raise TransformError(name, f"gave {got} for {count} images; expected a tensor [{count}, C, H, W]")

@@ -19,7 +19,7 @@ import torch
 
 from ablate import registry
 from ablate.engine.train import Controls, Interrupted, train
-from ablate.errors import AblateError
+from ablate.errors import describe
 from ablate.records import Cell, Environment
 
 
@@ -62,8 +62,7 @@ def _run(message: dict[str, Any], stop: threading.Event, out: TextIO) -> None:
     except Interrupted:
         _send(out, event="interrupted")
     except Exception as error:  # the one place where a cell's failure is caught
-        text = str(error) if isinstance(error, AblateError) else f"{type(error).__name__}: {error}"
-        _send(out, event="failed", error=text, traceback=traceback.format_exc())
+        _send(out, event="failed", error=describe(error), traceback=traceback.format_exc())
     else:
         _send(out, event="done", result=result.to_json())
 

@@ -125,7 +125,7 @@ def markdown(study: Study) -> str:
 
 
 def _md_table(headings: list[str], body: list[list[str]]) -> list[str]:
-    align = ["---"] + ["---:"] * (len(headings) - 1)
+    align = ["---" if heading in ("metric", "variant") else "---:" for heading in headings]
     table = [headings, align, *body]
     return [f"| {' | '.join(cell if row is align else _md(cell) for cell in row)} |" for row in table]
 
