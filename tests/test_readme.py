@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-import ablate
 import torch
+
+import ablate
 from ablate.params import signature
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
