@@ -28,5 +28,16 @@ def global_rng(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> Itera
     Layer constructors and dropout have no generator argument: they draw from the global one, so it is set for them.
     """
     with torch.random.fork_rng():
-        torch.manual_seed(derive(seed, purpose, epoch, index))
+        seed_global(derive(seed, purpose, epoch, index))
         yield
+
+
+def seed_global(seed: int) -> None:
+    """Sets torch's global generators of the devices that are in use.
+
+    `torch.manual_seed` also queues the seed, with a stack trace, for devices that were never used; in a training loop that costs
+    time, and memory without end.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

@@ -19,7 +19,7 @@ from ablate.registry import Registry
 from . import checkpoint, data
 from .build import Parts, parts, pipelines
 from .pipeline import Pipeline
-from .seeding import derive, generator
+from .seeding import derive, generator, seed_global
 
 CHUNK = 4096  # images that are transformed at once
 EVAL_BATCH = 1000
@@ -138,7 +138,7 @@ class _Training:
         accumulate, batches = self.recipe["accumulate"], -(-len(self.tensors.train.labels) // self.recipe["batch_size"])
         group, place = divmod(self.at.batch, accumulate)
         members = min(accumulate, batches - group * accumulate)
-        torch.manual_seed(derive(self.seed, "step", self.at.epoch, self.at.batch))
+        seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
         self.model.train()
         with self._autocast():
             logits = self.model(images.contiguous(memory_format=torch.channels_last))
