@@ -91,6 +91,7 @@ def _packages(component: Component) -> Mapping[str, str]:
     return packages
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return distribution(name).version

@@ -7,7 +7,7 @@ from typing import Any
 from .errors import AblateError, Problem, SpecError, did_you_mean
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
-from .recipe import Recipe, resolve, resolve_component
+from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .spec import Spec
@@ -69,7 +69,8 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         SpecError: With everything that is wrong: names, parameters, and variants that change nothing.
     """
     document = spec.document
-    _, found = resolve(registry, document["base"], "base")
+    memo: Memo = {}
+    _, found = resolve(registry, document["base"], "base", memo)
     factors = list(_factors(document))
     patches: dict[str, Json] = {}
     for factor in document.get("factors", {}):
@@ -77,11 +78,11 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
             patches[join(join("factors", factor), level)] = patch
     patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
     for path, patch in patches.items():
-        found += _patch_problems(registry, document["base"], patch, path, found)
+        found += _patch_problems(registry, document["base"], patch, path, found, memo)
     assignments = _assignments(registry, document, factors, found)
     if found:
         raise SpecError(spec.source, found)
-    variants = list(_variants(registry, document, factors, assignments, found))
+    variants = list(_variants(registry, document, factors, assignments, found, memo))
     if not found:
         found += _repetitions(registry, variants)
     compare = _compare(document, variants, found)
@@ -100,10 +101,12 @@ def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
         yield Factor(name, base, tuple(level for level in levels if level != base))
 
 
-def _patch_problems(registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem]) -> list[Problem]:
+def _patch_problems(
+    registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem], memo: Memo
+) -> list[Problem]:
     """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
     found = list(useless_removals(base, patch, path))
-    _, problems = resolve(registry, merge(base, patch), "")
+    _, problems = resolve(registry, merge(base, patch), "", memo)
     in_base = {(problem.path, problem.message) for problem in known}
     for problem in problems:
         if (join_paths("base", problem.path), problem.message) not in in_base:
@@ -137,19 +140,20 @@ def _variants(
     factors: Sequence[Factor],
     assignments: Sequence[Assignment],
     found: list[Problem],
+    memo: Memo,
 ) -> Iterator[Variant]:
     base = document["base"]
     for assignment in assignments:
         recipe = base
         for factor, level in assignment.items():
             recipe = merge(recipe, document["factors"][factor].get(level, {}))
-        yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found)
+        yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
     for name, patch in document.get("variants", {}).items():
-        yield _variant(registry, name, {}, merge(base, patch), found)
+        yield _variant(registry, name, {}, merge(base, patch), found, memo)
 
 
-def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem]) -> Variant:
-    resolved, problems = resolve(registry, recipe, "")
+def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
+    resolved, problems = resolve(registry, recipe, "", memo)
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     return Variant(name, levels, resolved)
 

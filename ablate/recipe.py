@@ -37,23 +37,41 @@ def component_fields() -> Iterator[tuple[str, Nested]]:
             yield name, Nested(schema["x-kind"], schema.get("x-many", False))
 
 
-def resolve(registry: Registry, recipe: Mapping[str, Json], path: str) -> tuple[Recipe, list[Problem]]:
-    """The recipe with defaults, and everything that is wrong with it. With problems, the recipe is not to be used."""
-    schema = {"$ref": "#/$defs/recipe", "$defs": spec_schema()["$defs"]}
-    found = problems(schema, recipe, path)
+Memo = dict[tuple[str, str, str], tuple[Json, list[Problem]]]  # what (path, field, JSON) resolved to
+
+
+def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Memo) -> tuple[Recipe, list[Problem]]:
+    """The recipe with defaults, and everything that is wrong with it. With problems, the recipe is not to be used.
+
+    Args:
+        registry: What is installed.
+        recipe: As a spec has it, patches applied.
+        path: Where it is in the spec.
+        memo: What other variants of the study resolved to; most of their fields are the same.
+    """
+    shape = {**spec_schema()["$defs"]["recipe"], "properties": dict.fromkeys(fields(), True)}
+    found = problems(shape, recipe, path)
     resolved: Recipe = {}
     for name, field in fields().items():
-        if name in recipe:
-            resolved[name] = coerce(recipe[name], field)
-        elif "default" in field:
-            resolved[name] = field["default"]
-    if found:  # names and parameters are looked at where the structure stands
-        bad = {problem.path.removeprefix(path).lstrip(".").partition(".")[0] for problem in found}
-        resolved = {name: value for name, value in resolved.items() if name not in bad}
-    for name, nested in component_fields():
-        if name in resolved:
-            resolved[name] = _nested(registry, nested, resolved[name], join(path, name), found)
+        if name in recipe or "default" in field:
+            value = recipe.get(name, field.get("default"))
+            key = (path, name, json.dumps(value))
+            if key not in memo:
+                memo[key] = _resolve_field(registry, name, value, join(path, name))
+            resolved[name] = memo[key][0]
+            found += memo[key][1]
     return resolved, found
+
+
+def _resolve_field(registry: Registry, name: str, value: Json, path: str) -> tuple[Json, list[Problem]]:
+    """One field of a recipe; names and parameters are looked at where the structure stands."""
+    field = fields()[name]
+    found = problems({**field, "$defs": spec_schema()["$defs"]}, value, path)
+    if found:
+        return value, found
+    nested = dict(component_fields()).get(name)
+    value = coerce(value, field)
+    return (_nested(registry, nested, value, path, found) if nested else value), found
 
 
 def _nested(registry: Registry, nested: Nested, value: Json, path: str, found: list[Problem]) -> Json:

@@ -245,6 +245,7 @@ def _module_exists(top_level: str) -> bool:
         return False
 
 
+@cache
 def normalized(name: str) -> str:
     """A distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
