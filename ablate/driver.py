@@ -123,7 +123,7 @@ def execute(job: Job, options: Options, listeners: Mapping[str, object], warn: C
         done = store.stored(list(todo))
         pending = [cell for key, cell in todo.items() if key not in done]
         try_recipes(job, {cell.key for cell in pending})
-        _save(job, store)
+        save(job, store)
         hooks = Hooks(warn)
         hooks.register_installed(job.registry)
         for name, listener in listeners.items():
@@ -140,7 +140,8 @@ def execute(job: Job, options: Options, listeners: Mapping[str, object], warn: C
             return study, stop.is_set()
 
 
-def _save(job: Job, store: Store) -> None:
+def save(job: Job, store: Store) -> None:
+    """Stores a study's spec and plan, and which cells it has."""
     plan = job.plan
     metrics = list(dict.fromkeys(name for variant in plan.variants for name in variant.recipe["metrics"]))
     record = plan_record(plan.spec.document.get("question", ""), plan.compare, plan.infos(), metrics, plan.published)

@@ -1,0 +1,131 @@
+"""What the parts of the benchmark share: sizes, the study that is timed, and interleaved timing."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablate.records import Data, Environment
+from ablate.registry import build, default
+
+Json = Any
+OPTIMIZERS: Mapping[str, Json] = {
+    "sgd": {"use": "sgd", "lr": 0.001, "momentum": 0.9},
+    "adam": {"use": "adam", "lr": 0.001},
+}
+NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.5]}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Attributes:
+        dataset: Spec of the images.
+        environment: Where data is.
+        epochs: Epochs of each run of the study.
+        seeds: Seeds of each of its two optimizers.
+        repeats: How often everything is measured.
+        images: Images of an augmentation.
+        cells: Two numbers of cells, whose difference in time gives the cost of a cell.
+        planned: Cells of a large plan, and of a large store.
+        work: An empty directory.
+    """
+
+    dataset: Json
+    environment: Environment
+    epochs: int
+    seeds: int
+    repeats: int
+    images: int
+    cells: tuple[int, int]
+    planned: int
+    work: Path
+
+    def data(self) -> Data:
+        data: Data = build(default(), "dataset", self.dataset, self.environment).load()
+        return data
+
+
+def augmented(size: int) -> Json:
+    """The training transforms of the best recipe of the seed studies."""
+    return {
+        "flip": {"use": "random_horizontal_flip"},
+        "pad": {"use": "pad", "padding": 2},
+        "crop": {"use": "random_crop", "size": size},
+        "augment": {"use": "random_apply", "p": 0.6, "transforms": {"auto_augment": {"use": "auto_augment"}}},
+        "normalize": NORMALIZE,
+    }
+
+
+def study(size: Size, name: str, transforms: Json) -> Json:
+    """Two optimizers × seeds of the small network, batch 64."""
+    return {
+        "name": name,
+        "base": {
+            "dataset": size.dataset,
+            "train_transforms": transforms,
+            "eval_transforms": {"normalize": NORMALIZE},
+            "model": {"use": "net"},
+            "optimizer": OPTIMIZERS["sgd"],
+            "batch_size": 64,
+            "epochs": size.epochs,
+        },
+        "factors": {"optimizer": {"sgd": {}, "adam": {"optimizer": OPTIMIZERS["adam"]}}},
+        "seeds": size.seeds,
+    }
+
+
+def write_arrays(size: Size) -> Path:
+    """The images as plain arrays, so that every way reads the same ones."""
+    data = size.data()
+    path = size.work / "images.npz"
+    if not path.exists():
+        parts = {"train": data.train, "test": data.test}
+        arrays = {f"{name}_{key}": getattr(part, key) for name, part in parts.items() for key in ("images", "labels")}
+        np.savez(path, **arrays)
+    return path
+
+
+def run_ablate(size: Size, document: Json, store: Path, *options: str) -> Json:
+    """`ablate run` in a fresh process with an empty store; returns what it prints as JSON."""
+    path = size.work / f"{document['name']}.json"
+    path.write_text(json.dumps(document))
+    command = [sys.executable, "-m", "ablate", "run", str(path), "--store", str(store), "--device", "cpu", "--json"]
+    data = ["--data-dir", str(size.environment.data_dir)]
+    done = subprocess.run([*command, *data, *options], capture_output=True, text=True, check=True)  # noqa: S603
+    return json.loads(done.stdout)
+
+
+def timed(way: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and what the way returned."""
+    started = time.perf_counter()
+    result = way()
+    return time.perf_counter() - started, result
+
+
+def compare(ways: Mapping[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Times several ways in turn, again and again.
+
+    Returns:
+        The median seconds of each, and the last result of each.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, Any] = {}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            took, results[name] = timed(way)
+            seconds[name].append(took)
+    return {name: statistics.median(values) for name, values in seconds.items()}, results
+
+
+def figure(name: str, value: float, unit: str, goal: str = "", **more: Any) -> Json:
+    """One line of the result."""
+    return {"figure": name, "value": value, "unit": unit, "goal": goal, **more}

@@ -1,0 +1,130 @@
+"""What does not train: the cost of a cell, of a plan, of a large store, of starting the command; and the machine's ceiling."""
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ablate.components.models import net
+from ablate.driver import Job, save
+from ablate.plan import make_cells, make_plan
+from ablate.records import DataInfo, Result
+from ablate.registry import default
+from ablate.spec import load
+from ablate.store import Store
+
+from .common import NORMALIZE, OPTIMIZERS, Size, figure, run_ablate, timed
+
+Json = Any
+
+
+def _tiny(name: str, seeds: int) -> Json:
+    """A study whose cells train for one step."""
+    return {
+        "name": name,
+        "base": {
+            "dataset": {"use": "digits", "size": 16, "limit": 20},
+            "train_transforms": {"normalize": NORMALIZE},
+            "eval_transforms": {"normalize": NORMALIZE},
+            "model": {"use": "net"},
+            "optimizer": OPTIMIZERS["sgd"],
+            "epochs": 1,
+        },
+        "seeds": seeds,
+    }
+
+
+def fixed(size: Size) -> list[Json]:
+    """Seconds a cell with one step, from the slope over two numbers of cells."""
+    few, many = size.cells
+    seconds = {}
+    for count in size.cells:
+        document = _tiny(f"bench-fixed-{count}", count)
+        store = size.work / f"fixed-{count}"
+        seconds[count] = timed(lambda d=document, s=store: run_ablate(size, d, s, "--jobs", "1"))[0]  # type: ignore[misc]
+    slope = (seconds[many] - seconds[few]) / (many - few) * 1000
+    return [figure("fixed cost of a cell, one worker", slope, "ms", "≤ 30", seconds=seconds), *_large(size), *_commands(size)]
+
+
+def _large(size: Size) -> Iterator[Json]:
+    """A plan of many cells, and a store that has them all."""
+    document = _tiny("bench-large", size.planned // 10)
+    document["factors"] = {"lr": {f"{n}": {"optimizer": {"lr": 0.01 * (n + 1)}} for n in range(9)}}
+    registry = default()
+    make_plan(load(document), registry)  # imports the components
+    plan_seconds, plan = timed(lambda: make_plan(load(document), registry))
+    cell_seconds, cells = timed(lambda: make_cells(plan, registry, size.environment, "cpu"))
+    yield figure(f"planning {len(cells):,} cells", plan_seconds + cell_seconds, "s", "≤ 1")
+    directory = size.work / "large"
+    with Store(directory) as store:
+        save(Job(plan, cells, registry, size.environment, "cpu"), store)
+        store._db.execute("PRAGMA synchronous = OFF")  # filling it is not what is measured
+        for planned in cells:
+            store.claim(planned.cell, {})
+            record = {"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}
+            metrics: dict[str, float | None] = {"accuracy": planned.seed / size.planned, "loss": 1.0}
+            store.finish(planned.cell.key, Result([{**record, **metrics}], metrics, "", 1.0, 1))
+    command = [sys.executable, "-m", "ablate", "report", "bench-large", "--store", str(directory), "--format", "markdown"]
+    seconds, _ = timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))  # noqa: S603
+    yield figure(f"opening and reporting a store with {len(cells):,} cells", seconds, "s", "≤ 3")
+
+
+def _commands(size: Size) -> Iterator[Json]:
+    """CPU time of commands that import nothing heavy, beyond that of a bare interpreter."""
+    bare = _cpu_seconds(size, "-c", "pass")
+    for words in (["list"], ["--help"]):
+        yield figure(f"ablate {words[0]}, CPU time", _cpu_seconds(size, "-m", "ablate", *words) - bare, "s", "≤ 0.3")
+
+
+def _cpu_seconds(size: Size, *arguments: str) -> float:
+    """The least CPU time of several runs: what is above it is noise."""
+    least = float("inf")
+    for _ in range(size.repeats + 2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return least
+
+
+def ceiling(size: Size) -> list[Json]:
+    """FLOP/s of training the small and the wide network, over those of a large product of matrices; one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        side = 1024
+        left, right = torch.rand(side, side), torch.rand(side, side)
+        best = max(2 * side**3 / timed(lambda: left @ right)[0] for _ in range(5 * size.repeats))
+        made = [figure("matrix product, float32, one thread", best / 1e9, "GFLOP/s")]
+        for channels in ((6, 16), (256, 256)):
+            rate = _training_rate(channels, size.repeats)
+            name = f"training net {channels[0]}-{channels[1]}, batch 64, over the matrix product"
+            made.append(figure(name, rate / best, "×", gflops=rate / 1e9))
+        return made
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _training_rate(channels: tuple[int, int], repeats: int) -> float:
+    """FLOP/s of forward and backward."""
+    model = net(DataInfo(3, 32, 32, 10), channels=channels).to(memory_format=torch.channels_last)
+    images = torch.rand(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(64) % 10
+
+    def step() -> None:
+        nn.functional.cross_entropy(model(images), labels).backward()
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    best = 0.0
+    for _ in range(10 * repeats):
+        started = time.perf_counter()
+        step()
+        best = max(best, counter.get_total_flops() / (time.perf_counter() - started))
+    return best
