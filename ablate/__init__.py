@@ -40,10 +40,10 @@ def run(
     """
     import warnings
 
-    from .driver import Options, execute, prepare
+    from .driver import Options, run_study
 
     options = Options(store, data_dir, jobs, device, executor)
-    study, stopped = execute(prepare(spec, overrides, options), options, {}, warnings.warn)
+    study, stopped = run_study(spec, overrides, options, {}, warnings.warn)
     if stopped:
         raise KeyboardInterrupt
     return study

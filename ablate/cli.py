@@ -86,9 +86,8 @@ def run(
     from . import driver, places
 
     options = driver.Options(store, data_dir, jobs, device, executor)
-    job = driver.prepare(spec, overrides or (), options)
-    job.registry.find("executor", executor)
     if dry_run:
+        job = driver.prepare(spec, overrides or (), options)
         driver.try_recipes(job, {planned.cell.key for planned in job.cells})
         _show_plan(job, options, as_json)
         return
@@ -99,7 +98,7 @@ def run(
 
     display = Display(err)
     with display.shown():
-        study, stopped = driver.execute(job, options, {"progress": display}, _warn)
+        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": display}, _warn)
     if as_json:
         sys.stdout.write(render(study, "json"))
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import places, provenance
 from .errors import EnvironmentProblem, Problem, SpecError
-from .executors import CellEnded, CellStarted, EpochEnded, Event, Settings
+from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
 from .plan import Plan, PlannedCell, make_cells, make_plan
 from .records import Cell, Environment, Result
@@ -101,11 +101,18 @@ def _some(names: Sequence[str]) -> str:
     return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
-def execute(job: Job, options: Options, listeners: Mapping[str, object], warn: Callable[[str], None]) -> tuple[Study, bool]:
-    """Trains the cells that the store does not have.
+def run_study(
+    spec: str | Path | Mapping[str, Any],
+    overrides: Sequence[str],
+    options: Options,
+    listeners: Mapping[str, object],
+    warn: Callable[[str], None],
+) -> tuple[Study, bool]:
+    """Plans a study, and trains the cells that the store does not have.
 
     Args:
-        job: The study.
+        spec: Path of a JSON file, or the document itself.
+        overrides: `PATH=JSON` each.
         options: How to run it.
         listeners: Hook implementations, by name, beside those of installed plugins.
         warn: Called with messages for the user.
@@ -114,30 +121,39 @@ def execute(job: Job, options: Options, listeners: Mapping[str, object], warn: C
         The study as the store has it now, and whether it was stopped before its end.
 
     Raises:
-        SpecError: A recipe cannot work; nothing was trained.
+        SpecError: The spec is wrong, or a recipe cannot work; nothing was trained.
         StoreError: The store cannot be written; what it has is kept.
     """
-    with Store(places.store_dir(options.store)) as store:
-        infos = job.infos()
-        todo = {p.cell.key: p.cell for p in job.cells}
-        done = store.stored(list(todo))
-        pending = [cell for key, cell in todo.items() if key not in done]
-        try_recipes(job, {cell.key for cell in pending})
-        save(job, store)
-        hooks = Hooks(warn)
-        hooks.register_installed(job.registry)
-        for name, listener in listeners.items():
-            hooks.register(listener, name)
-        hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
-        name = job.plan.spec.name
-        hooks.call("study_start", study=name, cells=[infos[cell.key] for cell in pending], stored=len(done))
-        with _stop_on_signals(warn) as stop:
-            if pending:
-                for event in _events(job, options, store, pending, stop):
-                    _tell(hooks, infos, event)
-            study = store.study(name)
-            hooks.call("study_end", study=study)
-            return study, stop.is_set()
+    likely = places.likely_jobs(options.jobs, options.device)
+    with build(default(), "executor", {"use": options.executor}, likely) as run:
+        job = prepare(spec, overrides, options)
+        with Store(places.store_dir(options.store)) as store:
+            return _execute(job, options, store, run, listeners, warn)
+
+
+def _execute(
+    job: Job, options: Options, store: Store, run: Run, listeners: Mapping[str, object], warn: Callable[[str], None]
+) -> tuple[Study, bool]:
+    infos = job.infos()
+    todo = {planned.cell.key: planned.cell for planned in job.cells}
+    done = store.stored(list(todo))
+    pending = [cell for key, cell in todo.items() if key not in done]
+    try_recipes(job, {cell.key for cell in pending})
+    save(job, store)
+    hooks = Hooks(warn)
+    hooks.register_installed(job.registry)
+    for name, listener in listeners.items():
+        hooks.register(listener, name)
+    hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
+    name = job.plan.spec.name
+    hooks.call("study_start", study=name, cells=[infos[cell.key] for cell in pending], stored=len(done))
+    with _stop_on_signals(warn) as stop:
+        if pending:
+            for event in _events(job, options, store, run, pending, stop):
+                _tell(hooks, infos, event)
+        study = store.study(name)
+        hooks.call("study_end", study=study)
+        return study, stop.is_set()
 
 
 def save(job: Job, store: Store) -> None:
@@ -149,7 +165,7 @@ def save(job: Job, store: Store) -> None:
     store.save_study(plan.spec.name, plan.spec.document, record, members)
 
 
-def _events(job: Job, options: Options, store: Store, pending: list[Cell], stop: threading.Event) -> Iterator[Event]:
+def _events(job: Job, options: Options, store: Store, run: Run, pending: list[Cell], stop: threading.Event) -> Iterator[Event]:
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
     threads = max(cell.recipe["threads"] for cell in pending)
@@ -161,10 +177,9 @@ def _events(job: Job, options: Options, store: Store, pending: list[Cell], stop:
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
         timeout=document.get("timeout"),
     )
-    run = build(job.registry, "executor", {"use": options.executor}, settings)
     take = _Queue(pending, store, provenance.collect(job.device))
     while take.pending and not stop.is_set():
-        yield from run(take, stop)
+        yield from run(settings, take, stop)
         if take.pending:
             stop.wait(HELD_SECONDS)
 

@@ -43,6 +43,12 @@ def device_of(name: str) -> str:
     return name
 
 
+def likely_jobs(jobs: int | None, device: str) -> int:
+    """Cells at once as far as one can tell before torch is imported and a recipe is read."""
+    has_gpu = device.startswith("cuda") or (device == "auto" and Path("/dev/nvidiactl").exists())
+    return jobs_of(jobs, "cuda" if has_gpu else "cpu", threads=1)
+
+
 def jobs_of(jobs: int | None, device: str, threads: int) -> int:
     """Cells at once: as many as asked for, or one for each free core on a CPU and one on a GPU."""
     if jobs is not None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from ablate.components.transforms import basic, policies, random
+from ablate.components.transforms import color, normalize, policies, random
 from ablate.engine.train import CHUNK
 from ablate.registry import build, default
 
@@ -40,7 +40,7 @@ def _pairs(side: int) -> dict[str, tuple[Callable[..., Any], Any, str]]:
         "random_crop, padding 4": (random.random_crop(size=side, padding=4), transforms.RandomCrop(side, 4), ""),
         "random_rotation": (random.random_rotation(degrees=15), transforms.RandomRotation(15), ""),
         "color_jitter": (
-            random.color_jitter(brightness=0.4, contrast=0.4, saturation=0.4),
+            color.color_jitter(brightness=0.4, contrast=0.4, saturation=0.4),
             transforms.ColorJitter(0.4, 0.4, 0.4),
             "",
         ),
@@ -49,7 +49,7 @@ def _pairs(side: int) -> dict[str, tuple[Callable[..., Any], Any, str]]:
         "trivial_augment": (policies.trivial_augment(), transforms.TrivialAugmentWide(), ""),
         "augmix": (policies.augmix(), transforms.AugMix(), "≥ 8"),
         "normalize": (
-            basic.normalize(mean=[0.5], std=[0.5]),
+            normalize.normalize(mean=[0.5], std=[0.5]),
             transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5], [0.5])]),
             "",
         ),

@@ -1,4 +1,5 @@
-"""Where cells run. An executor is a component: its factory gets `Settings` and returns a function `run(take, stop)`.
+"""Where cells run. An executor is a component. Its factory gets the number of jobs that are likely, before anything else of a run
+is known, so that workers start while the study is planned; it returns a context manager of `run(settings, take, stop)`.
 
 `take()` hands over the next cell to train, or None when there is none at present; `stop` is set when the user wants to stop.
 `run` is a generator of the events below. It ends when nothing runs and `take()` has nothing; when `stop` is set, it lets the
@@ -16,7 +17,7 @@ from ablate.records import Cell, Environment, Result
 
 @dataclass(frozen=True)
 class Settings:
-    """What an executor is given.
+    """What cells are run with.
 
     Attributes:
         jobs: Cells at once.
@@ -70,4 +71,4 @@ class CellEnded:
 
 
 Event = CellStarted | EpochEnded | CellEnded
-Run = Callable[[Callable[[], Cell | None], Flag], Iterator[Event]]
+Run = Callable[[Settings, Callable[[], Cell | None], Flag], Iterator[Event]]

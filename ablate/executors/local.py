@@ -9,7 +9,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
@@ -40,13 +42,11 @@ class _Pool:
     """The workers of one run.
 
     Attributes:
-        settings: What the driver asked for.
         directory: For the workers' logs.
         inbox: What workers say: (worker, message), or (worker, None) where its output has ended.
         workers: Those that are alive.
     """
 
-    settings: Settings
     directory: Path
     inbox: "queue.Queue[tuple[Worker, dict[str, Any] | None]]" = field(default_factory=queue.Queue)
     workers: list[Worker] = field(default_factory=list)
@@ -74,10 +74,9 @@ class _Pool:
             self.inbox.put((worker, json.loads(line)))
         self.inbox.put((worker, None))
 
-    def give(self, worker: Worker, cell: Cell) -> None:
-        settings = self.settings
+    def give(self, worker: Worker, cell: Cell, settings: Settings) -> None:
         worker.cell, worker.log_start = cell, worker.log.stat().st_size
-        self.set_deadline(worker)
+        self.set_deadline(worker, settings)
         self.send(
             worker,
             do="train",
@@ -89,10 +88,10 @@ class _Pool:
             checkpoint_seconds=settings.checkpoint_seconds,
         )
 
-    def set_deadline(self, worker: Worker) -> None:
+    def set_deadline(self, worker: Worker, settings: Settings) -> None:
         """A cell's time runs from when its worker has started."""
-        if worker.ready and worker.cell and self.settings.timeout:
-            worker.deadline = time.monotonic() + self.settings.timeout
+        if worker.ready and worker.cell and settings.timeout:
+            worker.deadline = time.monotonic() + settings.timeout
 
     def send(self, worker: Worker, **message: Any) -> None:
         assert worker.process.stdin is not None
@@ -108,28 +107,30 @@ class _Pool:
             file.seek(max(worker.log_start, worker.log.stat().st_size - LOG_BYTES))
             return file.read().decode(errors="replace").strip()
 
-    def close(self) -> None:
-        for worker in self.workers:
+    def keep(self, count: int) -> None:
+        """Ends all workers but so many."""
+        spare, self.workers = self.workers[count:], self.workers[:count]
+        for worker in spare:
             worker.process.kill()
-        for worker in self.workers:
+        for worker in spare:
             worker.process.wait()
 
 
-def local(settings: Settings, /) -> Run:
+@contextmanager
+def local(jobs: int, /) -> Iterator[Run]:
     """Worker processes on this machine, as many as `--jobs` says; a crash of one fails its cell and no other."""
-
-    def run(take: Callable[[], Cell | None], stop: Flag) -> Iterator[Event]:
-        with tempfile.TemporaryDirectory(prefix="ablate-") as directory:
-            pool = _Pool(settings, Path(directory))
-            try:
-                yield from _run(pool, take, stop)
-            finally:
-                pool.close()
-
-    return run
+    with tempfile.TemporaryDirectory(prefix="ablate-") as directory:
+        pool = _Pool(Path(directory))
+        try:
+            for _ in range(jobs):
+                pool.start()
+            yield partial(_run, pool)
+        finally:
+            pool.keep(0)
 
 
-def _run(pool: _Pool, take: Callable[[], Cell | None], stop: Flag) -> Iterator[Event]:
+def _run(pool: _Pool, settings: Settings, take: Callable[[], Cell | None], stop: Flag) -> Iterator[Event]:
+    pool.keep(settings.jobs)
     stopped_at: float | None = None
     while True:
         if stop.is_set() and stopped_at is None:
@@ -137,31 +138,33 @@ def _run(pool: _Pool, take: Callable[[], Cell | None], stop: Flag) -> Iterator[E
             for worker in pool.workers:
                 pool.send(worker, do="stop")
         if stopped_at is None:
-            yield from _hand_out(pool, take)
+            yield from _hand_out(pool, settings, take)
         if not any(worker.cell for worker in pool.workers):
             return
         try:
             worker, message = pool.inbox.get(timeout=POLL_SECONDS)
-            yield from _understand(pool, worker, message, stopped_at is not None)
+            yield from _understand(pool, settings, worker, message, stopped_at is not None)
         except queue.Empty:
             pass
-        yield from _late(pool, stopped_at)
+        yield from _late(pool, settings, stopped_at)
 
 
-def _hand_out(pool: _Pool, take: Callable[[], Cell | None]) -> Iterator[Event]:
-    """Gives every idle worker a cell; workers are started when there is work for them."""
+def _hand_out(pool: _Pool, settings: Settings, take: Callable[[], Cell | None]) -> Iterator[Event]:
+    """Gives every idle worker a cell; workers are started where they are missing."""
     while True:
         idle = next((worker for worker in pool.workers if worker.cell is None), None)
-        if idle is None and len(pool.workers) >= pool.settings.jobs:
+        if idle is None and len(pool.workers) >= settings.jobs:
             return
         cell = take()
         if cell is None:
             return
-        pool.give(idle or pool.start(), cell)
+        pool.give(idle or pool.start(), cell, settings)
         yield CellStarted(cell.key)
 
 
-def _understand(pool: _Pool, worker: Worker, message: dict[str, Any] | None, stopping: bool) -> Iterator[Event]:
+def _understand(
+    pool: _Pool, settings: Settings, worker: Worker, message: dict[str, Any] | None, stopping: bool
+) -> Iterator[Event]:
     cell = worker.cell
     if message is None:
         code = worker.process.wait()
@@ -172,7 +175,7 @@ def _understand(pool: _Pool, worker: Worker, message: dict[str, Any] | None, sto
         return
     if message["event"] == "ready":
         worker.ready = True
-        pool.set_deadline(worker)
+        pool.set_deadline(worker, settings)
     if message["event"] == "ready" or cell is None:
         return
     if message["event"] == "epoch":
@@ -197,7 +200,7 @@ def _dead(pool: _Pool, worker: Worker, cell: Cell, code: int, stopping: bool) ->
     return CellEnded(cell.key, "failed", None, f"its worker process {how}.{hint}", pool.log_of(worker))
 
 
-def _late(pool: _Pool, stopped_at: float | None) -> Iterator[Event]:
+def _late(pool: _Pool, settings: Settings, stopped_at: float | None) -> Iterator[Event]:
     """Ends cells that take longer than they may, and workers that do not stop when they should."""
     now = time.monotonic()
     for worker in list(pool.workers):
@@ -208,7 +211,7 @@ def _late(pool: _Pool, stopped_at: float | None) -> Iterator[Event]:
         pool.workers.remove(worker)
         cell, worker.cell = worker.cell, None
         if overdue:
-            error = f"it took longer than the timeout of {pool.settings.timeout:g} seconds"
+            error = f"it took longer than the timeout of {settings.timeout:g} seconds"
             yield CellEnded(cell.key, "failed", None, error, pool.log_of(worker))
         else:
             yield CellEnded(cell.key, "interrupted")

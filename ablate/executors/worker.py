@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
 
 from ablate import registry
 from ablate.engine.train import Controls, Interrupted, train

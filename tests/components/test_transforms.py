@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from ablate.components.transforms import basic, mixing, per_image, policies, random
+from ablate.components.transforms import basic, color, mixing, normalize, per_image, policies, random
 from ablate.registry import default
 
 SINGLE = {  # every random transform of the core with settings under which it changes most images
@@ -15,7 +15,7 @@ SINGLE = {  # every random transform of the core with settings under which it ch
     "random_crop": lambda: random.random_crop(size=32, padding=4),
     "random_rotation": lambda: random.random_rotation(degrees=30),
     "random_erasing": lambda: random.random_erasing(p=0.9),
-    "color_jitter": lambda: random.color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    "color_jitter": lambda: color.color_jitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
     "random_apply": lambda: random.random_apply(transforms={"flip": random.random_horizontal_flip(p=1)}),
     "auto_augment": policies.auto_augment,
     "auto_augment_imagenet": lambda: policies.auto_augment(policy="imagenet"),
@@ -60,7 +60,7 @@ def test_random_apply_with_nothing_chosen_changes_nothing(images, rng):
 def test_normalize_is_torchvisions(images, rng):
     mean, std = [0.4, 0.5, 0.6], [0.2, 0.3, 0.25]
     expected = torch.stack([F.normalize(F.to_dtype(image, torch.float32, scale=True), mean, std) for image in images])
-    transform = basic.normalize(mean=mean, std=std)
+    transform = normalize.normalize(mean=mean, std=std)
     torch.testing.assert_close(transform(images, rng), expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(transform(images.float() / 255, rng), expected, rtol=1e-5, atol=1e-6)
 
@@ -117,7 +117,7 @@ def test_each_part_of_color_jitter_is_torchvisions(images, operation):
     factors = torch.linspace(-0.3, 0.3, 64) if operation == 3 else torch.linspace(0.5, 1.5, 64)
     kernel = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)[operation]
     expected = torch.stack([kernel(i, f) for i, f in zip(images, factors.tolist(), strict=True)])
-    assert (random._adjust(images, operation, factors).int() - expected.int()).abs().max() <= 1
+    assert (color._adjust(images, operation, factors).int() - expected.int()).abs().max() <= 1
 
 
 def test_erased_rectangles_have_the_area_and_ratio_asked_for(rng):

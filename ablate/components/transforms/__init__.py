@@ -3,3 +3,9 @@
 Images are uint8 or float32 `[N, C, H, W]`. torchvision's own transforms draw once a batch; these group the images of a large
 chunk by what was drawn for them and call torchvision's functional kernels once a group.
 """
+
+from collections.abc import Callable
+
+from torch import Generator, Tensor
+
+Transform = Callable[[Tensor, Generator], Tensor]

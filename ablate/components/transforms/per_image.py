@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 
 from ablate.params import Choices
 
-from .basic import Transform
+from . import Transform
 
 MIXING = {"CutMix", "MixUp"}  # they take batches with labels, and are components of their own
 

@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.params import Bound, NonNegativeInt, Positive, PositiveInt
 
-from .basic import Transform
+from . import Transform
 from .random import groups, rand, randint
 
 Interpolation = Literal["nearest", "bilinear"]

@@ -1,4 +1,4 @@
-"""Random transforms of geometry and colour."""
+"""Random transforms that torch alone can do, and what the others draw with."""
 
 import math
 from collections.abc import Iterator
@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 import torch
 from torch import Generator, Tensor
-from torchvision.transforms.v2 import functional as F
+from torch.nn.functional import affine_grid, grid_sample, pad
 
-from ablate.params import Bound, Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
+from ablate.params import Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
 
-from .basic import Transform
+from . import Transform
 
-Hue = Annotated[float, Bound(minimum=0, maximum=0.5)]
 ERASING_ATTEMPTS = 10  # as torchvision's RandomErasing
 
 
@@ -58,7 +57,7 @@ def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding:
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
         if padding:
-            images = F.pad(images, [padding])
+            images = pad(images, [padding] * 4)
         rows, columns = images.shape[2] - height, images.shape[3] - width
         if rows < 0 or columns < 0:
             raise ValueError(f"images of {images.shape[2]}×{images.shape[3]} are smaller than the crop of {height}×{width}")
@@ -89,8 +88,8 @@ def random_rotation(*, degrees: NonNegative, interpolation: Literal["nearest", "
         cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
         rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]
         theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-        grid = torch.nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
-        rotated = torch.nn.functional.grid_sample(images.float(), grid, mode=interpolation, align_corners=False)
+        grid = affine_grid(theta, list(images.shape), align_corners=False)
+        rotated = grid_sample(images.float(), grid, mode=interpolation, align_corners=False)
         return rotated.round_().to(images.dtype) if images.dtype == torch.uint8 else rotated
 
     return apply
@@ -137,53 +136,6 @@ def random_erasing(
         return torch.where(mask, noise, images)
 
     return apply
-
-
-def color_jitter(
-    *, brightness: NonNegative = 0, contrast: NonNegative = 0, saturation: NonNegative = 0, hue: Hue = 0
-) -> Transform:
-    """Changes brightness, contrast, saturation and hue, in a random order for each image.
-
-    Args:
-        brightness: The factor is uniform in [max(0, 1 - brightness), 1 + brightness].
-        contrast: The same for contrast.
-        saturation: The same for saturation.
-        hue: The shift is uniform in [-hue, hue], in turns of the colour circle. Images go one by one: slower than the others.
-    """
-    strengths = (brightness, contrast, saturation)
-
-    def apply(images: Tensor, generator: Generator) -> Tensor:
-        count, device = len(images), images.device
-        factors = []
-        for strength in strengths:
-            low, high = max(0.0, 1 - strength), 1 + strength
-            factors.append(low + rand(count, generator, device) * (high - low))
-        factors.append((rand(count, generator, device) * 2 - 1) * hue)
-        order = rand(count * 4, generator, device).view(count, 4).argsort(dim=1)
-        images = images.clone()
-        for step in range(4):
-            for operation, chosen in groups(order[:, step]):
-                if (*strengths, hue)[operation]:
-                    images[chosen] = _adjust(images[chosen], operation, factors[operation][chosen])
-        return images
-
-    return apply
-
-
-def _adjust(images: Tensor, operation: int, factor: Tensor) -> Tensor:
-    """Brightness (0), contrast (1), saturation (2) or hue (3), as torchvision's kernels, with a factor for each image."""
-    if operation == 3:
-        return torch.stack([F.adjust_hue(image, shift) for image, shift in zip(images, factor.tolist(), strict=True)])
-    pixels = images.float()
-    if operation == 0:
-        other = torch.zeros_like(pixels)
-    else:
-        other = F.rgb_to_grayscale(images).float() if images.shape[1] == 3 else pixels
-        if operation == 1:
-            other = other.mean(dim=(1, 2, 3), keepdim=True)
-    factor = factor.view(-1, 1, 1, 1)
-    bound = 255 if images.dtype == torch.uint8 else 1
-    return (pixels * factor + other * (1 - factor)).clamp_(0, bound).to(images.dtype)
 
 
 def random_apply(*, transforms: Annotated[dict[str, Transform], Nested("transform", many=True)], p: Unit = 0.5) -> Transform:
