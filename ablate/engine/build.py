@@ -123,7 +123,8 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
     sides = (("train_transforms", train, tensors.train), ("eval_transforms", evaluation, tensors.evaluation))
     for field, pipeline, part in sides:
         try:
-            batches.append(pipeline(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0))
+            images, labels = pipeline.on_chunk(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0)
+            batches.append((pipeline.on_batch(images), labels))
         except TransformError as error:
             problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
     if problems:

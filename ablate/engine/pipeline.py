@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -25,6 +27,9 @@ class TransformError(ValueError):
 class Pipeline:
     """Transforms by name, in their order.
 
+    Random ones take a large chunk, so that images with the same draw are many. The last ones that are `deterministic` take a
+    batch, which fits into the processor's cache.
+
     Attributes:
         transforms: Callables `(images, generator) -> images`, or objects with `mix(images, soft_labels, generator)`.
         purpose: `train` or `eval`; part of the names of the draws.
@@ -35,8 +40,15 @@ class Pipeline:
     purpose: str
     classes: int
 
-    def __call__(self, images: Tensor, labels: Tensor, seed: int, epoch: int, chunk: int) -> tuple[Tensor, Tensor]:
-        """Transforms a chunk; every transform has draws of its own, named by seed, epoch and chunk.
+    @cached_property
+    def _last(self) -> list[str]:
+        """The names of the deterministic transforms at the end."""
+        backwards = reversed(list(self.transforms.items()))
+        names = [name for name, _ in takewhile(lambda item: getattr(item[1], "deterministic", False), backwards)]
+        return names[::-1]
+
+    def on_chunk(self, images: Tensor, labels: Tensor, seed: int, epoch: int, chunk: int) -> tuple[Tensor, Tensor]:
+        """All transforms but the last deterministic ones. Each has draws of its own, named by seed, epoch and chunk.
 
         Args:
             images: uint8 `[N, C, H, W]`.
@@ -46,26 +58,44 @@ class Pipeline:
             chunk: Which part of the epoch, from 0.
 
         Returns:
-            Images float32 `[N, C', H', W']`, and labels: int64 `[N]`, or float32 `[N, classes]` where images were mixed.
+            Images `[N, C', H', W']`, and labels: int64 `[N]`, or float32 `[N, classes]` where images were mixed.
 
         Raises:
-            TransformError: A transform failed, or what comes out is not float32 `[N, C, H, W]`.
+            TransformError: A transform failed.
         """
-        count = len(images)
         for name, transform in self.transforms.items():
+            if name in self._last:
+                break
             draws = generator(seed, f"{self.purpose}/{name}", epoch, chunk)
-            try:
-                if hasattr(transform, "mix"):
-                    soft = labels if labels.is_floating_point() else one_hot(labels, self.classes).float()
-                    images, labels = transform.mix(images, soft, draws)
-                else:
-                    images = transform(images, draws)
-            except Exception as error:  # any library may complain in any way; the name of the transform is what helps
-                raise TransformError(name, describe(error)) from error
-            if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != count:
-                got = f"{tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-                raise TransformError(name, f"gave {got} for {count} images; expected a tensor [{count}, C, H, W]")
+            images, labels = self._apply(name, transform, images, labels, draws)
+        return images, labels
+
+    def on_batch(self, images: Tensor) -> Tensor:
+        """The last deterministic transforms: images as `on_chunk` gives them -> float32 `[N, C', H', W']`, channels last.
+
+        Raises:
+            TransformError: A transform failed, or what comes out is not float32.
+        """
+        for name in self._last:
+            images, _ = self._apply(name, self.transforms[name], images, images, None)
         if images.dtype != torch.float32:
-            last = next(reversed(list(self.transforms)), "")
-            raise TransformError(last, f"the images are {images.dtype} at the end, and the model needs float32: add `normalize`")
+            name = next(reversed(list(self.transforms)), "")
+            raise TransformError(name, f"the images are {images.dtype} at the end, and the model needs float32: add `normalize`")
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _apply(
+        self, name: str, transform: Any, images: Tensor, labels: Tensor, draws: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        count = len(images)
+        try:
+            if hasattr(transform, "mix"):
+                soft = labels if labels.is_floating_point() else one_hot(labels, self.classes).float()
+                images, labels = transform.mix(images, soft, draws)
+            else:
+                images = transform(images, draws)
+        except Exception as error:  # any library may complain in any way; the name of the transform is what helps
+            raise TransformError(name, describe(error)) from error
+        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) != count:
+            got = f"{tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise TransformError(name, f"gave {got} for {count} images; expected a tensor [{count}, C, H, W]")
         return images, labels

@@ -128,7 +128,7 @@ class _Training:
             if first + -(-len(indices) // size) <= self.at.batch:
                 continue
             started = time.monotonic()
-            images, targets = self.train_pipeline(train.images[indices], train.labels[indices], self.seed, epoch, chunk)
+            images, targets = self.train_pipeline.on_chunk(train.images[indices], train.labels[indices], self.seed, epoch, chunk)
             self.at.train_seconds += time.monotonic() - started
             pairs = list(zip(images.split(size), targets.split(size), strict=True))
             yield from pairs[self.at.batch - first if self.at.batch > first else 0 :]
@@ -140,8 +140,9 @@ class _Training:
         members = min(accumulate, batches - group * accumulate)
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
         self.model.train()
+        images = self.train_pipeline.on_batch(images)
         with self._autocast():
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+            logits = self.model(images)
             loss = self.parts.loss(logits, targets)
         (loss / members).backward()
         self.at.loss += loss.detach().double() * len(images)
@@ -189,10 +190,10 @@ class _Training:
         outputs = []
         part = self.tensors.evaluation
         for chunk, (images, labels) in enumerate(zip(part.images.split(CHUNK), part.labels.split(CHUNK), strict=True)):
-            transformed, _ = self.eval_pipeline(images, labels, self.seed, self.at.epoch, chunk)
+            transformed, _ = self.eval_pipeline.on_chunk(images, labels, self.seed, self.at.epoch, chunk)
             for batch in transformed.split(EVAL_BATCH):
                 with self._autocast():
-                    outputs.append(model(batch.contiguous(memory_format=torch.channels_last)).float())
+                    outputs.append(model(self.eval_pipeline.on_batch(batch)).float())
         logits = torch.cat(outputs)
         return {name: _finite(float(metric(logits, part.labels))) for name, metric in self.parts.metrics.items()}
 
@@ -231,8 +232,8 @@ class _Training:
 
 def _transformed(pipeline: Pipeline, tensors: data.Tensors) -> DataInfo:
     """What the model gets to see: the form of the images after the transforms."""
-    images, _ = pipeline(tensors.train.images[:2], tensors.train.labels[:2], 0, 0, 0)
-    channels, height, width = images.shape[1:]
+    images, _ = pipeline.on_chunk(tensors.train.images[:2], tensors.train.labels[:2], 0, 0, 0)
+    channels, height, width = pipeline.on_batch(images).shape[1:]
     return DataInfo(channels, height, width, tensors.info.classes)
 
 

@@ -9,3 +9,9 @@ from collections.abc import Callable
 from torch import Generator, Tensor
 
 Transform = Callable[[Tensor, Generator], Tensor]
+
+
+def deterministic(transform: Transform) -> Transform:
+    """Marks a transform that draws nothing: the engine may apply it to any part of a chunk."""
+    transform.deterministic = True  # type: ignore[attr-defined]
+    return transform

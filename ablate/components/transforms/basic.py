@@ -7,7 +7,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.params import NonNegativeInt, PositiveInt
 
-from . import Transform
+from . import Transform, deterministic
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 
@@ -18,7 +18,7 @@ def grayscale(*, channels: Literal[1, 3] = 1) -> Transform:
     Args:
         channels: 1, or 3 for the same values three times.
     """
-    return lambda images, _: F.rgb_to_grayscale(images, num_output_channels=channels)
+    return deterministic(lambda images, _: F.rgb_to_grayscale(images, num_output_channels=channels))
 
 
 def resize(
@@ -35,7 +35,7 @@ def resize(
         antialias: Whether images that get smaller are smoothed first.
     """
     wanted = [size] if isinstance(size, int) else list(size)
-    return lambda images, _: F.resize(images, wanted, InterpolationMode(interpolation), antialias=antialias)
+    return deterministic(lambda images, _: F.resize(images, wanted, InterpolationMode(interpolation), antialias=antialias))
 
 
 def center_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt) -> Transform:
@@ -45,7 +45,7 @@ def center_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt) -> Trans
         size: Height and width, or one number for both.
     """
     wanted = [size, size] if isinstance(size, int) else list(size)
-    return lambda images, _: F.center_crop(images, wanted)
+    return deterministic(lambda images, _: F.center_crop(images, wanted))
 
 
 def pad(
@@ -59,4 +59,4 @@ def pad(
         mode: What the border is made of.
     """
     sides = [padding] if isinstance(padding, int) else list(padding)
-    return lambda images, _: F.pad(images, sides, fill=fill, padding_mode=mode)
+    return deterministic(lambda images, _: F.pad(images, sides, fill=fill, padding_mode=mode))

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from . import Transform
+from . import Transform, deterministic
 
 
 def normalize(*, mean: list[float], std: list[float]) -> Transform:
@@ -16,6 +16,7 @@ def normalize(*, mean: list[float], std: list[float]) -> Transform:
     if 0 in std:
         raise ValueError("std has a 0, and it is divided by")
 
+    @deterministic
     def apply(images: Tensor, _: Generator) -> Tensor:
         channels = images.shape[1]
         for name, values in (("mean", mean), ("std", std)):
