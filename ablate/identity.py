@@ -34,10 +34,14 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_cell(recipe: Recipe, canonical: Json, seed: int, device: str, identity: dict[str, Json]) -> Cell:
-    """The cell of a resolved recipe and a seed; its key covers all of the arguments but the paths in `recipe`."""
-    text = canonical_json({"recipe": canonical, "seed": seed, "device": device, "identity": identity})
-    return Cell(sha256(text), recipe, seed, device, identity)
+def recipe_digest(canonical: Json, device: str, identity: dict[str, Json]) -> str:
+    """What all cells of a variant have in common."""
+    return sha256(canonical_json({"recipe": canonical, "device": device, "identity": identity}))
+
+
+def make_cell(recipe: Recipe, digest: str, seed: int, device: str, identity: dict[str, Json]) -> Cell:
+    """The cell of a variant and a seed; its key covers `recipe_digest` and the seed."""
+    return Cell(sha256(f"{digest}/{seed}"), recipe, seed, device, identity)
 
 
 def canonical_recipe(registry: Registry, recipe: Recipe) -> Json:

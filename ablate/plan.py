@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import AblateError, Problem, SpecError, did_you_mean
-from .identity import canonical_json, canonical_recipe, make_cell, recipe_identity
+from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import Assignment, Cell, Environment, Factor
@@ -257,11 +257,12 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
             found.append(Problem("base.dataset", str(error)))
             fingerprints[dataset] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
-        identified.append((variant, canonical_recipe(registry, variant.recipe), identity))
+        digest = recipe_digest(canonical_recipe(registry, variant.recipe), device, identity)
+        identified.append((variant, digest, identity))
     if found:
         raise SpecError(plan.spec.source, found)
     return [
-        PlannedCell(variant.name, seed, make_cell(variant.recipe, canonical, seed, device, identity))
+        PlannedCell(variant.name, seed, make_cell(variant.recipe, digest, seed, device, identity))
         for seed in plan.seeds
-        for variant, canonical, identity in identified
+        for variant, digest, identity in identified
     ]
