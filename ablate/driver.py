@@ -257,11 +257,8 @@ def _stop_on_signals(warn: Callable[[str], None]) -> Iterator[threading.Event]:
 
 def fetch(job: Job) -> list[str]:
     """Downloads and decodes the data of every variant; returns one line a dataset."""
-    lines = []
     specs = {str(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in job.plan.variants}
-    for spec in specs.values():
-        lines.append(describe_data(job.registry, spec, job.environment))
-    return lines
+    return [describe_data(job.registry, spec, job.environment) for spec in specs.values()]
 
 
 def describe_data(registry: Registry, spec: Mapping[str, Any], environment: Environment) -> str:

@@ -74,8 +74,12 @@ def pipelines(registry: Registry, recipe: Recipe, classes: int) -> tuple[Pipelin
 
 def horizon_of(recipe: Recipe, images: int) -> Horizon:
     """The length of a training; a last batch or a last accumulation that is not full counts as one."""
-    batches = -(-images // recipe["batch_size"])
-    return Horizon(recipe["epochs"], -(-batches // recipe["accumulate"]))
+    return Horizon(recipe["epochs"], -(-batches_of(recipe, images) // recipe["accumulate"]))
+
+
+def batches_of(recipe: Recipe, images: int) -> int:
+    """Batches of an epoch, the last one full or not."""
+    return int(-(-images // recipe["batch_size"]))
 
 
 def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed: int, device: torch.device) -> Parts:

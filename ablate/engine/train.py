@@ -17,7 +17,7 @@ from ablate.records import Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
 
 from . import checkpoint, data
-from .build import Parts, parts, pipelines
+from .build import Parts, batches_of, parts, pipelines
 from .pipeline import Pipeline
 from .seeding import derive, generator, seed_global
 
@@ -97,6 +97,7 @@ class _Training:
         self.model = self.parts.model
         self.trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.ema = _average(self.model, self.recipe["ema"])
+        self.batches = batches_of(cell.recipe, len(tensors.train.labels))
         self.rates = [group["lr"] for group in self.parts.optimizer.param_groups]
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
 
@@ -135,9 +136,9 @@ class _Training:
 
     def _step(self, images: Tensor, targets: Tensor) -> None:
         """One batch: forward, backward, and the optimizer's step where its accumulation is full."""
-        accumulate, batches = self.recipe["accumulate"], -(-len(self.tensors.train.labels) // self.recipe["batch_size"])
+        accumulate = self.recipe["accumulate"]
         group, place = divmod(self.at.batch, accumulate)
-        members = min(accumulate, batches - group * accumulate)
+        members = min(accumulate, self.batches - group * accumulate)
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
         self.model.train()
         images = self.train_pipeline.on_batch(images)
