@@ -17,7 +17,7 @@ from .plan import Plan, PlannedCell, make_cells, make_plan
 from .records import Cell, Environment, Result
 from .registry import Registry, build, default
 from .spec import load
-from .store import Store, plan_record
+from .store import Store
 from .study import Study
 
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
@@ -158,11 +158,8 @@ def _execute(
 
 def save(job: Job, store: Store) -> None:
     """Stores a study's spec and plan, and which cells it has."""
-    plan = job.plan
-    metrics = list(dict.fromkeys(name for variant in plan.variants for name in variant.recipe["metrics"]))
-    record = plan_record(plan.spec.document.get("question", ""), plan.compare, plan.infos(), metrics, plan.published)
     members = [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
-    store.save_study(plan.spec.name, plan.spec.document, record, members)
+    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), members)
 
 
 def _events(job: Job, options: Options, store: Store, run: Run, pending: list[Cell], stop: threading.Event) -> Iterator[Event]:

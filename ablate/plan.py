@@ -1,10 +1,10 @@
 """A checked spec -> the variants and cells of a study. Nothing is built here, and nothing runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from .errors import AblateError, Problem, SpecError, did_you_mean
+from .errors import AblateError, Problem, SpecError, describe, did_you_mean
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
@@ -35,6 +35,8 @@ class Plan:
         seeds: In the order of the spec.
         compare: How the study compares; its reference is the name of one of the variants.
         published: Somebody's numbers, by metric and name of the variant.
+        factors: What varies.
+        design: The design's resolved spec; None without factors.
     """
 
     spec: Spec
@@ -42,6 +44,8 @@ class Plan:
     seeds: tuple[int, ...]
     compare: Compare
     published: dict[str, Json]
+    factors: tuple[Factor, ...] = ()
+    design: Json = None
 
     @property
     def reference(self) -> Variant:
@@ -51,6 +55,18 @@ class Plan:
         """The variants with what each changes of the reference."""
         reference = self.reference.recipe
         return tuple(VariantInfo(v.name, v.levels, changes(reference, v.recipe)) for v in self.variants)
+
+    def record(self) -> dict[str, Json]:
+        """What `Store.study` needs to know."""
+        return {
+            "question": self.spec.document.get("question", ""),
+            "compare": asdict(self.compare),
+            "variants": [asdict(info) for info in self.infos()],
+            "metrics": list(dict.fromkeys(name for variant in self.variants for name in variant.recipe["metrics"])),
+            "published": self.published,
+            "factors": [asdict(factor) for factor in self.factors],
+            "design": self.design,
+        }
 
 
 @dataclass(frozen=True)
@@ -79,19 +95,19 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
     for path, patch in patches.items():
         found += _patch_problems(registry, document["base"], patch, path, found, memo)
-    assignments = _assignments(registry, document, factors, found)
+    design, assignments = _assignments(registry, document, factors, found)
     if found:
         raise SpecError(spec.source, found)
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if not found:
         found += _repetitions(registry, variants)
-    compare = _compare(document, variants, found)
+    compare = _compare(registry, document, variants, found)
     published = _published(document, factors, variants, found)
     if found:
         raise SpecError(spec.source, found)
     seeds = document.get("seeds", 3)
     seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-    return Plan(spec, tuple(variants), seeds, compare, published)
+    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design)
 
 
 def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
@@ -125,13 +141,19 @@ def _stands_in(patch: Json, path: str) -> bool:
 
 def _assignments(
     registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor], found: list[Problem]
-) -> list[Assignment]:
-    """What the design makes of the factors; its first assignment is the reference."""
+) -> tuple[Json, list[Assignment]]:
+    """The resolved design and what it makes of the factors; its first assignment is the reference."""
     if not factors:
-        return [{}]
+        return None, [{}]
     before = len(found)
     design = resolve_component(registry, "design", document.get("design", {"use": "one_at_a_time"}), "design", found)
-    return [] if len(found) > before else list(build(registry, "design", design, factors))
+    if len(found) > before:
+        return design, []
+    try:
+        return design, list(build(registry, "design", design, factors))
+    except ValueError as error:  # the factors do not fit the design
+        found.append(Problem("design", describe(error)))
+        return design, []
 
 
 def _variants(
@@ -182,7 +204,7 @@ def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Pr
         first.setdefault(text, variant.name)
 
 
-def _compare(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
+def _compare(registry: Registry, document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
     given = document.get("compare", {})
     names = [variant.name for variant in variants]
     reference = given.get("reference", names[0])
@@ -199,7 +221,22 @@ def _compare(document: Mapping[str, Json], variants: Sequence[Variant], found: l
         if at != "last" and (at > epochs or (at % every and at != epochs)):
             message = f"variant {variant.name!r} is not evaluated at epoch {at}: it has {epochs} epochs and eval_every {every}"
             found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
-    return Compare(metric, at, reference, given.get("margin"), given.get("alpha", 0.05))
+    return Compare(
+        metric,
+        at,
+        reference,
+        given.get("margin"),
+        given.get("alpha", 0.05),
+        given.get("goal") or _goal(registry, variants[0].recipe["metrics"].get(metric)),
+        given.get("paired", False),
+        given.get("correction", "holm"),
+    )
+
+
+def _goal(registry: Registry, metric: Json) -> Literal["maximize", "minimize"]:
+    """What a metric's factory says: one that is better when it is smaller has the attribute `lower_is_better`."""
+    smaller = metric and getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False)
+    return "minimize" if smaller else "maximize"
 
 
 def _published(

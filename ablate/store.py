@@ -11,14 +11,13 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from .errors import StoreError, UsageError, did_you_mean
-from .records import Cell, Result
+from .records import Cell, Factor, Result
 from .study import Compare, Study, VariantInfo
 
 Json = Any
@@ -148,6 +147,8 @@ class Store:
             epochs=epochs,
             published=plan["published"],
             provenance=provenance,
+            factors=tuple(Factor(f["name"], f["base"], tuple(f["others"])) for f in plan.get("factors", ())),
+            design=plan.get("design"),
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -298,19 +299,6 @@ class Store:
                 return False
         except Timeout:
             return True
-
-
-def plan_record(
-    question: str, compare: Compare, variants: Sequence[VariantInfo], metrics: Sequence[str], published: Json
-) -> Json:
-    """What `Store.study` needs of a plan."""
-    return {
-        "question": question,
-        "compare": asdict(compare),
-        "variants": [asdict(variant) for variant in variants],
-        "metrics": list(metrics),
-        "published": published,
-    }
 
 
 def _dump(value: Json) -> str:

@@ -1,9 +1,11 @@
 """A study with what is known of its cells: what reports and users read."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+
+from .records import Factor
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,9 @@ class Compare:
         reference: Name of the variant that the others are compared with.
         margin: Differences within ± this are of no importance, in units of the metric; None where the spec says nothing.
         alpha: Error rate of the verdicts.
+        goal: Whether a larger or a smaller metric is better.
+        paired: Whether cells of one seed are compared with each other, and not as independent samples.
+        correction: How p-values are corrected for the number of comparisons.
     """
 
     metric: str
@@ -23,6 +28,22 @@ class Compare:
     reference: str
     margin: float | None = None
     alpha: float = 0.05
+    goal: Literal["maximize", "minimize"] = "maximize"
+    paired: bool = False
+    correction: Literal["holm", "benjamini_hochberg"] = "holm"
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Seeds are added until every comparison is decided.
+
+    Attributes:
+        least: Seeds that every variant has before the first look.
+        most: Seeds after which the study ends, decided or not.
+    """
+
+    least: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,9 @@ class Study:
         published: Somebody's numbers: `source`, and for each metric a mapping of variant name to a number or to a list of one
             number an epoch.
         provenance: One record a finished cell's machine and packages, without repeats.
+        factors: What varies, with the levels in the order of the spec; empty where all variants are named patches.
+        design: The design's spec with every parameter; None where there are no factors.
+        stopping: Where seeds were added as long as comparisons were undecided; None for a fixed number.
     """
 
     name: str
@@ -67,3 +91,6 @@ class Study:
     epochs: pd.DataFrame
     published: dict[str, Any] = field(default_factory=dict)
     provenance: tuple[dict[str, Any], ...] = ()
+    factors: tuple[Factor, ...] = ()
+    design: dict[str, Any] | None = None
+    stopping: Stopping | None = None

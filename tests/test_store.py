@@ -10,7 +10,7 @@ import pytest
 
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Result
-from ablate.store import Store, plan_record
+from ablate.store import Store
 from ablate.study import Compare, VariantInfo
 
 RESULT = Result([{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}], {"accuracy": 0.5, "loss": None}, "w", 1.0, 7)
@@ -22,7 +22,13 @@ def cell(name="a"):
 
 def save(store, *keys, name="s"):
     variants = [VariantInfo("base", {}, ()), VariantInfo("x", {}, ("epochs: 1 → 2",))]
-    record = plan_record("?", Compare("accuracy", "last", "base"), variants, ["accuracy", "loss"], {})
+    record = {
+        "question": "?",
+        "compare": vars(Compare("accuracy", "last", "base")),
+        "variants": [vars(variant) for variant in variants],
+        "metrics": ["accuracy", "loss"],
+        "published": {},
+    }
     store.save_study(name, {}, record, [("base" if i == 0 else "x", i, key) for i, key in enumerate(keys)])
 
 

@@ -28,6 +28,9 @@ def loss(classes: int, /) -> Metric:
     return lambda logits, targets: functional.cross_entropy(logits, targets).item()
 
 
+loss.lower_is_better = True  # type: ignore[attr-defined]
+
+
 def _names() -> list[str]:
     from torchmetrics.functional import classification
 

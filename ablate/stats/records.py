@@ -1,0 +1,160 @@
+"""What the statistics say about a study: plain records, for reports and for programs.
+
+Differences and intervals are in units of the study's metric; a positive difference is larger, whether or not that is better.
+NaN stands where the data cannot tell.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["better", "worse", "no meaningful difference", "undecided"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One variant against the reference.
+
+    Attributes:
+        variant: Its name.
+        n: Its cells that have a value; where seeds pair, the seeds that both have.
+        n_reference: The same of the reference.
+        difference: Mean of the variant minus mean of the reference.
+        low: Lower end of the confidence interval of the difference, at level 1 - alpha: Welch's, or Student's where seeds pair.
+        high: Its upper end.
+        boot_low: Lower end of the bootstrap interval (BCa) at the same level.
+        boot_high: Its upper end.
+        effect_size: Hedges' g: the difference in standard deviations, corrected for small n.
+        p: Two-sided p-value of the t-test (Welch's, or paired).
+        p_permutation: Two-sided p-value of the permutation test, exact where there are few enough arrangements.
+        p_adjusted: `p`, corrected for the number of comparisons.
+        p_equivalence: p-value of TOST against the margin, corrected in the same way; NaN without a margin.
+        correlation: Pearson's r of variant and reference over the seeds that both have.
+        verdict: What the data supports.
+        seeds_needed: Where undecided, the seeds a variant that would probably (80 %) decide it; None where nobody can tell.
+    """
+
+    variant: str
+    n: int
+    n_reference: int
+    difference: float
+    low: float
+    high: float
+    boot_low: float
+    boot_high: float
+    effect_size: float
+    p: float
+    p_permutation: float
+    p_adjusted: float
+    p_equivalence: float
+    correlation: float
+    verdict: Verdict
+    seeds_needed: int | None
+
+
+@dataclass(frozen=True)
+class Term:
+    """A main effect or a two-way interaction of a factorial study.
+
+    Attributes:
+        name: A contrast of one factor, such as `optimizer=adam`, or of two, such as `optimizer=adam × scheduler=step`.
+        estimate: The change of the mean when the factor goes from its base level to this one, averaged over the levels of the
+            others; for an interaction, half the difference between the effects of one at the two levels of the other.
+        low: Lower end of its confidence interval at level 1 - alpha.
+        high: Its upper end.
+        p: Two-sided p-value.
+        p_adjusted: `p`, corrected for the number of terms.
+        aliases: Other effects of at most two factors that the design cannot tell from this one.
+    """
+
+    name: str
+    estimate: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AnovaRow:
+    """A line of the table of variances; `f`, `p` and `eta_squared` (partial) are NaN for the residual."""
+
+    source: str
+    df: float
+    sum_squares: float
+    f: float
+    p: float
+    eta_squared: float
+
+
+@dataclass(frozen=True)
+class Factorial:
+    """The analysis of a factorial or screening study.
+
+    Attributes:
+        terms: Main effects, then the two-way interactions that can be estimated.
+        anova: Type II table, the residual last.
+        residual_sd: Standard deviation that the terms leave unexplained.
+        normality_p: Shapiro-Wilk test of the residuals; small where they are not normal.
+        equal_variance_p: Brown-Forsythe test of equal variances between variants; small where they differ.
+        note: What a reader must know, such as what cannot be told apart; may be empty.
+    """
+
+    terms: tuple[Term, ...]
+    anova: tuple[AnovaRow, ...]
+    residual_sd: float
+    normality_p: float
+    equal_variance_p: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one factor brings of the gain, with its confidence interval at level 1 - alpha."""
+
+    factor: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The gain from the stripped recipe to the full one, by factor; the shares sum to the gain.
+
+    Attributes:
+        method: `shapley` from all combinations, `sampled orders` from some orders of adding, `given order` from one.
+        plain: Name of the stripped variant.
+        full: Name of the full variant.
+        gain: Mean of the full recipe minus mean of the stripped one.
+        low: Lower end of its confidence interval, seed noise included.
+        high: Its upper end.
+        shares: One a factor.
+        orders: Number of orders that the shares are averaged over.
+    """
+
+    method: Literal["shapley", "sampled orders", "given order"]
+    plain: str
+    full: str
+    gain: float
+    low: float
+    high: float
+    shares: tuple[Share, ...]
+    orders: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that is concluded from a study.
+
+    Attributes:
+        effects: Every variant but the reference, in the order of the spec.
+        factorial: Where the variants are a full or fractional factorial.
+        attribution: Where the variants lead from a stripped recipe to a full one.
+        answer: The conclusion in a sentence.
+    """
+
+    effects: tuple[Effect, ...]
+    factorial: Factorial | None
+    attribution: Attribution | None
+    answer: str
