@@ -28,7 +28,7 @@ def run(
         overrides: `PATH=JSON` each, such as `base.epochs=2`.
         store: Directory of the run store; `ABLATE_STORE` or `ablate-store` unless given.
         data_dir: Directory of datasets; `ABLATE_DATA_DIR` or the user's cache unless given.
-        jobs: Cells at once; one for each core unless given.
+        jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import places, provenance
-from .errors import EnvironmentProblem, Problem, SpecError
+from .errors import Problem, SpecError
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
 from .plan import Plan, PlannedCell, make_cells, make_plan
@@ -30,7 +30,7 @@ class Options:
     Attributes:
         store: Directory of the run store.
         data_dir: Directory of datasets.
-        jobs: Cells at once; None for as many as the machine has cores.
+        jobs: Cells at once; None for as many as the machine has cores, or as fit on the GPU.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor.
         download: Whether missing data may be fetched.
@@ -124,7 +124,7 @@ def run_study(
         SpecError: The spec is wrong, or a recipe cannot work; nothing was trained.
         StoreError: The store cannot be written; what it has is kept.
     """
-    likely = places.likely_jobs(options.jobs, options.device)
+    likely = places.likely_workers(options.jobs, options.device)
     with build(default(), "executor", {"use": options.executor}, likely) as run:
         job = prepare(spec, overrides, options)
         with Store(places.store_dir(options.store)) as store:
@@ -166,8 +166,10 @@ def _events(job: Job, options: Options, store: Store, run: Run, pending: list[Ce
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
     threads = max(cell.recipe["threads"] for cell in pending)
+    jobs = min(places.jobs_of(options.jobs, job.device, threads), len(pending))
     settings = Settings(
-        jobs=min(places.jobs_of(options.jobs, job.device, threads), len(pending)),
+        jobs=jobs,
+        slots=places.slots_of(jobs, job.device),
         device=job.device,
         environment=job.environment,
         checkpoints=store.checkpoints.absolute(),
@@ -261,8 +263,6 @@ def fetch(job: Job) -> list[str]:
 def describe_data(registry: Registry, spec: Mapping[str, Any], environment: Environment) -> str:
     """Loads a dataset and says what it has."""
     data = build(registry, "dataset", spec, environment).load()
-    if not len(data.train.labels):
-        raise EnvironmentProblem(f"dataset {spec['use']} has no training images")
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
     shape = "×".join(str(side) for side in data.train.images.shape[1:])

@@ -20,7 +20,7 @@ from .records import Cell
 from .registry import Component, Registry, normalized
 
 Json = Any
-ENGINE_SEMANTICS = 1  # counts up with every change of the engine that changes what a cell gives
+ENGINE_SEMANTICS = 2  # counts up with every change of the engine that changes what a cell gives
 CORE = "ablate-core"
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 

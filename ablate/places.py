@@ -43,17 +43,26 @@ def device_of(name: str) -> str:
     return name
 
 
-def likely_jobs(jobs: int | None, device: str) -> int:
-    """Cells at once as far as one can tell before torch is imported and a recipe is read."""
-    has_gpu = device.startswith("cuda") or (device == "auto" and Path("/dev/nvidiactl").exists())
-    return jobs_of(jobs, "cuda" if has_gpu else "cpu", threads=1)
+CELLS_ON_GPU = 16  # that take turns in one process, as far as memory allows
+
+
+def likely_workers(jobs: int | None, device: str) -> int:
+    """Worker processes as far as one can tell before torch is imported and a recipe is read."""
+    if device.startswith("cuda") or (device == "auto" and Path("/dev/nvidiactl").exists()):
+        return 1
+    return jobs_of(jobs, "cpu", threads=1)
 
 
 def jobs_of(jobs: int | None, device: str, threads: int) -> int:
-    """Cells at once: as many as asked for, or one for each free core on a CPU and one on a GPU."""
+    """Cells at once: as many as asked for, or one for each free core on a CPU and `CELLS_ON_GPU` on a GPU."""
     if jobs is not None:
         return jobs
     if device != "cpu":
-        return 1
+        return CELLS_ON_GPU
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
+
+
+def slots_of(jobs: int, device: str) -> int:
+    """Of these cells, how many share a process: all on a GPU, none on a CPU."""
+    return 1 if device == "cpu" else jobs

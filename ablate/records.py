@@ -145,15 +145,15 @@ class Result:
     """What training a cell gave.
 
     Attributes:
-        epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, and each metric of
-            the recipe where the epoch was evaluated.
+        epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, each metric of
+            the recipe where the epoch was evaluated, and on a GPU `eager_because` where steps were not replayed as a graph.
         metrics: The metrics after the last epoch.
         weights_sha256: Digest of the final weights, to compare two runs bit for bit.
         seconds: Wall-clock time of training and evaluation, over all sittings.
         parameters: Number of trainable parameters.
     """
 
-    epochs: list[dict[str, float | None]]
+    epochs: list[dict[str, Json]]
     metrics: dict[str, float | None]
     weights_sha256: str
     seconds: float

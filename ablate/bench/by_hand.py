@@ -38,9 +38,9 @@ def _run(images: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, epoc
         model = net(DataInfo(*images.shape[1:], int(labels.max()) + 1))  # type: ignore[call-arg]
     model.to(memory_format=torch.channels_last)
     if name == "sgd":
-        optimizer: optim.Optimizer = optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+        optimizer: optim.Optimizer = optim.SGD(model.parameters(), lr=0.001, momentum=0.9, fused=True)
     else:
-        optimizer = optim.Adam(model.parameters(), lr=0.001)
+        optimizer = optim.Adam(model.parameters(), lr=0.001, fused=True)
     accuracy = 0.0
     for epoch in range(epochs):
         model.train()

@@ -12,6 +12,11 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
+def fused(model: nn.Module) -> bool | None:
+    """Whether torch's fused kernel does the step: on every device that has one; None leaves it to torch."""
+    return True if all(parameter.device.type in ("cpu", "cuda") for parameter in trainable(model)) else None
+
+
 def sgd(
     model: nn.Module,
     /,
@@ -29,7 +34,7 @@ def sgd(
         weight_decay: L2 penalty, added to the gradient.
         nesterov: Whether the momentum looks ahead; needs momentum > 0.
     """
-    return optim.SGD(trainable(model), lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    return optim.SGD(trainable(model), lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=fused(model))
 
 
 def adam(
@@ -49,7 +54,7 @@ def adam(
         eps: Added to the denominator.
         weight_decay: L2 penalty, added to the gradient.
     """
-    return optim.Adam(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
+    return optim.Adam(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused(model))
 
 
 def adamw(
@@ -69,7 +74,9 @@ def adamw(
         eps: Added to the denominator.
         weight_decay: Part of the weight that each step takes away, times the learning rate.
     """
-    return optim.AdamW(trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay)
+    return optim.AdamW(
+        trainable(model), lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused(model)
+    )
 
 
 def rmsprop(

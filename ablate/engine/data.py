@@ -42,17 +42,14 @@ def load(registry: Registry, recipe: Recipe, environment: Environment, device: t
     Raises:
         EnvironmentProblem: The data is missing or damaged, or has no validation part and the recipe evaluates on it.
     """
-    dataset = _Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"]))
-    data = _load(dataset, environment)
-    evaluation = data.validation if recipe["eval_split"] == "validation" else data.test
+    loaded = _load(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment, device)
+    evaluation = loaded.validation if recipe["eval_split"] == "validation" else loaded.test
     if evaluation is None:
         raise EnvironmentProblem(
             "eval_split is 'validation', and the dataset holds out no images for it. "
             "Give the dataset a `validation` part, such as 0.1."
         )
-    channels, height, width = data.train.images.shape[1:]
-    info = DataInfo(channels, height, width, len(data.class_names))
-    return Tensors(_part(data.train, device), _part(evaluation, device), info)
+    return Tensors(loaded.train, evaluation, loaded.info)
 
 
 class _Spec:
@@ -68,10 +65,26 @@ class _Spec:
         return isinstance(other, _Spec) and self.text == other.text
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A dataset on a device."""
+
+    train: Part
+    validation: Part | None
+    test: Part
+    info: DataInfo
+
+
 @lru_cache(maxsize=2)
-def _load(dataset: _Spec, environment: Environment) -> Data:
-    loaded: Data = build(dataset.registry, "dataset", dataset.spec, environment).load()
-    return loaded
+def _load(dataset: _Spec, environment: Environment, device: torch.device) -> _Loaded:
+    data: Data = build(dataset.registry, "dataset", dataset.spec, environment).load()
+    for name, split in (("training", data.train), ("test", data.test)):
+        if not len(split.labels):
+            raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} has no {name} images")
+    channels, height, width = data.train.images.shape[1:]
+    info = DataInfo(channels, height, width, len(data.class_names))
+    validation = None if data.validation is None else _part(data.validation, device)
+    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
 
 
 def _part(split: Split, device: torch.device) -> Part:

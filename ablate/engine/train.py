@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,13 @@ from . import checkpoint, data
 from .build import Parts, batches_of, parts, pipelines
 from .pipeline import Pipeline
 from .seeding import derive, generator, seed_global
+from .step import Step
 
 CHUNK = 4096  # images that are transformed at once
+GPU_CHUNK = 65536  # the same where memory is fast and each kernel's launch costs
 EVAL_BATCH = 1000
 
-Record = dict[str, float | None]
+Record = dict[str, Any]  # see `Result.epochs`
 
 
 class Interrupted(Exception):
@@ -76,13 +78,51 @@ def train(registry: Registry, cell: Cell, environment: Environment, device: torc
         Interrupted: `controls.should_stop` said so.
         AblateError: Data or a checkpoint is missing or damaged.
     """
-    torch.set_num_threads(cell.recipe["threads"])
+    steps = training(registry, cell, environment, device, controls)
+    with torch.random.fork_rng():
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+
+
+def training(
+    registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls
+) -> Generator[None, None, Result]:
+    """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
+
+    It sets torch's global generators and its number of threads before each batch, and leaves them so.
+
+    Raises:
+        Interrupted: `controls.should_stop` said so.
+        AblateError: Data or a checkpoint is missing or damaged.
+    """
+    _use_threads(cell.recipe["threads"])
     tensors = data.load(registry, cell.recipe, environment, device)
-    with torch.random.fork_rng():  # dropout draws from the global generator, which is set from a counter at every batch
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    if stream is not None:
+        stream.wait_stream(torch.cuda.current_stream(device))  # the images may still be on their way
+    with _on(stream):
         run = _Training(registry, cell, tensors, device)
         run.restore(controls.checkpoint)
-        run.fit(controls)
-        return run.result()
+    steps = run.fit(controls)
+    while True:
+        _use_threads(cell.recipe["threads"])
+        with _on(stream):
+            if next(steps, "end") == "end":
+                return run.result()
+        yield
+
+
+def _use_threads(count: int) -> None:
+    if torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+
+
+def _on(stream: "torch.cuda.Stream | None") -> Any:
+    return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 class _Training:
@@ -91,23 +131,24 @@ class _Training:
     def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device):
         self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
         self.tensors = tensors
+        self.chunk = GPU_CHUNK if device.type == "cuda" else CHUNK
         self.train_pipeline, self.eval_pipeline = pipelines(registry, cell.recipe, tensors.info.classes)
         info = _transformed(self.train_pipeline, tensors)
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
-        self.trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.ema = _average(self.model, self.recipe["ema"])
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
-        self.rates = [group["lr"] for group in self.parts.optimizer.param_groups]
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
+        self.step = Step(self.parts, cell.recipe, device, self.at.loss)
 
-    def fit(self, controls: Controls) -> None:
+    def fit(self, controls: Controls) -> Iterator[None]:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
         while self.at.epoch < self.recipe["epochs"]:
+            self.model.train()
             for images, targets in self._batches():
                 started = time.monotonic()
-                self._step(images, targets)
+                self._train_on(images, targets)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
                 stop = controls.should_stop()
@@ -116,13 +157,14 @@ class _Training:
                     saved = time.monotonic()
                 if stop:
                     raise Interrupted
+                yield
             controls.on_epoch(self._end_epoch())
             self.at.seconds = time.monotonic() - begun
 
     def _batches(self) -> Any:
         """The rest of this epoch's batches, transformed a chunk at a time."""
         size, train = self.recipe["batch_size"], self.tensors.train
-        epoch, batches_per_chunk = self.at.epoch, max(1, CHUNK // size)
+        epoch, batches_per_chunk = self.at.epoch, max(1, self.chunk // size)
         order = torch.randperm(len(train.labels), generator=generator(self.seed, "order", epoch)).to(self.device)
         for chunk, indices in enumerate(order.split(size * batches_per_chunk)):
             first = chunk * batches_per_chunk
@@ -134,53 +176,39 @@ class _Training:
             pairs = list(zip(images.split(size), targets.split(size), strict=True))
             yield from pairs[self.at.batch - first if self.at.batch > first else 0 :]
 
-    def _step(self, images: Tensor, targets: Tensor) -> None:
-        """One batch: forward, backward, and the optimizer's step where its accumulation is full."""
+    def _train_on(self, images: Tensor, targets: Tensor) -> None:
+        """One batch, with the draws and the learning rate that belong to its place in the training."""
         accumulate = self.recipe["accumulate"]
         group, place = divmod(self.at.batch, accumulate)
         members = min(accumulate, self.batches - group * accumulate)
+        update = place == members - 1
+        if update:
+            self.step.set_rates(self.parts.schedule(self.at.epoch * self.parts.horizon.steps_per_epoch + group))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
-        self.model.train()
-        images = self.train_pipeline.on_batch(images)
-        with self._autocast():
-            logits = self.model(images)
-            loss = self.parts.loss(logits, targets)
-        (loss / members).backward()
-        self.at.loss += loss.detach().double() * len(images)
+        self.step(self.train_pipeline.on_batch(images), targets, members, update)
         self.at.batch += 1
-        if place == members - 1:
-            self._set_rates(self.at.epoch * self.parts.horizon.steps_per_epoch + group)
-            if self.recipe["grad_clip"] is not None:
-                nn.utils.clip_grad_norm_(self.trainable, self.recipe["grad_clip"])
-            self.parts.optimizer.step()
-            self.parts.optimizer.zero_grad(set_to_none=True)
-            if self.ema is not None:
-                self.ema.update_parameters(self.model)
-
-    def _set_rates(self, step: int) -> None:
-        factor = self.parts.schedule(step)
-        for group, rate in zip(self.parts.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
-
-    def _autocast(self) -> Any:
-        if self.recipe["precision"] == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        if update and self.ema is not None:
+            self.ema.update_parameters(self.model)
 
     def _end_epoch(self) -> Record:
         images = len(self.tensors.train.labels)
+        started = time.monotonic()
+        loss = self.at.loss.item()  # waits for the device, which may be behind
+        self.at.train_seconds += time.monotonic() - started
         record: Record = {
             "epoch": self.at.epoch + 1,
-            "train_loss": _finite(self.at.loss.item() / images),
-            "lr": self.parts.optimizer.param_groups[0]["lr"],
+            "train_loss": _finite(loss / images),
+            "lr": float(self.parts.optimizer.param_groups[0]["lr"]),
             "seconds": self.at.train_seconds,
             "images_per_second": images / max(self.at.train_seconds, 1e-9),
         }
+        if self.device.type == "cuda" and self.step.eager_because:
+            record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
             record |= self.evaluate()
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
-        self.at.loss = torch.zeros_like(self.at.loss)
+        self.at.loss.zero_()
         return record
 
     @torch.no_grad()
@@ -190,10 +218,10 @@ class _Training:
         model.eval()
         outputs = []
         part = self.tensors.evaluation
-        for chunk, (images, labels) in enumerate(zip(part.images.split(CHUNK), part.labels.split(CHUNK), strict=True)):
+        for chunk, (images, labels) in enumerate(zip(part.images.split(self.chunk), part.labels.split(self.chunk), strict=True)):
             transformed, _ = self.eval_pipeline.on_chunk(images, labels, self.seed, self.at.epoch, chunk)
             for batch in transformed.split(EVAL_BATCH):
-                with self._autocast():
+                with self.step.autocast():
                     outputs.append(model(self.eval_pipeline.on_batch(batch)).float())
         logits = torch.cat(outputs)
         return {name: _finite(float(metric(logits, part.labels))) for name, metric in self.parts.metrics.items()}
@@ -205,7 +233,7 @@ class _Training:
             metrics={name: last[name] for name in self.recipe["metrics"]},
             weights_sha256=weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {})),
             seconds=self.at.seconds,
-            parameters=sum(parameter.numel() for parameter in self.trainable),
+            parameters=sum(parameter.numel() for parameter in self.step.trainable),
         )
 
     def save(self, path: Path) -> None:
@@ -213,7 +241,7 @@ class _Training:
             "model": self.model.state_dict(),
             "optimizer": self.parts.optimizer.state_dict(),
             "ema": self.ema.state_dict() if self.ema is not None else None,
-            "gradients": [parameter.grad for parameter in self.trainable],
+            "gradients": [parameter.grad for parameter in self.step.trainable],
             "progress": vars(self.at),
         }
         checkpoint.save(path, self.cell.key, state)
@@ -226,9 +254,9 @@ class _Training:
         self.parts.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        for parameter, gradient in zip(self.trainable, state["gradients"], strict=True):
+        for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
-        self.at = Progress(**state["progress"])
+        self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
 
 
 def _transformed(pipeline: Pipeline, tensors: data.Tensors) -> DataInfo:

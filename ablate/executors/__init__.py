@@ -1,4 +1,4 @@
-"""Where cells run. An executor is a component. Its factory gets the number of jobs that are likely, before anything else of a run
+"""Where cells run. An executor is a component. Its factory gets the likely number of workers before anything else of a run
 is known, so that workers start while the study is planned; it returns a context manager of `run(settings, take, stop)`.
 
 `take()` hands over the next cell to train, or None when there is none at present; `stop` is set when the user wants to stop.
@@ -21,6 +21,7 @@ class Settings:
 
     Attributes:
         jobs: Cells at once.
+        slots: Of these, cells that take turns in one process; more than one where they share a GPU.
         device: `cpu`, `cuda` or `cuda:N`.
         environment: Where data is.
         checkpoints: Directory of the cells' saved states.
@@ -29,6 +30,7 @@ class Settings:
     """
 
     jobs: int
+    slots: int
     device: str
     environment: Environment
     checkpoints: Path

@@ -1,7 +1,10 @@
-"""A worker process: trains the cells that come in, one after another, and stays warm between them.
+"""A worker process: trains the cells that come in, and stays warm between them.
 
 Messages are JSON, one a line: cells and `stop` on standard input, events on standard output. What libraries print goes to
 standard error, which is the worker's log. When the driver dies, standard input ends, and the worker with it.
+
+On a GPU several cells take turns, a batch each, and the device works on them at once. The worker says `room` when one more
+would fit into the device's memory.
 """
 
 import faulthandler
@@ -12,6 +15,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,9 +24,11 @@ import torch
 import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
 
 from ablate import registry
-from ablate.engine.train import Controls, Interrupted, train
+from ablate.engine.train import Controls, Interrupted, training
 from ablate.errors import describe
 from ablate.records import Cell, Environment
+
+PROBE_BATCHES = 5  # after so many batches a cell has taken the memory that its training needs
 
 
 def main() -> None:
@@ -33,9 +40,13 @@ def main() -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(sys.stdin, inbox, stop), daemon=True).start()
     _send(out, event="ready")
+    cells: dict[str, Iterator[None]] = {}
     while True:
-        message = inbox.get()
-        _run(message, stop, out)
+        for message in _news(inbox, wait=not cells):
+            cells[message["cell"]["key"]] = _cell(message, stop, out, cells.__len__)
+        for key, steps in list(cells.items()):
+            if next(steps, "end") == "end":
+                del cells[key]
 
 
 def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threading.Event) -> None:
@@ -48,24 +59,49 @@ def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threadin
     os._exit(0)
 
 
-def _run(message: dict[str, Any], stop: threading.Event, out: TextIO) -> None:
+def _news(inbox: "queue.Queue[dict[str, Any]]", wait: bool) -> Iterator[dict[str, Any]]:
+    if wait:
+        yield inbox.get()
+    while not inbox.empty():
+        yield inbox.get()
+
+
+def _cell(message: dict[str, Any], stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
+    """Trains a cell a batch at a time, and tells how it ends; `active` counts the cells of this process."""
     cell = Cell.from_json(message["cell"])
     environment = Environment(Path(message["data_dir"]), message["download"])
-    checkpoint = Path(message["checkpoints"]) / f"{cell.key}.safetensors"
+    device = torch.device(message["device"])
     controls = Controls(
-        checkpoint,
+        Path(message["checkpoints"]) / f"{cell.key}.safetensors",
         message["checkpoint_seconds"],
-        on_epoch=lambda record: _send(out, event="epoch", record=record),
+        on_epoch=lambda record: _send(out, key=cell.key, event="epoch", record=record),
         should_stop=stop.is_set,
     )
     try:
-        result = train(registry.default(), cell, environment, torch.device(message["device"]), controls)
+        steps = training(registry.default(), cell, environment, device, controls)
+        for batch in count():
+            try:
+                next(steps)
+            except StopIteration as end:
+                _send(out, key=cell.key, event="done", result=end.value.to_json())
+                return
+            if batch == PROBE_BATCHES and _has_room(device, active()):
+                _send(out, event="room")
+            yield
     except Interrupted:
-        _send(out, event="interrupted")
+        _send(out, key=cell.key, event="interrupted")
+    except torch.OutOfMemoryError as error:
+        _send(out, key=cell.key, event="memory", error=describe(error), traceback=traceback.format_exc())
     except Exception as error:  # the one place where a cell's failure is caught
-        _send(out, event="failed", error=describe(error), traceback=traceback.format_exc())
-    else:
-        _send(out, event="done", result=result.to_json())
+        _send(out, key=cell.key, event="failed", error=describe(error), traceback=traceback.format_exc())
+
+
+def _has_room(device: torch.device, active: int) -> bool:
+    """Whether twice the memory of an average cell is free; evaluation may need more than the first batches did."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return free > 2 * torch.cuda.max_memory_reserved(device) / active
 
 
 def _send(out: TextIO, **message: Any) -> None:

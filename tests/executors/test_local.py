@@ -6,16 +6,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 import ablate
+from ablate.driver import Options, prepare
+from ablate.executors import CellEnded, EpochEnded, Settings
+from ablate.executors.local import local
 
 PLUGIN = '''
 """Components that misbehave."""
 import os, sys, time
+import torch
 from torch import nn
 from ablate.components.models import net
 from ablate.hooks import hookimpl
@@ -38,6 +44,11 @@ class Bad(nn.Module):
                 time.sleep(600)
             if self.how == "slow":
                 time.sleep(0.05)
+            if self.how == "crash once" and not os.path.exists(os.environ["HEARD"] + ".crashed"):
+                open(os.environ["HEARD"] + ".crashed", "w").close()
+                os.abort()
+            if self.how == "memory":
+                raise torch.OutOfMemoryError("there is no more")
         return self.model(images)
 
 
@@ -225,3 +236,46 @@ def test_studies_share_their_cells(spec, tmp_path):
     with sqlite3.connect(tmp_path / "store.sqlite") as db:
         assert db.execute("SELECT count(*) FROM cells").fetchone() == (5,)
     assert json.loads(study.cells.to_json())["status"] == {"0": "done", "1": "done"}
+
+
+def in_one_process(document, tmp_path):
+    """Trains a study's cells as on a GPU: all in one worker, taking turns. Returns what the executor told."""
+    job = prepare(document, (), Options(data_dir=tmp_path, device="cpu"))
+    cells = {planned.cell.key: planned for planned in job.cells}
+    waiting = [planned.cell for planned in job.cells]
+    settings = Settings(len(cells), len(cells), "cpu", job.environment, tmp_path / "checkpoints", timeout=60)
+    with local(1) as run:
+        events = list(run(settings, lambda: waiting.pop(0) if waiting else None, threading.Event()))
+    return {cells[event.key].variant: event for event in events if isinstance(event, CellEnded)}, events
+
+
+def test_cells_that_take_turns_are_those_that_run_alone(spec, tmp_path):
+    spec = spec | {"seeds": 1}
+    spec["base"] |= {"model": {"use": "net", "dropout": 0.2}, "epochs": 4}
+    study = ablate.run(spec, store=tmp_path / "s", device="cpu", jobs=1)
+    ended, events = in_one_process(spec, tmp_path)
+    assert {name: event.result.weights_sha256 for name, event in ended.items()} == dict(
+        zip(study.cells["variant"], study.cells["weights_sha256"], strict=True)
+    )
+    told = [event.key for event in events if isinstance(event, EpochEnded)]
+    assert sum(one != other for one, other in pairwise(told)) > 1, "they took turns"
+
+
+def test_a_crash_of_one_process_costs_no_other_cell(spec, tmp_path, plugin):
+    """The cells of the process run again one by one; only the one that crashes alone has failed."""
+    ended, _ = in_one_process(bad_study(spec, "crash", "slow", "raise"), tmp_path)
+    assert {name: event.status for name, event in ended.items()} == {
+        "base": "done",
+        "way=crash": "failed",
+        "way=slow": "done",
+        "way=raise": "failed",
+    }
+    assert ended["way=crash"].error == "its worker process was killed by signal 6."
+    again, _ = in_one_process(bad_study(spec, "crash once", "slow"), tmp_path)
+    assert {event.status for event in again.values()} == {"done"}
+
+
+def test_a_cell_without_memory_runs_again_alone(spec, tmp_path, plugin):
+    ended, _ = in_one_process(bad_study(spec, "memory", "slow"), tmp_path)
+    assert {name: event.status for name, event in ended.items()} == {"base": "done", "way=memory": "failed", "way=slow": "done"}
+    assert "there is no more" in ended["way=memory"].error
