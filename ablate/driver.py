@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from . import places, provenance
 from .errors import Problem, SpecError
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
-from .plan import Plan, PlannedCell, make_cells, make_plan
+from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
 from .records import Cell, Environment, Result
 from .registry import Registry, build, default
 from .spec import load
@@ -34,6 +34,7 @@ class Options:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor.
         download: Whether missing data may be fetched.
+        placebo: Whether the reference takes the place of every variant.
     """
 
     store: Path | str | None = None
@@ -42,6 +43,7 @@ class Options:
     device: str = "auto"
     executor: str = "local"
     download: bool = True
+    placebo: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     """
     registry = default()
     plan = make_plan(load(spec, overrides), registry)
+    plan = placebo(plan) if options.placebo else plan
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = places.device_of(options.device)
     return Job(plan, make_cells(plan, registry, environment, device.partition(":")[0]), registry, environment, device)
@@ -134,26 +137,50 @@ def run_study(
 def _execute(
     job: Job, options: Options, store: Store, run: Run, listeners: Mapping[str, object], warn: Callable[[str], None]
 ) -> tuple[Study, bool]:
+    hooks = Hooks(warn)
+    hooks.register_installed(job.registry)
+    for name, listener in listeners.items():
+        hooks.register(listener, name)
+    hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
+    study = None
+    with _stop_on_signals(warn) as stop:
+        while True:
+            cells = wanted(job.plan, job.cells, study)
+            if study is not None and (stop.is_set() or len(cells) == len(study.cells)):
+                hooks.call("study_end", study=study)
+                return study, stop.is_set()
+            _round(replace(job, cells=cells), options, store, run, hooks, stop)
+            study = store.study(job.plan.spec.name)
+
+
+def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> list[PlannedCell]:
+    """The cells that a study needs, as far as one can tell from what it has: all of them, where it does not stop by itself."""
+    rule = plan.stopping
+    if rule is None:
+        return list(cells)
+    counts = {variant.name: rule.least for variant in plan.variants}
+    if study is not None:
+        from .stats import stopping, summary
+
+        failed = study.cells[study.cells["status"] == "failed"]
+        gone = set(zip(failed["variant"], failed["seed"], strict=True))
+        counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone)
+    place = {seed: index for index, seed in enumerate(plan.seeds)}
+    return [planned for planned in cells if place[planned.seed] < counts[planned.variant]]
+
+
+def _round(job: Job, options: Options, store: Store, run: Run, hooks: Hooks, stop: threading.Event) -> None:
+    """Trains those of the job's cells that the store does not have."""
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
     done = store.stored(list(todo))
     pending = [cell for key, cell in todo.items() if key not in done]
     try_recipes(job, {cell.key for cell in pending})
     save(job, store)
-    hooks = Hooks(warn)
-    hooks.register_installed(job.registry)
-    for name, listener in listeners.items():
-        hooks.register(listener, name)
-    hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
-    name = job.plan.spec.name
-    hooks.call("study_start", study=name, cells=[infos[cell.key] for cell in pending], stored=len(done))
-    with _stop_on_signals(warn) as stop:
-        if pending:
-            for event in _events(job, options, store, run, pending, stop):
-                _tell(hooks, infos, event)
-        study = store.study(name)
-        hooks.call("study_end", study=study)
-        return study, stop.is_set()
+    hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(done))
+    if pending:
+        for event in _events(job, options, store, run, pending, stop):
+            _tell(hooks, infos, event)
 
 
 def save(job: Job, store: Store) -> None:

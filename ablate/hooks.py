@@ -40,7 +40,10 @@ class CellInfo:
 
 @hookspec
 def study_start(study: str, cells: Sequence[CellInfo], stored: int) -> None:
-    """A study begins: the cells that are to be trained, and how many more the store has already."""
+    """A study begins: the cells that are to be trained, and how many more the store has already.
+
+    Where seeds are added until every comparison is decided, this is called for each addition.
+    """
 
 
 @hookspec

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from .errors import AblateError, Problem, SpecError, describe, did_you_mean
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
-from .recipe import Memo, Recipe, resolve, resolve_component
+from .recipe import Memo, Recipe, lower_is_better, resolve, resolve_component
 from .records import Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .spec import Spec
-from .study import Compare, VariantInfo
+from .study import Compare, Stopping, VariantInfo
 
 Json = Any
 
@@ -23,6 +23,7 @@ class Variant:
     name: str
     levels: dict[str, str]
     recipe: Recipe
+    seed_shift: int = 0  # added to every seed of the plan
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Plan:
         published: Somebody's numbers, by metric and name of the variant.
         factors: What varies.
         design: The design's resolved spec; None without factors.
+        stopping: Where seeds are added until comparisons are decided; None for all seeds.
     """
 
     spec: Spec
@@ -46,6 +48,7 @@ class Plan:
     published: dict[str, Json]
     factors: tuple[Factor, ...] = ()
     design: Json = None
+    stopping: Stopping | None = None
 
     @property
     def reference(self) -> Variant:
@@ -66,6 +69,7 @@ class Plan:
             "published": self.published,
             "factors": [asdict(factor) for factor in self.factors],
             "design": self.design,
+            "stopping": self.stopping and asdict(self.stopping),
         }
 
 
@@ -103,11 +107,37 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         found += _repetitions(registry, variants)
     compare = _compare(registry, document, variants, found)
     published = _published(document, factors, variants, found)
+    seeds, stopping = _seeds(document.get("seeds", 3), found)
     if found:
         raise SpecError(spec.source, found)
-    seeds = document.get("seeds", 3)
-    seeds = tuple(range(seeds) if isinstance(seeds, int) else seeds)
-    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design)
+    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping)
+
+
+def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping | None]:
+    """All seeds that may be used, in their order, and the rule by which they are added."""
+    if isinstance(given, int):
+        return tuple(range(given)), None
+    if isinstance(given, list):
+        return tuple(given), None
+    if given["min"] > given["max"]:
+        found.append(Problem("seeds", f"min {given['min']} is more than max {given['max']}"))
+    return tuple(range(given["max"])), Stopping(given["min"], given["max"])
+
+
+def placebo(plan: Plan) -> Plan:
+    """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there."""
+    shift = max(plan.seeds) + 1
+    reference = plan.reference
+    others = [Variant(f"placebo {i}", {}, reference.recipe, i * shift) for i in range(1, len(plan.variants))]
+    seeds = plan.seeds[: plan.stopping.least] if plan.stopping else plan.seeds
+    document = {**plan.spec.document, "name": f"{plan.spec.name}-placebo"}
+    return Plan(
+        Spec(plan.spec.source, document),
+        (Variant(reference.name, {}, reference.recipe), *others),
+        seeds,
+        replace(plan.compare, paired=False),  # seeds that differ cannot pair
+        {},
+    )
 
 
 def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
@@ -176,8 +206,21 @@ def _variants(
 
 def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
     resolved, problems = resolve(registry, recipe, "", memo)
+    problems = problems or list(_selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     return Variant(name, levels, resolved)
+
+
+def _selection_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Selecting on the images that the result is told for would make it look better than it is."""
+    selecting = recipe["select"]
+    if selecting is None:
+        return
+    if recipe["eval_split"] != "validation":
+        hint = 'Add "eval_split": "validation", and give the dataset a `validation` part, such as 0.1.'
+        yield Problem("select", "the epoch is selected on the test images, which are to be looked at once", hint)
+    if selecting not in recipe["metrics"]:
+        yield Problem("select", f"there is no metric {selecting!r}", did_you_mean(selecting, recipe["metrics"]))
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -218,7 +261,9 @@ def _compare(registry: Registry, document: Mapping[str, Json], variants: Sequenc
             hint = did_you_mean(metric, variant.recipe["metrics"])
             found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
         epochs, every = variant.recipe["epochs"], variant.recipe["eval_every"]
-        if at != "last" and (at > epochs or (at % every and at != epochs)):
+        if at != "last" and variant.recipe["select"]:
+            found.append(Problem("compare.at", f"variant {variant.name!r} selects its epoch", "Remove `at` or `select`."))
+        elif at != "last" and (at > epochs or (at % every and at != epochs)):
             message = f"variant {variant.name!r} is not evaluated at epoch {at}: it has {epochs} epochs and eval_every {every}"
             found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
     return Compare(
@@ -235,8 +280,7 @@ def _compare(registry: Registry, document: Mapping[str, Json], variants: Sequenc
 
 def _goal(registry: Registry, metric: Json) -> Literal["maximize", "minimize"]:
     """What a metric's factory says: one that is better when it is smaller has the attribute `lower_is_better`."""
-    smaller = metric and getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False)
-    return "minimize" if smaller else "maximize"
+    return "minimize" if metric and lower_is_better(registry, metric) else "maximize"
 
 
 def _published(
@@ -299,7 +343,11 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     if found:
         raise SpecError(plan.spec.source, found)
     return [
-        PlannedCell(variant.name, seed, make_cell(variant.recipe, digest, seed, device, identity))
+        PlannedCell(
+            variant.name,
+            seed + variant.seed_shift,
+            make_cell(variant.recipe, digest, seed + variant.seed_shift, device, identity),
+        )
         for seed in plan.seeds
         for variant, digest, identity in identified
     ]

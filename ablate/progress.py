@@ -52,10 +52,12 @@ class Display:
 
     @hookimpl
     def study_start(self, study: str, cells: Sequence[CellInfo], stored: int) -> None:
-        self._cells, self._total = len(cells), sum(cell.epochs for cell in cells)
-        self._begun = time.monotonic()
+        if not self._cells:
+            self._begun = time.monotonic()
+        more = "more " if self._cells and cells else ""
+        self._cells, self._total = self._cells + len(cells), self._total + sum(cell.epochs for cell in cells)
         have = f", {stored} stored already" if stored else ""
-        self._line(f"{study}: {len(cells)} cells to train{have}")
+        self._line(f"{study}: {len(cells)} {more}cells to train{have}")
         self._update()
 
     @hookimpl

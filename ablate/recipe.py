@@ -126,6 +126,11 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
             yield Problem(path, f"there is no {parameter.path.kind} {value!r}", f"It was looked for at {place.absolute()}.")
 
 
+def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool:
+    """What a metric's factory says of its direction, by an attribute of this name."""
+    return bool(getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False))
+
+
 def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, dict[str, Json]]]:
     """Every component of a resolved recipe with its spec, nested ones included."""
     for name, nested in component_fields():

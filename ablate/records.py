@@ -146,8 +146,9 @@ class Result:
 
     Attributes:
         epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, each metric of
-            the recipe where the epoch was evaluated, and on a GPU `eager_because` where steps were not replayed as a graph.
-        metrics: The metrics after the last epoch.
+            the recipe where the epoch was evaluated; `selected` where the recipe selected this epoch; and on a GPU
+            `eager_because` where steps were not replayed as a graph.
+        metrics: The metrics after the last epoch; where the recipe selects an epoch, those of that one on the test images.
         weights_sha256: Digest of the final weights, to compare two runs bit for bit.
         seconds: Wall-clock time of training and evaluation, over all sittings.
         parameters: Number of trainable parameters.

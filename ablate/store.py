@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
-from .study import Compare, Study, VariantInfo
+from .study import Compare, Stopping, Study, VariantInfo
 
 Json = Any
 VERSION = 1
@@ -149,6 +149,7 @@ class Store:
             provenance=provenance,
             factors=tuple(Factor(f["name"], f["base"], tuple(f["others"])) for f in plan.get("factors", ())),
             design=plan.get("design"),
+            stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:

@@ -3,9 +3,10 @@
 import pytest
 
 from ablate.errors import SpecError
-from ablate.plan import make_cells, make_plan
+from ablate.plan import make_cells, make_plan, placebo
 from ablate.registry import default
 from ablate.spec import load
+from ablate.study import Stopping
 
 THREE = {
     "a": {"on": {"model": {"batch_norm": True}}},
@@ -180,3 +181,44 @@ def test_the_seed_studies_have_a_plan(number):
     plan = make_plan(load(Path(__file__).parent.parent / "specs" / f"q{number}.json"), default())
     assert len(plan.variants) >= 2
     assert plan.published["accuracy"]
+
+
+def test_seeds_can_be_added_until_comparisons_are_decided(spec):
+    plan = plan_of(spec | {"seeds": {"min": 3, "max": 8, "stop": "decided"}})
+    assert plan.seeds == tuple(range(8))
+    assert plan.stopping == Stopping(3, 8)
+    assert plan.record()["stopping"] == {"least": 3, "most": 8}
+    with pytest.raises(SpecError, match="seeds: min 5 is more than max 4"):
+        plan_of(spec | {"seeds": {"min": 5, "max": 4, "stop": "decided"}})
+    with pytest.raises(SpecError, match=r"seeds: found .* with 2 ≤ min ≤ max"):
+        plan_of(spec | {"seeds": {"min": 1, "max": 4, "stop": "decided"}})
+
+
+def test_a_placebo_has_the_reference_everywhere_and_no_seed_twice(spec, environment):
+    plan = plan_of(spec | {"factors": THREE, "seeds": [0, 7], "compare": {"reference": "a=on,c=plain", "paired": True}})
+    fake = placebo(plan)
+    assert [variant.name for variant in fake.variants] == ["a=on,c=plain", *(f"placebo {i}" for i in range(1, 5))]
+    assert (fake.spec.name, fake.compare.paired) == ("tiny-placebo", False)
+    cells = make_cells(fake, default(), environment, "cpu")
+    assert len({planned.cell.key for planned in cells}) == len({planned.seed for planned in cells}) == 10
+    real = {p.cell.key for p in make_cells(plan, default(), environment, "cpu") if p.variant == "a=on,c=plain"}
+    assert {p.cell.key for p in cells if p.variant == "a=on,c=plain"} == real, "the reference's own cells are shared"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (['base.select="accuracy"'], "on the test images, which are to be looked at once"),
+        (['base.select="acuracy"', 'base.eval_split="validation"'], "there is no metric 'acuracy'"),
+        (['base.select="loss"', 'base.eval_split="validation"', "compare.at=1"], "selects its epoch"),
+    ],
+)
+def test_selection_happens_on_validation_images(spec, overrides, message):
+    with pytest.raises(SpecError, match=message):
+        plan_of(spec, *overrides)
+
+
+def test_the_direction_is_the_metrics_own(spec):
+    assert plan_of(spec).compare.goal == "maximize"
+    assert plan_of(spec, 'compare.metric="loss"').compare.goal == "minimize"
+    assert plan_of(spec, 'compare.metric="loss"', 'compare.goal="maximize"').compare.goal == "maximize"

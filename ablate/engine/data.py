@@ -28,11 +28,13 @@ class Tensors:
     Attributes:
         train: Training images.
         evaluation: The images of the recipe's `eval_split`.
+        test: The test images.
         info: Their channels, size and number of classes, before any transform.
     """
 
     train: Part
     evaluation: Part
+    test: Part
     info: DataInfo
 
 
@@ -49,7 +51,7 @@ def load(registry: Registry, recipe: Recipe, environment: Environment, device: t
             "eval_split is 'validation', and the dataset holds out no images for it. "
             "Give the dataset a `validation` part, such as 0.1."
         )
-    return Tensors(loaded.train, evaluation, loaded.info)
+    return Tensors(loaded.train, evaluation, loaded.test, loaded.info)
 
 
 class _Spec:

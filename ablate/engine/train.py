@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ablate.recipe import lower_is_better
 from ablate.records import Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
 
@@ -44,6 +45,7 @@ class Progress:
         train_seconds: Time spent in the batches of this epoch.
         seconds: Time spent in all.
         records: One a finished epoch.
+        selected: Weights of the best epoch so far, where the recipe selects one.
     """
 
     epoch: int = 0
@@ -52,6 +54,7 @@ class Progress:
     train_seconds: float = 0.0
     seconds: float = 0.0
     records: list[Record] = field(default_factory=list)
+    selected: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,9 @@ class _Training:
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
         self.ema = _average(self.model, self.recipe["ema"])
+        self.lower_is_better = self.recipe["select"] is not None and lower_is_better(
+            registry, self.recipe["metrics"][self.recipe["select"]]
+        )
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss)
@@ -205,19 +211,37 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate()
+            record |= self.evaluate(self.tensors.evaluation)
+            self._select(record)
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
         self.at.loss.zero_()
         return record
 
+    def _select(self, record: Record) -> None:
+        """Keeps the weights of the epoch that is the best so far; the earlier one of two equal ones."""
+        name = self.recipe["select"]
+        if name is None or record[name] is None:
+            return
+        best = next((earlier for earlier in self.at.records if earlier.get("selected")), None)
+        sign = -1 if self.lower_is_better else 1
+        if best is None or sign * record[name] > sign * best[name]:
+            if best is not None:
+                del best["selected"]
+            record["selected"] = True
+            self.at.selected = {key: value.clone() for key, value in self.evaluated.state_dict().items()}
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose weights count."""
+        return self.ema.module if self.ema is not None else self.model
+
     @torch.no_grad()
-    def evaluate(self) -> Record:
-        """The recipe's metrics on its evaluation images."""
-        model = self.ema.module if self.ema is not None else self.model
+    def evaluate(self, part: data.Part) -> Record:
+        """The recipe's metrics on these images."""
+        model = self.evaluated
         model.eval()
         outputs = []
-        part = self.tensors.evaluation
         for chunk, (images, labels) in enumerate(zip(part.images.split(self.chunk), part.labels.split(self.chunk), strict=True)):
             transformed, _ = self.eval_pipeline.on_chunk(images, labels, self.seed, self.at.epoch, chunk)
             for batch in transformed.split(EVAL_BATCH):
@@ -227,11 +251,16 @@ class _Training:
         return {name: _finite(float(metric(logits, part.labels))) for name, metric in self.parts.metrics.items()}
 
     def result(self) -> Result:
-        last = self.at.records[-1]
+        digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))
+        metrics = self.at.records[-1]
+        if self.recipe["select"] is not None:
+            if self.at.selected is not None:  # else no epoch had a finite metric
+                self.evaluated.load_state_dict(self.at.selected)
+            metrics = self.evaluate(self.tensors.test)
         return Result(
             epochs=self.at.records,
-            metrics={name: last[name] for name in self.recipe["metrics"]},
-            weights_sha256=weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {})),
+            metrics={name: metrics[name] for name in self.recipe["metrics"]},
+            weights_sha256=digest,
             seconds=self.at.seconds,
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
         )

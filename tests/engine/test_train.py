@@ -147,6 +147,33 @@ def test_evaluation_comes_as_often_as_asked_for_and_at_the_end(spec, environment
     assert [record["epoch"] for record in result.epochs if "accuracy" in record] == [2, 4, 5]
 
 
+SELECTING = (
+    'base.select="loss"',
+    'base.eval_split="validation"',
+    "base.dataset.validation=0.3",
+    "base.epochs=6",
+    "base.optimizer.lr=0.3",
+)
+
+
+def test_the_selected_epoch_is_tested_once_and_survives_an_interruption(spec, environment, tmp_path):
+    """A rate that is too high makes a middle epoch the best one on the validation images."""
+    cell = cell_of(spec, environment, *SELECTING)
+    whole = run(cell, environment, tmp_path)
+    losses = [record["loss"] for record in whole.epochs]
+    chosen = [record["epoch"] for record in whole.epochs if record.get("selected")]
+    assert chosen == [losses.index(min(losses)) + 1]
+    until = cell_of(spec, environment, *SELECTING, f"base.epochs={chosen[0]}", "base.select=null", 'base.eval_split="test"')
+    assert run(until, environment, tmp_path / "until").metrics == whole.metrics, "its weights, on the test images"
+    assert whole.metrics != {name: whole.epochs[chosen[0] - 1][name] for name in whole.metrics}
+    left = iter(range(5 * chosen[0] + 3))
+    with pytest.raises(Interrupted):
+        run(cell, environment, tmp_path / "parts", should_stop=lambda: next(left, None) is None)
+    again = run(cell, environment, tmp_path / "parts")
+    assert (again.metrics, again.weights_sha256) == (whole.metrics, whole.weights_sha256)
+    assert [record.get("selected") for record in again.epochs] == [record.get("selected") for record in whole.epochs]
+
+
 def test_a_training_that_diverges_has_no_loss(spec, environment, tmp_path):
     result = run(cell_of(spec, environment, "base.optimizer.lr=1e30"), environment, tmp_path)
     assert result.metrics["loss"] is None
