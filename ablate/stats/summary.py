@@ -1,9 +1,11 @@
 """A study's cells -> one row a variant."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ablate.study import Study
 
@@ -22,6 +24,20 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
         last = epochs.groupby(["variant", "seed"])["epoch"].transform("max")
         done = epochs[epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
+
+
+def table(numbers: pd.DataFrame, variants: Sequence[str], seeds: Sequence[int] | None = None) -> NDArray[np.float64]:
+    """What `values` gives as an array `[variants, seeds]`, NaN where a cell has no finite value.
+
+    Args:
+        numbers: `variant`, `seed`, `value`.
+        variants: The rows.
+        seeds: The columns; all that are there, in order of size, unless given.
+    """
+    wide = numbers.pivot(index="variant", columns="seed", values="value").reindex(list(variants))
+    wide = wide if seeds is None else wide.reindex(columns=list(seeds))
+    found = wide.to_numpy(float)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def summarise(study: Study) -> pd.DataFrame:

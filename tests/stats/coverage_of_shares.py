@@ -1,0 +1,137 @@
+"""Simulated studies with known answers, and how often the intervals of shares and effects contain these."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablate.components import designs
+from ablate.records import Assignment, Factor
+from ablate.stats.attribution import attribution
+from ablate.stats.factorial import factorial
+from ablate.study import Compare, Study, VariantInfo
+
+Game = Mapping[tuple[str, ...], float]  # what several factors bring together, beyond what fewer of them do
+
+
+def factors_of(*levels: int) -> list[Factor]:
+    """Factors a, b, c … with so many levels each: a0, a1 …"""
+    names = "abcdefghijklmnopqrstuvwxyz"[: len(levels)]
+    return [
+        Factor(name, f"{name}0", tuple(f"{name}{i}" for i in range(1, size))) for name, size in zip(names, levels, strict=True)
+    ]
+
+
+def study_of(
+    factors: Sequence[Factor],
+    assignments: Iterable[Assignment],
+    value: Callable[[Assignment, int], float],
+    seeds: int = 1,
+    design: dict[str, Any] | None = None,
+    **compare: Any,
+) -> Study:
+    """A finished study with these values; a cell without a finite one failed."""
+    variants = tuple(VariantInfo(",".join(levels.values()), levels, ()) for levels in assignments)
+    rows = [(variant.name, seed, value(variant.levels, seed)) for seed in range(seeds) for variant in variants]
+    cells = pd.DataFrame(rows, columns=["variant", "seed", "accuracy"])
+    cells["status"] = np.where(np.isfinite(cells["accuracy"]), "done", "failed")
+    settings = Compare("accuracy", "last", variants[0].name, **compare)
+    return Study("simulated", "", settings, variants, cells, pd.DataFrame(), factors=tuple(factors), design=design)
+
+
+def game_of(factors: Sequence[Factor], rng: np.random.Generator, most: int = 3) -> Game:
+    """Something that every one, two … `most` factors bring together."""
+    names = [factor.name for factor in factors]
+    return {some: rng.normal() / size for size in range(1, most + 1) for some in combinations(names, size)}
+
+
+def mean(game: Game, levels: Assignment) -> float:
+    """The mean of a combination of two-level factors."""
+    return sum(brings for some, brings in game.items() if all(levels[name].endswith("1") for name in some))
+
+
+def shapley(game: Game, factor: str) -> float:
+    """The share of a factor: what factors bring together, divided equally among them (Harsanyi, 1963)."""
+    return sum(brings / len(some) for some, brings in game.items() if factor in some)
+
+
+def noisy(
+    game: Game, rng: np.random.Generator, sd: Callable[[Assignment], float], seed_sd: float = 0.0
+) -> Callable[[Assignment, int], float]:
+    """Means of a game with normal noise; `seed_sd` is of what a seed gives to all variants."""
+    seeds = rng.normal(scale=seed_sd, size=100)
+    return lambda levels, seed: mean(game, levels) + seeds[seed] + rng.normal(scale=sd(levels))
+
+
+def even(levels: Assignment) -> float:
+    return 1.0
+
+
+def uneven(levels: Assignment) -> float:
+    return 4.0 if levels["a"] == "a1" else 1.0
+
+
+def coverage(studies: int) -> dict[str, float]:
+    """For each kind of study, the part of the 95 % intervals that contain the truth, over so many studies with normal noise.
+
+    The standard deviation of the noise is 1, that of what a factor brings by itself too; interactions of two and of three factors
+    have a half and a third of that.
+    """
+    return {
+        "shares, all of 2³, 3 seeds": of_shares(studies, 3, seeds=3),
+        "shares, all of 2³, 5 seeds": of_shares(studies, 3, seeds=5),
+        "shares, all of 2³, noise of 1 and 4, 5 seeds": of_shares(studies, 3, seeds=5, sd=uneven),
+        "shares, all of 2³, 3 seeds that pair": of_shares(studies, 3, seeds=3, seed_sd=1.0),
+        "shares, 10 of 120 orders, 3 seeds": of_shares(studies, 5, seeds=3, orders=10),
+        "shares, 10 of 120 orders, 3 seeds that pair": of_shares(studies, 5, seeds=3, orders=10, seed_sd=1.0),
+        "effects, all of 2³, 3 seeds": of_effects(studies, designs.factorial, 3, most=2, seeds=3),
+        "effects, 2⁵⁻² without interactions, 2 seeds": of_effects(studies, _fraction, 5, most=1, seeds=2),
+    }
+
+
+def of_shares(
+    studies: int,
+    size: int,
+    seeds: int,
+    orders: int | None = None,
+    sd: Callable[[Assignment], float] = even,
+    seed_sd: float = 0.0,
+) -> float:
+    """Coverage of Shapley values by the intervals of shares, from all combinations or from random orders."""
+    factors = factors_of(*[2] * size)
+    inside = []
+    for number in range(studies):
+        rng = np.random.default_rng([size, seeds, number])
+        game = game_of(factors, rng)
+        drawn = {} if orders is None else {"orders": orders, "seed": number}
+        assignments = designs.cumulative(factors, **drawn) if drawn else designs.factorial(factors)
+        value = noisy(game, rng, sd, seed_sd)
+        found = attribution(study_of(factors, assignments, value, seeds, {"base": "plain", **drawn}, paired=seed_sd > 0))
+        assert found
+        inside += [share.low <= shapley(game, share.factor) <= share.high for share in found.shares]
+    return float(np.mean(inside))
+
+
+def of_effects(studies: int, design: Callable[[Sequence[Factor]], list[Assignment]], size: int, most: int, seeds: int) -> float:
+    """Coverage of the effects that a design can estimate by the intervals of its terms."""
+    factors = factors_of(*[2] * size)
+    inside = []
+    for number in range(studies):
+        rng = np.random.default_rng([size, seeds, number])
+        game = game_of(factors, rng, most)
+        found = factorial(study_of(factors, design(factors), noisy(game, rng, even), seeds))
+        assert found
+        inside += [term.low <= effect(game, term.name) <= term.high for term in found.terms]
+    return float(np.mean(inside))
+
+
+def effect(game: Game, term: str) -> float:
+    """A main effect or an interaction of two two-level factors, as `Term.estimate` is defined."""
+    own = {name.partition("=")[0] for name in term.split(" × ")}
+    return sum(brings / 2 ** (len(some) - 1) for some, brings in game.items() if own <= set(some))
+
+
+def _fraction(factors: Sequence[Factor]) -> list[Assignment]:
+    return designs.screening(factors, resolution=3)

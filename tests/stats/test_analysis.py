@@ -1,0 +1,74 @@
+"""The conclusion in a sentence."""
+
+from ablate.stats.analysis import analyse
+from ablate.study import Stopping
+
+BASE = [0.90, 0.91, 0.90, 0.89, 0.90, 0.91]
+NEAR = [0.91, 0.90, 0.90, 0.90, 0.89, 0.91]
+
+
+def shifted(by, values=NEAR):
+    return [value + by for value in values]
+
+
+def answer(study):
+    return analyse(study).answer
+
+
+def test_the_best_variant_with_its_interval_and_what_became_of_the_others(make_study):
+    values = {
+        "base": BASE,
+        "good": shifted(0.04),
+        "best": shifted(0.08),
+        "bad": shifted(-0.05),
+        "same": [*NEAR, *NEAR],
+        "unclear": shifted(0.008),
+    }
+    found = answer(make_study(values, margin=0.012))
+    assert found.startswith("best is best and better than base: accuracy differs by +0.0800 (95 % interval +0.0")
+    assert "; of 5 comparisons, 2 are better, 1 is worse, 1 makes no meaningful difference and 1 is undecided; about " in found
+    assert found.endswith(" seeds a variant would probably decide it.")
+
+
+def test_one_comparison(make_study):
+    assert answer(make_study({"base": BASE, "new": shifted(0.05)})).startswith(
+        "new is better than base: accuracy differs by +0.05"
+    )
+    assert answer(make_study({"base": BASE, "new": shifted(-0.05)})).startswith(
+        "new is worse than base: accuracy differs by -0.05"
+    )
+    found = answer(make_study({"base": BASE, "new": NEAR}, margin=0.05))
+    assert found.startswith("new makes no meaningful difference to base: accuracy differs by +0.000")
+    assert found.endswith("with ± 0.05 of no importance.")
+
+
+def test_nothing_can_be_concluded(make_study):
+    found = answer(make_study({"base": BASE, "a": shifted(0.004), "b": shifted(-0.004)}))
+    assert found.startswith("Nothing can be concluded: all 2 comparisons with base are undecided; about ")
+    assert found.endswith(" seeds a variant would probably decide them.")
+    found = answer(make_study({"base": BASE, "a": shifted(0.004)}))
+    assert found.startswith("Nothing can be concluded: a against base is undecided, accuracy differs by +0.00")
+
+
+def test_nothing_is_better(make_study):
+    found = answer(make_study({"base": BASE, "a": shifted(-0.05), "b": shifted(0.001)}))
+    assert found.startswith("No variant is shown to be better than base; of 2 comparisons, 1 is worse and 1 is undecided; about ")
+
+
+def test_one_seed_and_no_values(make_study):
+    assert "at least 3 seeds" in answer(make_study({"base": [0.9], "a": [0.95]}))
+    assert answer(make_study({"base": [None], "a": [0.9]})) == "Nothing can be concluded: no variant can be compared with base."
+
+
+def test_without_noise_there_is_no_interval(make_study):
+    found = answer(make_study({"base": [0.9] * 6, "a": [0.95] * 6}))
+    assert found == "a is better than base: accuracy differs by +0.05, the same in every seed."
+    found = answer(make_study({"base": [0.9] * 3, "a": [0.95] * 3}))
+    assert found.endswith("the same in every seed; nobody can tell how many seeds would decide it.")
+
+
+def test_the_parts_of_an_analysis(make_study):
+    found = analyse(make_study({"base": BASE, "a": shifted(0.05)}, Stopping(3, 20)))
+    assert [effect.variant for effect in found.effects] == ["a"]
+    assert found.factorial is None
+    assert found.attribution is None
