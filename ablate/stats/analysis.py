@@ -56,9 +56,9 @@ def _best(compare: Compare, effects: Sequence[Effect]) -> str:
 
 
 def _size(compare: Compare, effect: Effect) -> str:
-    """The difference with its interval, to three digits of the interval's width."""
+    """The difference with its interval, to three digits of its width; there is none without noise, or before the first look."""
     if math.isnan(effect.low):
-        return f"{compare.metric} differs by {effect.difference:+.4g}, the same in every seed"
+        return f"{compare.metric} differs by {effect.difference:+.4g} (no interval)"
     width = effect.high - effect.low
     digits = max(0, 2 - math.floor(math.log10(width)))
     level = f"{100 * (1 - compare.alpha):g} % interval"

@@ -81,7 +81,7 @@ def p_value(e: Estimate) -> Array:
 
 
 def p_sides(e: Estimate, margin: float | None) -> Array:
-    """The p-values `[2, ...]` of two one-sided tests, that the difference is above -margin, and below margin; NaN without a margin."""
+    """The p-values `[2, ...]` of two one-sided tests, that the difference is above -margin and below margin; NaN without one."""
     if margin is None:
         return np.full((2, *e.difference.shape), np.nan)
     room = np.stack([margin + e.difference, margin - e.difference])

@@ -73,9 +73,8 @@ def _at_once(study: Study, names: Sequence[str]) -> _Found:
     compare = study.compare
     values = table(summary.values(study), [*names, compare.reference])
     e = comparison.estimate(values[:-1], values[-1], compare.paired)
-    return _Found(
-        values[:-1], values[[-1] * len(names)], e, *comparison.interval(e, compare.alpha), *comparison.judge(e, compare)
-    )
+    low, high = comparison.interval(e, compare.alpha)
+    return _Found(values[:-1], values[[-1] * len(names)], e, low, high, *comparison.judge(e, compare))
 
 
 def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
@@ -87,9 +86,9 @@ def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
     looks = stopping.replay(values[:-1], values[-1], known[:-1] & known[-1], compare, rule)
     seen = np.arange(len(seeds)) < np.where(looks.seeds > 0, looks.seeds, len(seeds))[:, None]  # before a first look, all
     values, reference = np.where(seen, values[:-1], np.nan), np.where(seen, values[-1], np.nan)
-    p_adjusted = np.where(looks.seeds > 0, looks.p_adjusted, np.nan)
-    p_equivalence = np.where(looks.seeds > 0, looks.p_equivalence, np.nan)
     e = comparison.estimate(values, reference, compare.paired)
+    tested = (looks.seeds > 0) & ~np.isnan(e.se)
+    p_adjusted, p_equivalence = np.where(tested, looks.p_adjusted, np.nan), np.where(tested, looks.p_equivalence, np.nan)
     return _Found(values, reference, e, looks.low, looks.high, p_adjusted, p_equivalence, looks.verdict)
 
 

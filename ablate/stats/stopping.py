@@ -4,7 +4,7 @@ After `least` seeds, and after each further one up to `most`, every comparison t
 of all looks together is held by spending it (Lan and DeMets 1983): of the total level a, the look at k seeds and those before it
 spend a (k / most)², of the power family of Kim and DeMets (1987). The level of a look follows from the joint distribution of all
 looks by the recursion of Armitage, McPherson and Rowe (1969). That of Student's t is used, and not the normal one: with three
-seeds at the first look, the latter would err a sixth too often.
+seeds at the first look, the latter would err too often.
 
 The smallest total level at which a comparison would have been decided by now is its sequential p-value (Liu and Anderson 2008).
 These are corrected for the number of comparisons like any others, so that what is rejected passes its level on to the rest

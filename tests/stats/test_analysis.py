@@ -62,9 +62,14 @@ def test_one_seed_and_no_values(make_study):
 
 def test_without_noise_there_is_no_interval(make_study):
     found = answer(make_study({"base": [0.9] * 6, "a": [0.95] * 6}))
-    assert found == "a is better than base: accuracy differs by +0.05, the same in every seed."
+    assert found == "a is better than base: accuracy differs by +0.05 (no interval)."
     found = answer(make_study({"base": [0.9] * 3, "a": [0.95] * 3}))
-    assert found.endswith("the same in every seed; nobody can tell how many seeds would decide it.")
+    assert found.endswith("(no interval); nobody can tell how many seeds would decide it.")
+
+
+def test_before_the_first_look(make_study):
+    found = answer(make_study({"base": BASE, "a": shifted(0.05)}, Stopping(8, 20)))
+    assert found.startswith("Nothing can be concluded: a against base is undecided, accuracy differs by +0.05 (no interval)")
 
 
 def test_the_parts_of_an_analysis(make_study):
