@@ -25,7 +25,9 @@ StoreDir = Annotated[Path | None, typer.Option("--store", metavar="DIR", help="R
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Datasets; ABLATE_DATA_DIR, or the user's cache.")
 ]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core unless given.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core, or 16 on a GPU, unless given.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Executor = Annotated[str, typer.Option("--executor", metavar="NAME", help="Where cells run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -253,17 +255,24 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def report(
-    study: Annotated[
-        str,
-        typer.Argument(metavar="SPEC-or-STUDY", help="JSON file, or the name of a stored study.", show_default=False),
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC-or-STUDY...", help="JSON file, or name of a stored study; several are joined.", show_default=False
+        ),
     ],
     format_: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, csv, json, or files for all of them and the figure.")
+        str,
+        typer.Option(
+            "--format",
+            help="terminal, html, markdown, latex (tables to include), latex-document, csv, json, or files for all of them, with "
+            "the figures as SVG and PDF.",
+        ),
     ] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
     store: StoreDir = None,
 ) -> None:
-    """Show or write the results of a study that the store has. Nothing is trained."""
+    """Show or write the results of studies that the store has. Nothing is trained."""
     from . import places
     from .report.console import out, text, wide
     from .report.files import FORMATS, render, write, write_all
@@ -272,21 +281,50 @@ def report(
     from .store import Store
 
     directory = places.store_dir(store)
-    name = load(study).name if study.endswith(".json") or Path(study).is_file() else study
+    names = [load(study).name if study.endswith(".json") or Path(study).is_file() else study for study in studies]
     with Store(directory, create=False) as opened:
-        loaded = opened.study(name)
+        loaded = [opened.study(name) for name in dict.fromkeys(names)]
     if format_ == "terminal" and output is None:
         console = wide(out)
-        console.print(study_view(loaded, console.width))
+        for index, study in enumerate(loaded):
+            console.print(*[""] * min(index, 1), study_view(study, console.width), sep="\n")
     elif format_ == "files":
-        for path in write_all(loaded, output or directory / "reports" / name):
-            out.print(text(path), soft_wrap=True)
+        target = output or directory / "reports"
+        for study in loaded:
+            for path in write_all(study, target if output and len(loaded) == 1 else target / study.name):
+                out.print(text(path), soft_wrap=True)
     elif format_ == "terminal":
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
     elif output is None:
         sys.stdout.write(render(loaded, format_))
     else:
         write(output, render(loaded, format_))
+
+
+@app.command()
+def diff(
+    one: Annotated[
+        str, typer.Argument(metavar="CELL-or-STUDY", help="Key of a cell, or its start; or a study.", show_default=False)
+    ],
+    other: Annotated[str, typer.Argument(metavar="CELL-or-STUDY", help="What it is compared with.", show_default=False)],
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two cells or two studies of a store: recipes, environments and results. `cells.csv` of a report has the keys."""
+    from dataclasses import asdict
+
+    from . import places
+    from .report.console import out, wide
+    from .report.diff import diff_view, difference
+    from .store import Store
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = difference(opened, one, other)
+    if as_json:
+        _print_json(asdict(found))
+        return
+    console = wide(out)
+    console.print(diff_view(found, console.width))
 
 
 @app.command()

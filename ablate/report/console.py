@@ -1,6 +1,6 @@
 """Text and tables for the terminal. Every name and message is hostile until it went through `printable`."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,11 +17,11 @@ def text(value: object, style: str = "") -> Text:
     return Text(printable(str(value)), style=style)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: bool = False) -> Table:
-    """A plain table; with `numeric`, all columns but the first are aligned to the right."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: bool = False, words: Container[str] = ()) -> Table:
+    """A plain table; with `numeric`, all columns but the first and those of `words` are aligned to the right."""
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, heading in enumerate(headings):
-        right = numeric and index > 0
+        right = numeric and index > 0 and heading not in words
         made.add_column(text(heading), justify="right" if right else "left", no_wrap=right, overflow="fold")
     for row in rows:
         made.add_row(*(text(cell) for cell in row))

@@ -1,77 +1,239 @@
-"""Learning curves as a figure."""
+"""What the figures of a study show."""
 
-from pathlib import Path
+import textwrap
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations, product
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+import numpy as np
+import pandas as pd
 
-from ablate.errors import EnvironmentProblem
+from ablate.records import Factor
+from ablate.stats.records import Attribution, Effect, Term
+from ablate.stats.summary import values
 from ablate.study import Study
 
-MOST_IN_LEGEND = 20
+from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
+from .plain import shorten
+
+if TYPE_CHECKING:  # matplotlib is there when axes are
+    from matplotlib.axes import Axes
+
+MOST_ROWS = 40  # of a forest plot
+MOST_CURVES = 12  # that have a colour of their own
+MOST_INTERACTIONS = 6
+VERDICTS = {
+    "better": Mark("better", COLORS[0], marker="^"),
+    "worse": Mark("worse", COLORS[1], marker="v"),
+    "no meaningful difference": Mark("no meaningful difference", COLORS[2], marker="s"),
+    "undecided": Mark("undecided", GREY, marker="o"),
+}
+
+Row = tuple[str, float, float, float, Mark]  # name, value, both ends of its interval, how it is drawn
 
 
-def learning_curves(study: Study, path: Path) -> None:
-    """Training loss and the metric at each epoch: a line for the mean of each variant, a band from its least to its most.
+def effects_picture(study: Study, effects: Sequence[Effect]) -> tuple[Picture, ...]:
+    """The forest plot: every variant's difference with its interval, and the margin as a band."""
+    rows = [(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects if np.isfinite(e.difference)]
+    if not rows:
+        return ()
+    margin = study.compare.margin
+    caption = f"Difference in {study.compare.metric} from {study.compare.reference!r}, with {_level(study)} intervals"
+    if margin is not None:
+        caption += f"; the band is the margin of ±{margin:g}"
+    used = {row[-1] for row in rows}
+    key = tuple(mark for mark in VERDICTS.values() if mark in used)
+    return (_forest("effects", caption, f"difference in {study.compare.metric}", rows, margin, key),)
 
-    Raises:
-        EnvironmentProblem: The file cannot be written.
-    """
-    metric = study.compare.metric
-    panels = [name for name in dict.fromkeys(["train_loss", metric]) if name in study.epochs and study.epochs[name].notna().any()]
-    names = [variant.name for variant in study.variants]
-    figure = Figure(figsize=(5.2 * max(1, len(panels)), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(1, len(panels), place)
-        for index, name in enumerate(names):
-            rows = study.epochs[study.epochs["variant"] == name].dropna(subset=[panel])
-            if rows.empty:
-                continue
-            grouped = rows.groupby("epoch")[panel]
-            color, style = f"C{index % 10}", ("-", "--", ":", "-.")[index // 10 % 4]
-            mean = grouped.mean()
-            axes.plot(mean.index, mean, color=color, linestyle=style, marker="." if len(mean) < 30 else "", label=_plain(name))
-            axes.fill_between(mean.index, grouped.min(), grouped.max(), color=color, alpha=0.15, linewidth=0)
-            _published(axes, study, panel, name, color)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(_plain(panel.replace("_", " ")))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    figure.suptitle(_plain(study.name))
-    if panels:
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles[:MOST_IN_LEGEND],
-            labels[:MOST_IN_LEGEND],
-            loc="outside lower center",
-            ncols=min(3, len(labels)),
-            frameon=False,
+
+def terms_picture(study: Study, terms: Sequence[Term]) -> tuple[Picture, ...]:
+    """Main effects and interactions as a forest plot."""
+    shown = Mark("", COLORS[0], marker="o")
+    rows = [(term.name, term.estimate, term.low, term.high, shown) for term in terms if np.isfinite(term.estimate)]
+    if not rows:
+        return ()
+    caption = f"Main effects and two-way interactions on {study.compare.metric}, with {_level(study)} intervals"
+    return (_forest("terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin, ()),)
+
+
+def _level(study: Study) -> str:
+    return f"{100 * (1 - study.compare.alpha):g} %"
+
+
+def _forest(name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None, key: tuple[Mark, ...]) -> Picture:
+    if len(rows) > MOST_ROWS:
+        caption += f". The {MOST_ROWS} largest of {len(rows)} are drawn"
+        largest = {row[0] for row in sorted(rows, key=lambda row: -abs(row[1]))[:MOST_ROWS]}
+        rows = [row for row in rows if row[0] in largest]
+    names = [_wrapped(row[0]) for row in rows]
+    lines = [max(1.3, text.count("\n") + 1.0) for text in names]
+    places = np.cumsum(lines) - np.array(lines) / 2
+
+    def draw(axes: "Axes") -> None:
+        if margin is not None:
+            axes.axvspan(-margin, margin, color=INK, alpha=0.09, linewidth=0)
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for place, (_, value, low, high, mark) in zip(places, rows, strict=True):
+            axes.hlines(place, low, high, color=mark.color, linewidth=1.6)
+            axes.plot(value, place, color=mark.color, marker=mark.marker, markersize=5.5, linestyle="none")
+        axes.set_yticks(places, names)
+        axes.set_ylim(sum(lines), 0)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+        axes.set_xlabel(shorten(label, 60))
+
+    return Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines)),), key)
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines of 24 characters, broken after commas where there are some."""
+    text = shorten(name, 120).replace(",", ", ")
+    return "\n".join(line.replace(", ", ",") for line in textwrap.wrap(text, 24)) or " "
+
+
+def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
+    """Training loss and the metric at each epoch: a line for the mean of each variant, a band from its least to its most."""
+    epochs = study.epochs
+    shown = [
+        name for name in dict.fromkeys(["train_loss", study.compare.metric]) if name in epochs and epochs[name].notna().any()
+    ]
+    if not shown:
+        return ()
+    marks = _curve_marks(study, summary)
+    caption = "Mean of each variant at each epoch, with a band from its least to its most"
+    if len(marks) < len(study.variants):
+        caption += (
+            f". In colour: the reference and the {len(marks) - 1} variants with the largest differences; "
+            f"in grey, without bands: the other {len(study.variants) - len(marks)}"
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be written: {error}.") from error
+    if any(isinstance(curve, list) for name in shown for curve in study.published.get(name, {}).values()):
+        caption += "; crosses: published"
+    panels = [Panel(partial(_curves, study, name, marks), 4.2, 3.1) for name in shown]
+    return (Picture("curves", f"{caption}.", tuple(panels), tuple(marks.values())),)
 
 
-def _published(axes: Axes, study: Study, panel: str, name: str, color: str) -> None:
-    curve = study.published.get(panel, {}).get(name)
-    if isinstance(curve, list):
-        axes.plot(
-            range(1, len(curve) + 1),
-            curve,
-            color=color,
-            linestyle="none",
-            marker="x",
-            alpha=0.7,
-            label=_plain(f"{name} (published)"),
+def _curve_marks(study: Study, summary: pd.DataFrame) -> dict[str, Mark]:
+    """The variants that have a colour: all, or the reference and those that differ most."""
+    table = summary.set_index("variant")["difference"].abs()
+    others = [variant.name for variant in study.variants if variant.name != study.compare.reference]
+    if len(others) >= MOST_CURVES:
+        largest = set(table[others].nlargest(MOST_CURVES - 1).index)
+        others = [name for name in others if name in largest]
+    styles = [Mark(name, COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]) for i, name in enumerate(others)]
+    reference = study.compare.reference
+    return {reference: Mark(reference, INK, ())} | {mark.label: mark for mark in styles}
+
+
+def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.ticker import MaxNLocator
+
+    rows = study.epochs.dropna(subset=[panel])
+    summary = rows.groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
+    present = set(rows["variant"])
+    grey = [summary.loc[name, "mean"] for name in present - marks.keys()]
+    if grey:
+        lines = [np.column_stack([mean.index, mean]) for mean in grey]
+        axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.5, alpha=0.35))
+    for name, mark in marks.items():
+        if name in present:
+            table = summary.loc[name]
+            marker = "." if len(table) < 15 else ""
+            style = line_style(mark.dashes or ())
+            axes.plot(table.index, table["mean"], color=mark.color, linestyle=style, linewidth=1.4, marker=marker)
+            axes.fill_between(table.index, table["min"], table["max"], color=mark.color, alpha=0.12, linewidth=0)
+        curve = study.published.get(panel, {}).get(name)
+        if isinstance(curve, list):
+            axes.plot(range(1, len(curve) + 1), curve, color=mark.color, linestyle="none", marker="x", markersize=5)
+    axes.autoscale_view()
+    axes.set_xlabel("epoch")
+    axes.set_title(shorten(panel.replace("_", " "), 50), loc="left", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid()
+
+
+def interactions_picture(study: Study, terms: Sequence[Term]) -> tuple[Picture, ...]:
+    """For pairs of factors, the mean at each level of one, with a line for each level of the other."""
+    numbers = values(study).dropna()
+    numbers = numbers[numbers["variant"].isin([variant.name for variant in study.variants if variant.levels])]
+    pairs = [pair for pair in combinations(study.factors, 2) if _complete(study, numbers, pair)]
+    if not pairs:
+        return ()
+    p = {term.name: term.p for term in terms}
+    pairs.sort(key=lambda pair: min((p.get(name, 1.0) for name in _contrasts(*pair)), default=1.0))
+    caption = f"Mean {study.compare.metric} at the levels of two factors, averaged over the others, with its standard error"
+    if len(pairs) > MOST_INTERACTIONS:
+        caption += f". The {MOST_INTERACTIONS} of {len(pairs)} pairs with the smallest p-values are drawn"
+    panels = [Panel(partial(_interaction, study, numbers, pair), 3.1, 2.6) for pair in pairs[:MOST_INTERACTIONS]]
+    return (Picture("interactions", f"{caption}.", tuple(panels)),)
+
+
+def _levels(study: Study, numbers: pd.DataFrame, factor: Factor) -> pd.Series:
+    """The level of a factor in each row."""
+    return numbers["variant"].map({variant.name: variant.levels.get(factor.name) for variant in study.variants})
+
+
+def _complete(study: Study, numbers: pd.DataFrame, pair: tuple[Factor, Factor]) -> bool:
+    """Whether there is a value for each combination of the levels of two factors."""
+    found = set(zip(*(_levels(study, numbers, factor) for factor in pair), strict=True))
+    return set(product(*((factor.base, *factor.others) for factor in pair))) <= found
+
+
+def _contrasts(one: Factor, other: Factor) -> list[str]:
+    """The names that the terms of an interaction have."""
+    return [f"{one.name}={a} × {other.name}={b}" for a, b in product(one.others, other.others)]
+
+
+def _interaction(study: Study, numbers: pd.DataFrame, pair: tuple[Factor, Factor], axes: "Axes") -> None:
+    one, other = pair
+    levels = [one.base, *one.others]
+    along, across = (_levels(study, numbers, factor) for factor in pair)
+    for index, level in enumerate([other.base, *other.others]):
+        groups = numbers["value"][across == level].groupby(along)
+        mean, error = groups.mean().reindex(levels), groups.sem().reindex(levels).fillna(0)
+        color = INK if index == 0 else COLORS[(index - 1) % len(COLORS)]
+        style = line_style(DASHES[index % len(DASHES)])
+        label = shorten(f"{other.name} = {level}", 40)
+        axes.errorbar(
+            range(len(levels)), mean, error, color=color, linestyle=style, marker="o", markersize=4, capsize=2, label=label
         )
+    axes.set_xticks(range(len(levels)), [shorten(level, max(4, 40 // len(levels))) for level in levels])
+    axes.set_xlim(-0.3, len(levels) - 0.7)
+    axes.set_xlabel(shorten(one.name, 40))
+    axes.set_ylabel(shorten(study.compare.metric, 30))
+    axes.grid(axis="y")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderpad=0)
 
 
-def _plain(text: str) -> str:
-    """Text in which matplotlib finds no formula."""
-    return text.replace("$", r"\$")
+def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
+    """What each factor brings, one after the other, and what they bring together."""
+    shares = [share for share in found.shares if np.isfinite(share.value)]
+    if not shares or not np.isfinite(found.gain):
+        return ()
+    sign = 1 if study.compare.goal == "maximize" else -1
+    starts = np.concatenate([[0.0], np.cumsum([share.value for share in shares])])
+    bars = [(s.factor, start, s.value, s.low, s.high) for s, start in zip(shares, starts[:-1], strict=True)]
+    bars.append(("all together", 0.0, found.gain, found.low, found.high))
+
+    def draw(axes: "Axes") -> None:
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for place, (_, start, value, low, high) in enumerate(bars):
+            color = COLORS[0] if value * sign >= 0 else COLORS[1]
+            last = place == len(bars) - 1
+            axes.barh(place, value, left=start, height=0.55, color=GREY if last else color, linewidth=0)
+            if np.isfinite(low) and np.isfinite(high):
+                axes.errorbar(start + value, place, xerr=[[value - low], [high - value]], color=INK, linewidth=1, capsize=2.5)
+            if not last:
+                axes.vlines(start + value, place + 0.275, place + 0.725, color=INK, linewidth=0.6, alpha=0.6)
+        axes.set_yticks(range(len(bars)), [_wrapped(bar[0]) for bar in bars])
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+        axes.set_xlabel(shorten(f"gain in {study.compare.metric} over {found.plain}", 60))
+
+    caption = f"What each factor adds, from {found.plain!r} to {found.full!r}, with {_level(study)} intervals."
+    return (Picture("attribution", caption, (Panel(draw, 4.7, 0.8 + 0.36 * len(bars)),)),)

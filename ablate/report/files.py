@@ -1,34 +1,43 @@
-"""A study in every format, and all of them as files."""
+"""Studies in every format, and all of them as files."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
 from ablate.study import Study
 
-from . import tables
-from .figures import learning_curves
+from . import data, drawing, latex, web
+from .content import Page, page
+from .markdown import markdown
 
-FORMATS: Mapping[str, Callable[[Study], str]] = {
-    "markdown": tables.markdown,
-    "csv": tables.csv,
-    "json": lambda study: json.dumps(tables.record(study), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
+    "markdown": markdown,
+    "latex": latex.fragment,
+    "latex-document": latex.document,
+    "html": web.html,
+    "csv": data.as_csv,
+    "json": data.as_json,
 }
 
 
-def render(study: Study, name: str) -> str:
-    """The study in the format of this name.
+def render(studies: Study | Sequence[Study], name: str) -> str:
+    """Studies in the format of this name.
 
     Raises:
         UsageError: There is no such format.
     """
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}. {did_you_mean(name, FORMATS)}")
-    return FORMATS[name](study)
+        raise UsageError(f"there is no format {name!r}. {did_you_mean(name, [*FORMATS, 'terminal', 'files'])}")
+    pages = [page(study) for study in ([studies] if isinstance(studies, Study) else studies)]
+    return storable(FORMATS[name](pages))
 
 
-def write(path: Path, text: str) -> None:
+def storable(text: str) -> str:
+    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write(path: Path, content: str | bytes) -> None:
     """Writes a file, and makes its directory.
 
     Raises:
@@ -36,24 +45,32 @@ def write(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
     except OSError as error:
         raise EnvironmentProblem(f"{path}: cannot be written: {error}.") from error
 
 
 def write_all(study: Study, directory: Path) -> list[Path]:
-    """Writes the summary, every cell, every epoch and the learning curves of a study."""
-    files = {
-        "summary.md": tables.markdown(study),
-        "summary.csv": tables.csv(study),
-        "study.json": FORMATS["json"](study),
-        "cells.csv": study.cells.to_csv(index=False),
-        "epochs.csv": study.epochs.to_csv(index=False),
+    """Writes the report of a study in every format, its figures, every cell and every epoch.
+
+    Raises:
+        EnvironmentProblem: A file cannot be written.
+    """
+    made = page(study)
+    contents: dict[str, str | bytes] = {
+        "report.html": web.html([made]),
+        "report.tex": latex.document([made]),
+        "tables.tex": latex.fragment([made]),
+        "summary.md": markdown([made], "figures"),
+        "summary.csv": data.as_csv([made]),
+        "study.json": data.as_json([made]),
+        "cells.csv": data.frame_csv(study.cells),
+        "epochs.csv": data.frame_csv(study.epochs),
     }
-    for name, text in files.items():
-        write(directory / name, text)
-    written = [directory / name for name in files]
-    if len(study.epochs):
-        learning_curves(study, directory / "curves.png")
-        written.append(directory / "curves.png")
-    return written
+    for picture in (picture for section in made.sections for picture in section.pictures):
+        contents |= {f"figures/{name}": content for name, content in drawing.files(picture).items()}
+        if picture.name == "curves":
+            contents["curves.png"] = drawing.png(picture)
+    for name, content in contents.items():
+        write(directory / name, storable(content) if isinstance(content, str) else content)
+    return [directory / name for name in contents]

@@ -8,6 +8,17 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
 
 
+def one_line(text: str) -> str:
+    """Printable text without line breaks and repeated spaces."""
+    return printable(" ".join(text.split()))
+
+
+def shorten(text: str, most: int) -> str:
+    """One line of at most so many characters, the last of them an ellipsis where something is left out."""
+    line = one_line(text)
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows with their columns aligned to the left, a line each."""
     lines = [[printable(cell) for cell in row] for row in rows]

@@ -1,35 +1,71 @@
-"""A study's summary as Markdown, CSV and JSON."""
+"""Numbers as text, and tables of them: what every format shows in its own way."""
 
-import html
 import math
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
-
-from ablate.stats.summary import by_epoch, reproduction, summarise
-from ablate.study import Study
-
-Json = Any
-HEADINGS = ("variant", "n", "mean ± sd", "difference", "published", "time/cell")
-REPRODUCTION = ("metric", "variant", "n", "measured", "published", "measured - published")
+NOTHING = "–"
 
 
-def measured(mean: float, sd: float) -> str:
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns.
+
+    Attributes:
+        headings: One a column; the first column names the row.
+        rows: As many cells as there are headings in each.
+        words: The headings of the columns that hold words; the others hold numbers.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: frozenset[str]
+
+    def without(self, headings: Container[str]) -> "Table":
+        """The table without these columns."""
+        places = [index for index, heading in enumerate(self.headings) if heading not in headings]
+        rows = tuple(tuple(row[index] for index in places) for row in self.rows)
+        return Table(tuple(self.headings[index] for index in places), rows, self.words)
+
+
+def make_table(headings: Sequence[str], rows: Iterable[Sequence[str]], words: Iterable[str] = ()) -> Table:
+    """A table whose first column holds words, without the columns that say nothing in any row."""
+    made = Table(tuple(headings), tuple(tuple(row) for row in rows), frozenset({headings[0], *words}))
+    columns = zip(made.headings, zip(*made.rows, strict=True), strict=False)
+    return made.without([heading for heading, cells in columns if not set(cells) - {"", NOTHING}])
+
+
+def decimals(values: Iterable[float]) -> int:
+    """How many decimals show four digits of the largest of these values."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return min(8, max(0, 4 - math.ceil(math.log10(largest)))) if largest else 4
+
+
+def measured(mean: float, sd: float, digits: int) -> str:
     """A mean with its standard deviation; without one where there is a single value."""
-    if math.isnan(mean):
-        return "–"
-    return f"{mean:.4f}" if math.isnan(sd) else f"{mean:.4f} ± {sd:.4f}"
+    return number(mean, f".{digits}f") if math.isnan(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def number(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else format(value, form)
+    """A number in a format such as `.2f`; a dash for NaN."""
+    return NOTHING if math.isnan(value) else format(value, form)
+
+
+def interval(low: float, high: float, digits: int) -> str:
+    """Both ends with their signs; a dash where there is no interval."""
+    return NOTHING if math.isnan(low) or math.isnan(high) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+
+
+def probability(p: float) -> str:
+    """A p-value with three decimals, and never as zero."""
+    return "< 0.001" if p < 0.001 else number(p, ".3f")
 
 
 def duration(seconds: float) -> str:
     """Seconds as people say them, such as `1 min 20 s`."""
     if math.isnan(seconds):
-        return "–"
+        return NOTHING
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -39,124 +75,12 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", frame.to_dict("records"))
-
-
 def count(row: Mapping[Any, Any]) -> str:
     """Number of values, and of cells that have none."""
     gaps = [f"{row[name]} {name}" for name in ("failed", "missing") if row[name]]
     return f"{row['n']} ({', '.join(gaps)})" if gaps else str(row["n"])
 
 
-def rows(study: Study) -> list[tuple[str, ...]]:
-    """The summary as text, in the order of `HEADINGS`; the columns without any value are left out by `columns`."""
-    result: list[tuple[str, ...]] = []
-    for row in _rows(summarise(study)):
-        is_reference = row["variant"] == study.compare.reference
-        difference = "reference" if is_reference else number(row["difference"], "+.4f")
-        result.append(
-            (
-                str(row["variant"]),
-                count(row),
-                measured(row["mean"], row["sd"]),
-                difference,
-                number(row["published"], ".4g"),
-                duration(row["seconds"]),
-            )
-        )
-    return result
-
-
-def reproduction_rows(study: Study) -> list[list[str]]:
-    """Published beside measured numbers as text, in the order of `REPRODUCTION`."""
-    return [
-        [
-            row["metric"],
-            row["variant"],
-            str(row["n"]),
-            measured(row["measured"], row["sd"]),
-            number(row["published"], ".4g"),
-            number(row["difference"], "+.4f"),
-        ]
-        for row in _rows(reproduction(study))
-    ]
-
-
-def columns(study: Study) -> list[int]:
-    """Which of `HEADINGS` a table of this study has: `published` only where somebody published something."""
-    return [index for index, name in enumerate(HEADINGS) if name != "published" or study.published]
-
-
-def caption(study: Study) -> str:
-    """What the numbers are."""
-    at = "the last epoch" if study.compare.at == "last" else f"epoch {study.compare.at}"
-    text = f"{study.compare.metric} at {at}; differences from {study.compare.reference!r}"
-    return f"{text}; published: {study.published['source']}" if study.published else text
-
-
-def markdown(study: Study) -> str:
-    """The summary, the published curves and the failed cells as Markdown."""
-    kept = columns(study)
-    lines = [f"# {_md(study.name)}", ""]
-    if study.question:
-        lines += [_md(study.question), ""]
-    lines += _md_table([HEADINGS[i] for i in kept], [[row[i] for i in kept] for row in rows(study)])
-    lines += ["", f"{_md(caption(study))}.", ""]
-    changes = [variant for variant in study.variants if variant.changes]
-    if changes:
-        lines += ["## What each variant changes", ""]
-        lines += [f"- {_md(variant.name)}: {'; '.join(_md(change) for change in variant.changes)}" for variant in changes]
-        lines.append("")
-    if study.published:
-        lines += ["## Published and measured", "", f"Published: {_md(study.published['source'])}.", ""]
-        lines += [*_md_table(list(REPRODUCTION), reproduction_rows(study)), ""]
-    curves = by_epoch(study)
-    if any(str(column).endswith("(published)") for column in curves.columns):
-        lines += [f"## {_md(study.compare.metric)} by epoch", ""]
-        body = [[str(epoch), *(number(value, ".4g") for value in values)] for epoch, *values in curves.itertuples()]
-        lines += [*_md_table(["epoch", *(str(column) for column in curves.columns)], body), ""]
-    failed = study.cells[study.cells["status"] == "failed"]
-    if len(failed):
-        lines += ["## Failed cells", ""]
-        lines += [f"- {_md(row['variant'])}, seed {row['seed']}: {_md(str(row['error']))}" for row in _rows(failed)]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _md_table(headings: list[str], body: list[list[str]]) -> list[str]:
-    align = ["---" if heading in ("metric", "variant") else "---:" for heading in headings]
-    table = [headings, align, *body]
-    return [f"| {' | '.join(cell if row is align else _md(cell) for cell in row)} |" for row in table]
-
-
-def _md(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
-    escaped = html.escape(" ".join(text.split()), quote=False)
-    return "".join(f"\\{character}" if character in "\\`*_[]|#" else character for character in escaped)
-
-
-def csv(study: Study) -> str:
-    """The summary with all digits."""
-    return summarise(study).to_csv(index=False)
-
-
-def record(study: Study) -> Json:
-    """The study as one JSON document: summary, variants, cells and epochs."""
-    return {
-        "name": study.name,
-        "question": study.question,
-        "compare": vars(study.compare),
-        "variants": [vars(variant) for variant in study.variants],
-        "summary": _records(summarise(study)),
-        "cells": _records(study.cells),
-        "epochs": _records(study.epochs),
-        "published": study.published,
-        "reproduction": _records(reproduction(study)),
-        "provenance": list(study.provenance),
-    }
-
-
-def _records(frame: pd.DataFrame) -> Json:
-    """Rows as JSON has them: null for NaN."""
-    return frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+def plural(n: int, noun: str) -> str:
+    """A number of things, such as `1 cell` or `1,000 cells`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"

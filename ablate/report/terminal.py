@@ -1,6 +1,6 @@
 """A study and a plan in the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -8,34 +8,46 @@ from rich.text import Text
 
 from ablate.study import Study, VariantInfo
 
-from . import tables
 from .console import table, text
+from .tables import Table
+
+LEAVES_OUT = ("effect size",)  # for the other formats, which have room
+SHOWN = ("Comparison", "Main effects and interactions", "Attribution of the gain")
 
 
 def study_view(study: Study, width: int) -> RenderableType:
-    """The comparison, in a window of so many characters."""
-    kept = tables.columns(study)
-    headings, rows = [tables.HEADINGS[i] for i in kept], [[row[i] for i in kept] for row in tables.rows(study)]
+    """The comparison, and what the design tells beside it, in a window of so many characters."""
+    from .content import page  # pandas and matplotlib, which `ablate check` does without
+
+    made = page(study)
     parts: list[RenderableType] = [text(study.name, "bold")]
     if study.question:
         parts.append(text(study.question, "italic"))
-    needed = sum(max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True))
-    parts += [Text(), table(headings, rows, numeric=True) if needed <= width + 2 else _blocks(headings, rows), Text()]
-    parts.append(text(f"{tables.caption(study)}.", "dim"))
+    for section in made.sections:
+        if section.title in SHOWN:
+            parts += [Text(), table_view(section.tables[0].without(LEAVES_OUT), width)]
+            parts += [text(note, "dim") for note in section.notes]
+    parts += [Text(), text(made.analysis.answer, "bold")]
     failed = study.cells[study.cells["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
     return Group(*parts)
 
 
-def _blocks(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """Each variant on a line of its own with its numbers below, for a window that is too narrow for a table."""
-    parts: list[RenderableType] = []
-    for name, *numbers in rows:
-        parts.append(text(name, "bold"))
-        line = ", ".join(f"{heading} {number}" for heading, number in zip(headings[1:], numbers, strict=True))
-        parts.append(Padding(text(line), (0, 0, 0, 4)))
-    return Group(*parts)
+def table_view(shown: Table, width: int) -> RenderableType:
+    """A table, or where the window is too narrow for it, each row on lines of its own."""
+    needed = sum(max(map(len, column)) + 2 for column in zip(shown.headings, *shown.rows, strict=True))
+    if needed <= width + 2:
+        return table(shown.headings, shown.rows, numeric=True, words=shown.words)
+    return Group(*_blocks(shown))
+
+
+def _blocks(shown: Table) -> Iterator[RenderableType]:
+    """Each row's name on a line of its own with its cells below."""
+    for name, *cells in shown.rows:
+        yield text(name, "bold")
+        filled = [f"{heading} {cell}" for heading, cell in zip(shown.headings[1:], cells, strict=True) if cell]
+        yield Padding(text(", ".join(filled)), (0, 0, 0, 4), expand=False)
 
 
 def variants_view(infos: Sequence[VariantInfo], reference: str, stored: dict[str, tuple[int, int]]) -> RenderableType:
@@ -46,5 +58,5 @@ def variants_view(infos: Sequence[VariantInfo], reference: str, stored: dict[str
         line = text(info.name, "bold")
         note = "reference, " if info.name == reference else ""
         parts.append(line.append(f"  ({note}{done} of {cells} stored)", "dim"))
-        parts += [Padding(text(change), (0, 0, 0, 4)) for change in info.changes]
+        parts += [Padding(text(change), (0, 0, 0, 4), expand=False) for change in info.changes]
     return Group(*parts)

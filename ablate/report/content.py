@@ -1,0 +1,261 @@
+"""What a report says, section by section, before any format makes text of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pandas as pd
+
+from ablate.stats.records import Analysis
+from ablate.stats.summary import by_epoch, reproduction, summarise
+from ablate.study import Study
+
+from .drawing import Picture
+from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
+from .reading import caption, level, p_heading, reading, verdict
+from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title: Its heading.
+        tables: Its tables.
+        pictures: Its figures.
+        items: Names, each with lines that belong to it.
+        notes: Sentences about what is shown.
+    """
+
+    title: str
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    items: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report of one study.
+
+    Attributes:
+        study: The study.
+        analysis: What is concluded from it.
+        summary: What `summarise` makes of it: one row a variant.
+        sections: In the order in which they are read; the first has the verdicts.
+    """
+
+    study: Study
+    analysis: Analysis
+    summary: pd.DataFrame
+    sections: tuple[Section, ...]
+
+
+def page(study: Study, analysis: Analysis | None = None) -> Page:
+    """The report of a study, which is analysed unless that was done before."""
+    if analysis is None:
+        from ablate.stats.analysis import analyse  # scipy and statsmodels take half a second
+
+        analysis = analyse(study)
+    summary = summarise(study)
+    digits = decimals(summary["mean"])
+    sections = [
+        _comparison(study, analysis, summary, digits),
+        _curves(study, summary),
+        _factorial(study, analysis, digits),
+        _attribution(study, analysis, digits),
+        _published(study, digits),
+        _changes(study),
+        _cost(study, summary),
+        _failures(study),
+        _provenance(study),
+        Section("How to read it", notes=reading(study, analysis)),
+    ]
+    return Page(study, analysis, summary, tuple(section for section in sections if section))
+
+
+def overview(pages: Sequence[Page]) -> Table:
+    """One row a study."""
+    rows = [[p.study.name, p.study.question or NOTHING, p.analysis.answer, cells_done(p.study)] for p in pages]
+    return make_table(["study", "question", "answer", "cells"], rows, ["question", "answer"])
+
+
+def cells_done(study: Study) -> str:
+    """Such as `24 of 25`."""
+    return f"{int((study.cells['status'] == 'done').sum()):,} of {len(study.cells):,}"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+
+
+def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
+    """Every variant against the reference."""
+    headings = ["variant", "n", "mean ± sd", "difference", f"{level(study)} interval", "effect size", p_heading(study), "verdict"]
+    found = {effect.variant: effect for effect in analysis.effects}
+    rows = []
+    for row in _records(summary):
+        start = [row["variant"], count(row), measured(row["mean"], row["sd"], digits)]
+        effect = found.get(row["variant"])
+        if effect is None:
+            start += ["reference", *[""] * 4]
+        else:
+            if study.compare.paired and effect.n != row["n"]:
+                start[1] += f", {plural(effect.n, 'pair')}"
+            start += [
+                number(effect.difference, f"+.{digits}f"),
+                interval(effect.low, effect.high, digits),
+                number(effect.effect_size, "+.2f"),
+                probability(effect.p_adjusted),
+                verdict(effect),
+            ]
+        rows.append([*start, number(row["published"], ".4g")])
+    table = make_table([*headings, "published"], rows, ["verdict"])
+    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=(caption(study),))
+
+
+def _curves(study: Study, summary: pd.DataFrame) -> Section | None:
+    pictures = curves_picture(study, summary)
+    return Section("Learning curves", pictures=pictures) if pictures else None
+
+
+def _factorial(study: Study, analysis: Analysis, digits: int) -> Section | None:
+    found = analysis.factorial
+    if found is None:
+        return None
+    terms = [
+        [
+            term.name,
+            number(term.estimate, f"+.{digits}f"),
+            interval(term.low, term.high, digits),
+            probability(term.p_adjusted),
+            ", ".join(term.aliases),
+        ]
+        for term in found.terms
+    ]
+    headings = ["effect", "estimate", f"{level(study)} interval", p_heading(study), "not told apart from"]
+    anova = [
+        [
+            row.source,
+            f"{row.df:g}",
+            f"{row.sum_squares:.4g}",
+            number(row.f, ".2f"),
+            probability(row.p),
+            number(row.eta_squared, ".3f"),
+        ]
+        for row in found.anova
+    ]
+    notes = [
+        f"Residual standard deviation {number(found.residual_sd, '.4g')}; residuals normal (Shapiro–Wilk): "
+        f"p = {probability(found.normality_p)}; equal variances (Brown–Forsythe): p = {probability(found.equal_variance_p)}.",
+        found.note,
+    ]
+    tables = (
+        make_table(headings, terms, ["not told apart from"]),
+        make_table(["source of variance", "df", "sum of squares", "F", "p", "partial η²"], anova),
+    )
+    pictures = (*terms_picture(study, found.terms), *interactions_picture(study, found.terms))
+    return Section("Main effects and interactions", tables, pictures, notes=tuple(note for note in notes if note))
+
+
+def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | None:
+    found = analysis.attribution
+    if found is None:
+        return None
+    parts = [(share.factor, share.value, share.low, share.high) for share in found.shares]
+    rows = [
+        [
+            name,
+            number(value, f"+.{digits}f"),
+            interval(low, high, digits),
+            number(100 * value / found.gain if found.gain else float("nan"), ".0f"),
+        ]
+        for name, value, low, high in [*parts, ("all together", found.gain, found.low, found.high)]
+    ]
+    how = {
+        "shapley": "Shapley values from all combinations of the factors",
+        "sampled orders": f"means over {plural(found.orders, 'order')} of adding the factors",
+        "given order": "gains in the given order of adding the factors; another order may give others",
+    }
+    note = (
+        f"What each factor brings from {found.plain!r} to {found.full!r}: {how[found.method]}. Intervals include the seed noise."
+    )
+    table = make_table(["factor", "share", f"{level(study)} interval", "% of the gain"], rows)
+    return Section("Attribution of the gain", (table,), attribution_picture(study, found), notes=(note,))
+
+
+def _published(study: Study, digits: int) -> Section | None:
+    if not study.published:
+        return None
+    headings = ["variant", "metric", "n", "measured", "published", "measured - published"]
+    rows = [
+        [
+            row["variant"],
+            row["metric"],
+            str(row["n"]),
+            measured(row["measured"], row["sd"], digits),
+            number(row["published"], ".4g"),
+            number(row["difference"], f"+.{digits}f"),
+        ]
+        for row in _records(reproduction(study))
+    ]
+    tables = [make_table(headings, rows, ["metric"])]
+    curves = by_epoch(study)
+    if any(str(column).endswith("(published)") for column in curves.columns):
+        body = [[str(epoch), *(number(value, ".4g") for value in values)] for epoch, *values in curves.itertuples()]
+        tables.append(make_table([f"{study.compare.metric} at epoch", *map(str, curves.columns)], body))
+    return Section("Published and measured", tuple(tables), notes=(f"Published: {study.published['source']}.",))
+
+
+def _changes(study: Study) -> Section | None:
+    items = tuple((variant.name, variant.changes) for variant in study.variants if variant.changes)
+    return Section("What each variant changes", items=items) if items else None
+
+
+def _cost(study: Study, summary: pd.DataFrame) -> Section | None:
+    done = study.cells[study.cells["status"] == "done"]
+    if done.empty:
+        return None
+    total = done.groupby("variant")["seconds"].sum()
+    rates = study.epochs.groupby("variant")["images_per_second"].mean()
+    rows = [
+        [
+            row["variant"],
+            NOTHING if pd.isna(row["parameters"]) else f"{int(row['parameters']):,}",
+            duration(row["seconds"]),
+            duration(total.get(row["variant"], float("nan"))),
+            number(float(rates.get(row["variant"], float("nan"))), ",.0f"),
+        ]
+        for row in _records(summary)
+    ]
+    note = f"{plural(len(done), 'cell')} took {duration(total.sum())} in all, training and evaluation."
+    return Section("Cost", (make_table(["variant", "parameters", "time/cell", "time", "images/s"], rows),), notes=(note,))
+
+
+def _failures(study: Study) -> Section | None:
+    """Each message once, with the cells that failed with it."""
+    failed = study.cells[study.cells["status"] == "failed"]
+    messages: dict[str, list[str]] = {}
+    for row in _records(failed):
+        messages.setdefault(str(row["error"]), []).append(f"{row['variant']}, seed {row['seed']}")
+    items = tuple((message, tuple(cells)) for message, cells in messages.items())
+    return Section("Failed cells", items=items) if items else None
+
+
+def _provenance(study: Study) -> Section | None:
+    if not study.provenance:
+        return None
+    records = [dict(_flat(record)) for record in study.provenance]
+    names = dict.fromkeys(name for record in records for name in record)
+    headings = ["", *(["machine"] if len(records) == 1 else [f"machine {i}" for i in range(1, len(records) + 1)])]
+    rows = [[name, *(record.get(name, NOTHING) for record in records)] for name in names]
+    return Section("Provenance", (make_table(headings, rows, headings),))
+
+
+def _flat(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        elif value is not None:
+            yield name, str(value)

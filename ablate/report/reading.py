@@ -1,0 +1,67 @@
+"""What the numbers of a report mean, in words."""
+
+from ablate.stats.records import Analysis, Effect
+from ablate.study import Study
+
+from .tables import plural
+
+CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini–Hochberg"}
+METHODS = {"holm": "Holm's method", "benjamini_hochberg": "the method of Benjamini and Hochberg"}
+
+
+def level(study: Study) -> str:
+    return f"{100 * (1 - study.compare.alpha):g} %"
+
+
+def p_heading(study: Study) -> str:
+    return f"p ({CORRECTIONS[study.compare.correction]})"
+
+
+def verdict(effect: Effect) -> str:
+    """The verdict, with the seeds that would probably decide what is undecided."""
+    return f"undecided (≈ {plural(effect.seeds_needed, 'seed')})" if effect.seeds_needed else effect.verdict
+
+
+def caption(study: Study) -> str:
+    """What the numbers are."""
+    at = "the last epoch" if study.compare.at == "last" else f"epoch {study.compare.at}"
+    better = "larger" if study.compare.goal == "maximize" else "smaller"
+    text = f"{study.compare.metric} at {at}, {better} is better; differences from {study.compare.reference!r}"
+    return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
+
+
+def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
+    """Which test, correction, level and margin the verdicts come from."""
+    compare, rule = study.compare, study.stopping
+    test = "the t-test of the differences within each seed" if compare.paired else "Welch's t-test"
+    tests = (
+        f"Differences are tested by {test}; p-values are corrected for {plural(len(analysis.effects), 'comparison')} by "
+        f"{METHODS[compare.correction]}, at level {compare.alpha:g}, and intervals are not. "
+        "The effect size is Hedges' g, in standard deviations of one seed."
+    )
+    if rule:
+        tests += (
+            f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
+            "intervals hold for all looks together (alpha spending, Lan and DeMets 1983)."
+        )
+    if compare.margin is None:
+        margin = "The spec names no margin of importance, so no variant can be found equivalent to the reference."
+    else:
+        margin = (
+            f"Differences within ±{compare.margin:g} are of no importance: “no meaningful difference” is what two one-sided "
+            "tests (TOST) confirm."
+        )
+    seeds = (
+        "What is undecided is shown neither to differ nor to be equivalent; beside it, "
+        "how many seeds would probably (80 %) decide it."
+    )
+    more = "CSV and JSON also have bootstrap intervals (BCa), permutation tests and the p-values of TOST."
+    return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more
+
+
+def _correlations(study: Study, analysis: Analysis) -> str:
+    """How much pairing by seed can help, where seeds pair."""
+    found = [effect.correlation for effect in analysis.effects if effect.correlation == effect.correlation]
+    if not study.compare.paired or not found:
+        return ""
+    return f" Correlation between variant and reference over the seeds: {min(found):+.2f} to {max(found):+.2f}."

@@ -1,0 +1,123 @@
+"""Studies and conclusions made by hand, for the tests of reports."""
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablate.records import Factor
+from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
+from ablate.study import Compare, Study, VariantInfo
+
+HOSTILE = (
+    "<script>document.title='ran'</script>",
+    "<img src=x onerror=\"document.title='ran'\">",
+    '"><svg onload="document.title=\'ran\'">',
+    "</style></title><script>document.title='ran'</script>",
+    "{{ 7*7 }}{% raw %}",
+    r"\input{/etc/passwd} \write18{id} \end{document} %&_#^~${}",
+    "=cmd|' /C calc'!A0",
+    "$x^2$ $\\frac{",
+    "a|b `c` *d* [e](javascript:alert) ![f](x)",
+    "\x1b]0;title\x07 \x00 \x7f \u202egnp.exe \ud800",
+    "_underscore 中文 é ß → 🙂 ĸ",
+    "x" * 300,
+)
+
+
+def make_study(
+    names: Sequence[str] = ("base", "x", "y"),
+    seeds: int = 4,
+    epochs: int = 3,
+    metric: str = "accuracy",
+    **others: Any,
+) -> Study:
+    """A study in which every variant is 0.02 better than the one before; nothing is missing."""
+    rng = np.random.default_rng(0)
+    cells, curves = [], []
+    for index, name in enumerate(names):
+        for seed in range(seeds):
+            value = 0.5 + 0.02 * index + rng.normal(0, 0.01)
+            cells.append([name, seed, f"{index:032x}{seed:032x}", "done", None, 60.0, 1234, "0" * 64, value])
+            for epoch in range(1, epochs + 1):
+                curves.append([name, seed, epoch, 2.0 / epoch, 0.1, 20.0, 1000.0, value * epoch / epochs])
+    columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256", metric]
+    by_epoch = ["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", metric]
+    machine = {"packages": {"torch": "2.10"}, "python": "3.11.7", "cpu": "a <b>cpu</b>", "git": None}
+    given = {
+        "name": "made",
+        "question": "Does it help?",
+        "compare": Compare(metric, "last", names[0], margin=0.005),
+        "variants": tuple(
+            VariantInfo(name, {}, () if index == 0 else (f"model.size: 1 → {index}",)) for index, name in enumerate(names)
+        ),
+        "cells": pd.DataFrame(cells, columns=columns),
+        "epochs": pd.DataFrame(curves, columns=by_epoch),
+        "provenance": (machine,),
+    }
+    return Study(**(given | others))
+
+
+def make_hostile() -> Study:
+    """Every text of it comes from a stranger who means ill."""
+    names = list(HOSTILE)
+    made = make_study(names, metric="<b>accuracy</b> $a$", seeds=2)
+    cells = made.cells
+    cells.loc[1, "status"], cells.loc[1, "error"] = "failed", HOSTILE[0] + "\n" + HOSTILE[9]
+    cells.loc[1, made.compare.metric] = math.nan
+    infos = tuple(VariantInfo(name, {}, (f"{name}: {name} → {name}",)) for name in names)
+    return make_study(
+        names,
+        metric=made.compare.metric,
+        seeds=2,
+        name=HOSTILE[1],
+        question=HOSTILE[3],
+        cells=cells,
+        variants=infos,
+        published={"source": HOSTILE[0], made.compare.metric: {names[1]: [0.1, 0.2, 0.3], names[2]: 0.5}},
+        provenance=({HOSTILE[0]: HOSTILE[2], "packages": {HOSTILE[4]: HOSTILE[5]}},),
+    )
+
+
+def make_factorial(factors: Sequence[Factor], **others: Any) -> Study:
+    """Every combination of the levels of some factors."""
+    levels = [(factor.base, *factor.others) for factor in factors]
+    assignments = [dict(zip([factor.name for factor in factors], chosen, strict=True)) for chosen in product(*levels)]
+    names = [",".join(f"{name}={level}" for name, level in assignment.items()) for assignment in assignments]
+    infos = tuple(VariantInfo(name, assignment, ("x: 1 → 2",)) for name, assignment in zip(names, assignments, strict=True))
+    return make_study(names, variants=infos, factors=tuple(factors), design={"use": "factorial"}, **others)
+
+
+def effect(variant: str, difference: float = 0.02, **others: Any) -> Effect:
+    unknown = ("p", "p_permutation", "p_equivalence", "correlation", "boot_low", "boot_high")
+    nothing = dict.fromkeys(unknown, math.nan)
+    ends = {"low": difference - 0.01, "high": difference + 0.01}
+    given = {"variant": variant, "n": 4, "n_reference": 4, "difference": difference, **ends, "effect_size": 1.25}
+    return Effect(**(given | nothing | {"p_adjusted": 0.0123, "verdict": "better", "seeds_needed": None} | others))
+
+
+def analysis(*effects: Effect, **others: Any) -> Analysis:
+    return Analysis(**({"effects": effects, "factorial": None, "attribution": None, "answer": "x is better."} | others))
+
+
+FACTORIAL = Factorial(
+    terms=(Term("a=on", 0.02, 0.01, 0.03, 0.001, 0.002), Term("a=on × b=on", 0.001, -0.01, 0.012, 0.8, 0.8, ("c=on",))),
+    anova=(AnovaRow("a", 1, 0.4, 12.5, 0.001, 0.5), AnovaRow("residual", 12, 0.4, math.nan, math.nan, math.nan)),
+    residual_sd=0.0125,
+    normality_p=0.5,
+    equal_variance_p=0.25,
+    note="Effects of three factors are taken to be zero.",
+)
+ATTRIBUTION = Attribution(
+    method="shapley",
+    plain="plain one",
+    full="full one",
+    gain=0.05,
+    low=0.04,
+    high=0.06,
+    shares=(Share("a", 0.06, 0.05, 0.07), Share("b", -0.01, -0.02, 0.0)),
+    orders=2,
+)

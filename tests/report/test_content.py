@@ -1,0 +1,120 @@
+"""What a report says: the right numbers in the right places, and nothing about what there is not."""
+
+import dataclasses
+import math
+
+import pytest
+from studies import ATTRIBUTION, FACTORIAL, analysis, effect, make_factorial, make_study
+
+from ablate.records import Factor
+from ablate.report.content import overview, page
+from ablate.study import Compare
+
+
+def sections(made):
+    return {section.title: section for section in made.sections}
+
+
+def test_the_comparison_has_every_variant_with_its_verdict(study):
+    study.cells.loc[4, "status"] = "failed"
+    study.cells.loc[4, "error"] = "RuntimeError: no"
+    study.cells.loc[4, "accuracy"] = math.nan
+    study.cells.loc[5, "status"] = "missing"
+    study.cells.loc[5, "accuracy"] = math.nan
+    found = analysis(effect("x", 0.02, n=2), effect("y", -0.0301, verdict="undecided", seeds_needed=12, p_adjusted=0.5))
+    (table,) = sections(page(study, found))["Comparison"].tables
+    assert table.headings == ("variant", "n", "mean ± sd", "difference", "95 % interval", "effect size", "p (Holm)", "verdict")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == ["base", "x", "y"]
+    assert rows["base"][2:] == ("reference", "", "", "", "")
+    assert rows["x"][0] == "2 (1 failed, 1 missing)"
+    assert rows["x"][2:] == ("+0.0200", "[+0.0100, +0.0300]", "+1.25", "0.012", "better")
+    assert rows["y"][2:] == ("-0.0301", "[-0.0401, -0.0201]", "+1.25", "0.500", "undecided (≈ 12 seeds)")
+    mean = study.cells[study.cells["variant"] == "y"]["accuracy"].mean()
+    assert rows["y"][1].startswith(f"{mean:.4f} ± ")
+
+
+def test_one_seed_is_never_plus_or_minus_nothing():
+    made = page(make_study(seeds=1))
+    table = sections(made)["Comparison"].tables[0]
+    assert not any("±" in cell or "[" in cell for row in table.rows for cell in row)
+    assert [row[table.headings.index("verdict")] for row in table.rows] == ["", "undecided", "undecided"]
+
+
+def test_pairs_are_counted_where_seeds_pair(study):
+    paired = dataclasses.replace(study, compare=Compare("accuracy", "last", "base", paired=True, correction="benjamini_hochberg"))
+    made = page(paired, analysis(effect("x", n=3, correlation=0.5), effect("y", correlation=-0.25)))
+    rows = {row[0]: row for row in sections(made)["Comparison"].tables[0].rows}
+    assert rows["x"][1] == "4, 3 pairs"
+    assert rows["y"][1] == "4"
+    notes = " ".join(sections(made)["How to read it"].notes)
+    assert "t-test of the differences within each seed" in notes
+    assert "Benjamini and Hochberg" in notes
+    assert "no margin" in notes
+    assert "-0.25 to +0.50" in notes
+
+
+def test_how_to_read_it_names_test_correction_level_and_margin(study):
+    notes = " ".join(sections(page(study, analysis(effect("x"), effect("y"))))["How to read it"].notes)
+    for words in ("Welch's t-test", "2 comparisons", "Holm", "level 0.05", "Hedges' g", "±0.005", "TOST"):
+        assert words in notes
+
+
+def test_a_factorial_has_terms_and_variances_and_attribution_has_shares():
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))])
+    found = sections(page(study, analysis(effect("a=on,b=on"), factorial=FACTORIAL, attribution=ATTRIBUTION)))
+    factorial = found["Main effects and interactions"]
+    terms, anova = factorial.tables
+    assert terms.rows[0] == ("a=on", "+0.0200", "[+0.0100, +0.0300]", "0.002", "")
+    assert terms.rows[1][-1] == "c=on"
+    assert anova.rows == (("a", "1", "0.4", "12.50", "0.001", "0.500"), ("residual", "12", "0.4", "–", "–", "–"))
+    assert "0.0125" in factorial.notes[0]
+    assert factorial.notes[1] == FACTORIAL.note
+    assert [picture.name for picture in factorial.pictures] == ["terms", "interactions"]
+    shares = found["Attribution of the gain"].tables[0]
+    assert shares.rows[0] == ("a", "+0.0600", "[+0.0500, +0.0700]", "120")
+    assert shares.rows[-1] == ("all together", "+0.0500", "[+0.0400, +0.0600]", "100")
+
+
+def test_published_numbers_stand_beside_the_measured(study):
+    curve = [0.1, 0.2, 0.4321]
+    made = dataclasses.replace(study, published={"source": "a paper", "accuracy": {"x": curve, "base": 0.51}})
+    section = sections(page(made))["Published and measured"]
+    assert section.notes == ("Published: a paper.",)
+    numbers, by_epoch = section.tables
+    assert {row[0]: row[4] for row in numbers.rows} == {"x": "0.4321", "base": "0.51"}
+    assert by_epoch.headings == ("accuracy at epoch", "base", "x", "x (published)", "y")
+    assert [row[3] for row in by_epoch.rows] == ["0.1", "0.2", "0.4321"]
+    assert "published" in sections(page(made))["Comparison"].tables[0].headings
+
+
+def test_cost_failures_changes_and_provenance(study):
+    for row in (0, 5):
+        study.cells.loc[row, "status"] = "failed"
+        study.cells.loc[row, "error"] = "RuntimeError: same"
+    found = sections(page(study))
+    assert found["Cost"].tables[0].rows[0] == ("base", "1,234", "1 min 0 s", "3 min 0 s", "1,000")
+    assert found["Cost"].notes == ("10 cells took 10 min 0 s in all, training and evaluation.",)
+    assert found["Failed cells"].items == (("RuntimeError: same", ("base, seed 0", "x, seed 1")),)
+    assert found["What each variant changes"].items[0] == ("x", ("model.size: 1 → 1",))
+    assert ("cpu", "a <b>cpu</b>") in found["Provenance"].tables[0].rows
+    assert not any(row[0] == "git" for row in found["Provenance"].tables[0].rows)
+
+
+@pytest.mark.parametrize("status", ["missing", "failed", "running"])
+def test_a_study_without_results_has_a_report(study, status):
+    study.cells["status"] = status
+    study.cells["accuracy"] = math.nan
+    made = page(dataclasses.replace(study, epochs=study.epochs.iloc[:0], provenance=()))
+    titles = [section.title for section in made.sections]
+    assert titles[0] == "Comparison"
+    assert not {"Learning curves", "Cost", "Provenance"} & set(titles)
+    assert made.sections[0].pictures == ()
+    assert all("–" in row or "reference" in row for row in made.sections[0].tables[0].rows)
+
+
+def test_an_overview_has_a_row_for_each_study(study):
+    other = make_study(name="other", question="")
+    table = overview([page(study, analysis(effect("x"))), page(other, analysis(effect("x")))])
+    assert table.headings == ("study", "question", "answer", "cells")
+    assert table.rows == (("made", "Does it help?", "x is better.", "12 of 12"), ("other", "–", "x is better.", "12 of 12"))

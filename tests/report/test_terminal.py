@@ -1,0 +1,57 @@
+"""The terminal: every number in narrow and in wide windows."""
+
+import io
+
+import pytest
+from rich.console import Console
+from studies import HOSTILE, make_factorial, make_study
+
+from ablate.records import Factor
+from ablate.report.terminal import study_view
+
+
+def shown(study, width):
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(study_view(study, width))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_every_window_has_every_number(width):
+    text = shown(make_study(seeds=5), width)
+    assert max(map(len, text.splitlines())) <= width
+    flat = " ".join(text.split())
+    for words in ("made", "Does it help?", "base", "reference", "95 % interval", "p (Holm)", "verdict", "better"):
+        assert words in flat
+    assert text.count("±") >= 3
+
+
+def test_a_wide_window_has_a_table():
+    lines = shown(make_study(), 160).splitlines()
+    header = next(line for line in lines if line.startswith("variant"))
+    assert header.split()[-1] == "verdict"
+    row = next(line for line in lines if line.startswith("y "))
+    assert row.index("+0.0") > header.index("mean")
+    assert row.rstrip().endswith(("better", "seeds)", "undecided"))
+
+
+def test_a_factorial_has_its_terms_and_shares_below():
+    text = shown(make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))]), 160)
+    assert text.index("verdict") < text.index("estimate") < text.index("all together")
+    assert "a=on × b=on" in text
+    assert "sum of squares" not in text
+
+
+def test_failures_are_told(study):
+    study.cells.loc[3, "status"] = "failed"
+    study.cells.loc[3, "error"] = "RuntimeError: no [red]memory[/]"
+    text = shown(study, 100)
+    assert "failed: base, seed 3: RuntimeError: no [red]memory[/]" in text
+    assert "3 (1 failed)" in text
+
+
+@pytest.mark.parametrize("width", [40, 160])
+def test_hostile_names_move_nothing(hostile, width):
+    text = shown(hostile, width)
+    assert not any(control in text for control in ("\x1b", "\x07", "\x00", "\u202e", "\ud800"))
+    assert HOSTILE[4] in " ".join(text.split())
