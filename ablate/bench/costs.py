@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ablate.components.models import net
+from ablate.components.models import net, torchvision
 from ablate.driver import Job, save
 from ablate.plan import make_cells, make_plan
 from ablate.records import DataInfo, Result
@@ -94,7 +94,7 @@ def _cpu_seconds(size: Size, *arguments: str) -> float:
 
 
 def ceiling(size: Size) -> list[Json]:
-    """FLOP/s of training the small and the wide network, over those of a large product of matrices; one thread."""
+    """FLOP/s of training the small network, the wide one and ResNet18, over those of a large product of matrices; one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -102,18 +102,23 @@ def ceiling(size: Size) -> list[Json]:
         left, right = torch.rand(side, side), torch.rand(side, side)
         best = max(2 * side**3 / timed(lambda: left @ right)[0] for _ in range(5 * size.repeats))
         made = [figure("matrix product, float32, one thread", best / 1e9, "GFLOP/s")]
-        for channels in ((6, 16), (256, 256)):
-            rate = _training_rate(channels, size.repeats)
-            name = f"training net {channels[0]}-{channels[1]}, batch 64, over the matrix product"
-            made.append(figure(name, rate / best, "×", gflops=rate / 1e9))
+        info = DataInfo(3, 32, 32, 10)
+        models = {
+            "net 6-16": net(info),
+            "net 256-256": net(info, channels=(256, 256)),
+            "resnet18": torchvision(info, arch="resnet18"),
+        }
+        for name, model in models.items():
+            rate = _training_rate(model, size.repeats)
+            made.append(figure(f"training {name}, batch 64, over the matrix product", rate / best, "×", gflops=rate / 1e9))
         return made
     finally:
         torch.set_num_threads(threads)
 
 
-def _training_rate(channels: tuple[int, int], repeats: int) -> float:
+def _training_rate(model: nn.Module, repeats: int) -> float:
     """FLOP/s of forward and backward."""
-    model = net(DataInfo(3, 32, 32, 10), channels=channels).to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)
     images = torch.rand(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(64) % 10
 

@@ -19,6 +19,7 @@ def against_scripts(size: Size) -> list[Json]:
     arrays = write_arrays(size)
     side = size.data().train.images.shape[2]
     figures = []
+    took: dict[str, dict[str, float]] = {}
     for name, transforms in (("plain", {"normalize": NORMALIZE}), ("augmented", augmented(side))):
         document = study(size, f"bench-{name}", transforms)
         seconds, results = compare(
@@ -29,12 +30,16 @@ def against_scripts(size: Size) -> list[Json]:
             },
             size.repeats,
         )
+        took[name] = seconds
         same = all(abs(results["ablate"][key] - results["script"][key]) <= TOLERANCE for key in OPTIMIZERS)
         more = {"seconds": seconds, "accuracy": results, "results_agree": same}
         goal = "≥ 4" if name == "plain" else "≥ 5"
         figures.append(figure(f"study, {name}: script / ablate", seconds["script"] / seconds["ablate"], "×", goal, **more))
         ratio = seconds["two scripts"] / seconds["ablate"]
         figures.append(figure(f"study, {name}: two scripts at a time / ablate", ratio, "×", "≥ 2", **more))
+    for way in ("script", "two scripts", "ablate"):
+        tax = took["augmented"][way] / took["plain"][way]
+        figures.append(figure(f"augmentation tax, {way}: augmented / plain", tax, "×"))
     return figures
 
 
