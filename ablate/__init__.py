@@ -19,7 +19,7 @@ def run(
     data_dir: "Path | str | None" = None,
     jobs: int | None = None,
     device: str = "auto",
-    executor: str = "local",
+    executor: "str | Mapping[str, Any]" = "local",
 ) -> "Study":
     """Runs a study and returns it with its results, as `ablate run` does.
 
@@ -30,7 +30,7 @@ def run(
         data_dir: Directory of datasets; `ABLATE_DATA_DIR` or the user's cache unless given.
         jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        executor: Name of the executor.
+        executor: Name of the executor, or its component with parameters.
 
     Returns:
         The study; `study.cells` and `study.epochs` are pandas frames. A cell that failed has the status `failed` there.

@@ -14,6 +14,7 @@ from .errors import Problem, SpecError
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
 from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
+from .recipe import resolve_component
 from .records import Cell, Environment, Result
 from .registry import Registry, build, default
 from .spec import load
@@ -32,7 +33,7 @@ class Options:
         data_dir: Directory of datasets.
         jobs: Cells at once; None for as many as the machine has cores, or as fit on the GPU.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        executor: Name of the executor.
+        executor: Name of the executor, or its component with parameters.
         download: Whether missing data may be fetched.
         placebo: Whether the reference takes the place of every variant.
     """
@@ -41,7 +42,7 @@ class Options:
     data_dir: Path | str | None = None
     jobs: int | None = None
     device: str = "auto"
-    executor: str = "local"
+    executor: str | Mapping[str, Any] = "local"
     download: bool = True
     placebo: bool = False
 
@@ -128,10 +129,18 @@ def run_study(
         StoreError: The store cannot be written; what it has is kept.
     """
     likely = places.likely_workers(options.jobs, options.device)
-    with build(default(), "executor", {"use": options.executor}, likely) as run:
+    with build(default(), "executor", _executor(options.executor), likely) as run:
         job = prepare(spec, overrides, options)
         with Store(places.store_dir(options.store)) as store:
             return _execute(job, options, store, run, listeners, warn)
+
+
+def _executor(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    found: list[Problem] = []
+    resolved = resolve_component(default(), "executor", {"use": given} if isinstance(given, str) else given, "executor", found)
+    if found:
+        raise SpecError("--executor", found)
+    return resolved
 
 
 def _execute(

@@ -262,6 +262,21 @@ class Store:
                 (status, time.time(), error, log, key, self.owner),
             )
 
+    def spec(self, study: str) -> Json:
+        """The spec of a study that the store has."""
+        return json.loads(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+
+    def cells(self, prefix: str) -> list[dict[str, Json]]:
+        """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
+        rows = self._read(
+            """SELECT key, recipe, seed, device, identity, status, metrics, seconds, parameters, weights_sha256, provenance
+               FROM cells WHERE substr(key, 1, length(?)) = ? ORDER BY key LIMIT 4""",
+            prefix,
+            prefix,
+        )
+        parsed = ("recipe", "identity", "metrics", "provenance")
+        return [{**dict(row), **{name: json.loads(row[name] or "{}") for name in parsed}} for row in rows]
+
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
         rows = self._read("SELECT error, log FROM cells WHERE key = ?", key)

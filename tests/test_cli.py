@@ -57,6 +57,21 @@ def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
     assert {file.name for file in (tmp_path / "all").iterdir()} >= {"summary.md", "curves.png", "cells.csv", "epochs.csv"}
 
 
+def test_a_placebo_says_how_often_it_finds_something(ablate, spec, write):
+    done = ablate("run", write(spec | {"seeds": 3}), "--device", "cpu", "--placebo")
+    assert "False differences in this placebo:" in done.stdout
+    assert "Of 20 ways to share the same results out" in done.stdout
+    listed = json.loads(ablate("report", "tiny-placebo", "--format", "json").stdout)
+    assert [variant["name"] for variant in listed["variants"]] == ["base", "placebo 1"]
+    assert listed["variants"][1]["changes"] == []
+
+
+def test_power_needs_no_training(ablate, spec, write):
+    done = ablate("power", write(spec), "--sd", "0.01", "--seeds", "10", "--difference", "0.02")
+    assert "0.01325" in done.stdout
+    assert json.loads(ablate("power", write(spec), "--sd", "0.01", "--json").stdout)["noise"]["sd"] == 0.01
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -81,6 +96,8 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (["--device", "gpu"], ExitCode.USAGE, "expected auto, cpu, cuda or cuda:N"),
         (["--device", "cuda:99"], ExitCode.ENVIRONMENT, "Use --device cpu"),
         (["--executor", "lcoal"], ExitCode.USAGE, "Did you mean 'local'"),
+        (["--executor", '{"use": "local", "cores": 2}'], ExitCode.USAGE, "executor.cores: there is no such setting"),
+        (["--executor", "{"], ExitCode.USAGE, "not JSON"),
         (["--set", "base.epochs"], ExitCode.USAGE, "expected PATH=JSON"),
         (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),
         (["--set", 'base.train_transforms={"pad": {"use": "pad", "padding": 1}}'], ExitCode.USAGE, "add `normalize`"),
@@ -154,12 +171,13 @@ def test_a_narrow_window_gets_no_table(tmp_path, spec):
     from rich.console import Console
 
     import ablate
+    from ablate.report.content import page
     from ablate.report.terminal import study_view
 
     study = ablate.run(spec, store=tmp_path, device="cpu")
     for width in (30, 60, 120):
         console = Console(width=width, record=True, file=(tmp_path / "out").open("w"))
-        console.print(study_view(study, width))
+        console.print(study_view(page(study), width))
         lines = console.export_text().splitlines()
         assert max(map(len, lines)) <= width
         assert any("0." in line for line in lines)

@@ -1,6 +1,5 @@
 """Two cells, or two studies, side by side: recipe, environment, results."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,19 +64,13 @@ def difference(store: Store, one: str, other: str) -> Difference:
 
 def _cell(store: Store, prefix: str, studies: list[str]) -> dict[str, Json]:
     """The one cell whose key begins so."""
-    rows = store._read(
-        """SELECT key, recipe, seed, device, identity, status, metrics, seconds, parameters, weights_sha256, provenance
-           FROM cells WHERE substr(key, 1, length(?)) = ? ORDER BY key LIMIT 4""",
-        prefix,
-        prefix,
-    )
+    rows = store.cells(prefix)
     if not rows or not prefix:
         raise UsageError(f"{store.directory} has no study or cell {prefix!r}. {did_you_mean(prefix, studies)}".strip())
     if len(rows) > 1:
         keys = ", ".join(row["key"][:16] for row in rows)
         raise UsageError(f"several cells begin with {prefix!r}: {keys} … Give more of the key.")
-    cell = dict(rows[0])
-    return cell | {name: json.loads(cell[name] or "{}") for name in ("recipe", "identity", "metrics", "provenance")}
+    return rows[0]
 
 
 def _cells(one: dict[str, Json], other: dict[str, Json]) -> Difference:
@@ -91,7 +84,7 @@ def _cells(one: dict[str, Json], other: dict[str, Json]) -> Difference:
 
 
 def _studies(store: Store, one: str, other: str) -> Difference:
-    specs = [json.loads(store._read("SELECT spec FROM studies WHERE name = ?", name)[0]["spec"]) for name in (one, other)]
+    specs = [store.spec(name) for name in (one, other)]
     studies = [store.study(name) for name in (one, other)]
     summaries = [{row["variant"]: row for row in summarise(study).to_dict("records")} for study in studies]
     before, after = ({name: value for name, value in spec.items() if name not in ("name", "$schema")} for spec in specs)

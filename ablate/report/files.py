@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
-from ablate.study import Study
 
 from . import data, drawing, latex, web
-from .content import Page, page
+from .content import Page
 from .markdown import markdown
 
 FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
@@ -20,15 +19,14 @@ FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
 }
 
 
-def render(studies: Study | Sequence[Study], name: str) -> str:
-    """Studies in the format of this name.
+def render(pages: Sequence[Page], name: str) -> str:
+    """Reports in the format of this name.
 
     Raises:
         UsageError: There is no such format.
     """
     if name not in FORMATS:
         raise UsageError(f"there is no format {name!r}. {did_you_mean(name, [*FORMATS, 'terminal', 'files'])}")
-    pages = [page(study) for study in ([studies] if isinstance(studies, Study) else studies)]
     return storable(FORMATS[name](pages))
 
 
@@ -50,24 +48,23 @@ def write(path: Path, content: str | bytes) -> None:
         raise EnvironmentProblem(f"{path}: cannot be written: {error}.") from error
 
 
-def write_all(study: Study, directory: Path) -> list[Path]:
+def write_all(page: Page, directory: Path) -> list[Path]:
     """Writes the report of a study in every format, its figures, every cell and every epoch.
 
     Raises:
         EnvironmentProblem: A file cannot be written.
     """
-    made = page(study)
     contents: dict[str, str | bytes] = {
-        "report.html": web.html([made]),
-        "report.tex": latex.document([made]),
-        "tables.tex": latex.fragment([made]),
-        "summary.md": markdown([made], "figures"),
-        "summary.csv": data.as_csv([made]),
-        "study.json": data.as_json([made]),
-        "cells.csv": data.frame_csv(study.cells),
-        "epochs.csv": data.frame_csv(study.epochs),
+        "report.html": web.html([page]),
+        "report.tex": latex.document([page]),
+        "tables.tex": latex.fragment([page]),
+        "summary.md": markdown([page], "figures"),
+        "summary.csv": data.as_csv([page]),
+        "study.json": data.as_json([page]),
+        "cells.csv": data.frame_csv(page.study.cells),
+        "epochs.csv": data.frame_csv(page.study.epochs),
     }
-    for picture in (picture for section in made.sections for picture in section.pictures):
+    for picture in (picture for section in page.sections for picture in section.pictures):
         contents |= {f"figures/{name}": content for name, content in drawing.files(picture).items()}
         if picture.name == "curves":
             contents["curves.png"] = drawing.png(picture)

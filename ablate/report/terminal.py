@@ -1,33 +1,35 @@
 """A study and a plan in the terminal."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from ablate.study import Study, VariantInfo
+from ablate.study import VariantInfo
 
 from .console import table, text
 from .tables import Table
+
+if TYPE_CHECKING:
+    from .content import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
 SHOWN = ("Comparison", "Main effects and interactions", "Attribution of the gain")
 
 
-def study_view(study: Study, width: int) -> RenderableType:
+def study_view(page: "Page", width: int) -> RenderableType:
     """The comparison, and what the design tells beside it, in a window of so many characters."""
-    from .content import page  # pandas and matplotlib, which `ablate check` does without
-
-    made = page(study)
+    study = page.study
     parts: list[RenderableType] = [text(study.name, "bold")]
     if study.question:
         parts.append(text(study.question, "italic"))
-    for section in made.sections:
+    for section in page.sections:
         if section.title in SHOWN:
             parts += [Text(), table_view(section.tables[0].without(LEAVES_OUT), width)]
             parts += [text(note, "dim") for note in section.notes]
-    parts += [Text(), text(made.analysis.answer, "bold")]
+    parts += [Text(), text(page.analysis.answer, "bold")]
     failed = study.cells[study.cells["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
@@ -86,7 +85,9 @@ def factorial(study: Study) -> Factorial | None:
     model = _model(study)
     if model is None:
         return None
-    fit = sm.OLS(model.y, model.matrix()).fit()
+    from statsmodels.api import OLS  # half a second, which studies without a factorial do without
+
+    fit = OLS(model.y, model.matrix()).fit()
     sd = float(np.sqrt(fit.ssr / fit.df_resid)) if fit.df_resid > 0 else float("nan")
     judged = sd > FLAT * np.abs(model.y).max()
     aliases = _aliases(model)

@@ -25,8 +25,8 @@ class Effect:
         boot_high: Its upper end.
         effect_size: Hedges' g: the difference in standard deviations, corrected for small n.
         p: Two-sided p-value of the t-test (Welch's, or paired).
-        p_permutation: Two-sided p-value of the permutation test, exact where there are few enough arrangements.
-        p_adjusted: `p`, corrected for the number of comparisons.
+        p_permutation: Two-sided p-value of the exact permutation test; NaN where there are too many arrangements for it.
+        p_adjusted: `p`, corrected for the number of comparisons, and for the looks where seeds were added until decided.
         p_equivalence: p-value of TOST against the margin, corrected in the same way; NaN without a margin.
         correlation: Pearson's r of variant and reference over the seeds that both have.
         verdict: What the data supports.

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from studies import make_hostile, make_study
 
+from ablate.report.content import page
 from ablate.report.files import write_all
 from ablate.study import Study
 
@@ -23,5 +24,5 @@ def hostile() -> Study:
 def hostile_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All files of the report of a hostile study."""
     directory = tmp_path_factory.mktemp("hostile")
-    write_all(make_hostile(), directory)
+    write_all(page(make_hostile()), directory)
     return directory

@@ -34,15 +34,15 @@ def test_json_has_every_number(study):
 
 
 def test_json_keeps_hostile_names_as_they_are(hostile):
-    document = strict(render(hostile, "json").encode())
+    document = strict(render([page(hostile)], "json").encode())
     assert [variant["name"] for variant in document["variants"]] == list(HOSTILE)
     assert document["name"] == hostile.name
 
 
 def test_several_studies_are_a_list():
     both = [make_study(), make_study(name="other")]
-    assert [study["name"] for study in strict(render(both, "json"))["studies"]] == ["made", "other"]
-    rows = list(csv.DictReader(io.StringIO(render(both, "csv"))))
+    assert [study["name"] for study in strict(render([page(study) for study in both], "json"))["studies"]] == ["made", "other"]
+    rows = list(csv.DictReader(io.StringIO(render([page(study) for study in both], "csv"))))
     assert [(row["study"], row["variant"]) for row in rows] == [(s, v) for s in ("made", "other") for v in ("base", "x", "y")]
 
 

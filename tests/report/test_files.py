@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 from ablate.cli import app
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.records import Cell, Result
+from ablate.report.content import page
 from ablate.report.files import FORMATS, render, write, write_all
 from ablate.store import Store
 from ablate.study import Compare, VariantInfo
 
 
 def test_a_directory_has_every_format_and_the_figures(study, tmp_path):
-    written = write_all(study, tmp_path / "made")
+    written = write_all(page(study), tmp_path / "made")
     names = {str(path.relative_to(tmp_path / "made")) for path in written}
     assert names == {
         "report.html",
@@ -40,8 +41,8 @@ def test_a_hostile_study_can_be_written(hostile_files):
 
 def test_an_unknown_format_is_said(study):
     with pytest.raises(UsageError, match="Did you mean 'latex'"):
-        render(study, "latx")
-    assert all(render(study, name) for name in FORMATS)
+        render([page(study)], "latx")
+    assert all(render([page(study)], name) for name in FORMATS)
 
 
 def test_what_cannot_be_written_is_said(tmp_path):

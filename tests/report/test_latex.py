@@ -61,7 +61,7 @@ def test_the_document_of_a_hostile_study_compiles_with_its_figures(tmp_path, hos
 @needs_latex
 def test_tables_compile_inside_another_document(tmp_path):
     study = make_study([ALL, *(f"v{i}" for i in range(40))], seeds=2)
-    (tmp_path / "tables.tex").write_text(render([study, make_study(name="other")], "latex"))
+    (tmp_path / "tables.tex").write_text(render([page(study), page(make_study(name="other"))], "latex"))
     packages = (tmp_path / "tables.tex").read_text().splitlines()[0].removeprefix("% needs ").replace(" and ", "")
     lines = [r"\documentclass{article}", packages, r"\begin{document}", r"\input{tables}", r"\end{document}"]
     (tmp_path / "paper.tex").write_text("\n".join(lines))
@@ -70,7 +70,7 @@ def test_tables_compile_inside_another_document(tmp_path):
 
 
 def test_hostile_names_have_no_command_of_their_own(hostile):
-    for text in (render(hostile, "latex"), render(hostile, "latex-document")):
+    for text in (render([page(hostile)], "latex"), render([page(hostile)], "latex-document")):
         assert HOSTILE[5] not in text
         assert r"\input{/etc" not in text
         assert r"\write18" not in text

@@ -26,14 +26,14 @@ def test_figures_are_shown_where_they_are():
 
 
 def test_several_studies_have_an_overview():
-    lines = render([make_study(), make_study(name="other")], "markdown").splitlines()
+    lines = render([page(make_study()), page(make_study(name="other"))], "markdown").splitlines()
     assert lines[0] == "# Studies"
     assert sum(line in ("# made", "# other") for line in lines) == 2
     assert any(line.startswith("| other | Does it help? |") for line in lines)
 
 
 def test_every_row_of_a_hostile_table_has_as_many_cells(hostile):
-    text = render(hostile, "markdown")
+    text = render([page(hostile)], "markdown")
     assert "<script" not in text
     assert "\x1b" not in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]

@@ -7,12 +7,13 @@ from rich.console import Console
 from studies import HOSTILE, make_factorial, make_study
 
 from ablate.records import Factor
+from ablate.report.content import page
 from ablate.report.terminal import study_view
 
 
 def shown(study, width):
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(study_view(study, width))
+    console.print(study_view(page(study), width))
     return console.file.getvalue()
 
 

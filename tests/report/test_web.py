@@ -100,7 +100,7 @@ def test_the_same_study_gives_the_same_bytes(study):
 
 
 def test_hostile_names_are_text(hostile):
-    text = render(hostile, "html")
+    text = render([page(hostile)], "html")
     checked = Checked(text)
     assert "script" not in {tag for tag, _ in checked.tags}
     shown = "".join(checked.text)
@@ -111,7 +111,7 @@ def test_hostile_names_are_text(hostile):
 
 def test_a_large_study_has_all_rows_and_is_small():
     names = ["base", *(f"v{i}" for i in range(199))]
-    text = render(make_study(names, seeds=5, epochs=12), "html")
+    text = render([page(make_study(names, seeds=5, epochs=12))], "html")
     assert len(text.encode()) < 3_000_000
     assert all(f'<th scope="row">{name}</th>' in text for name in names)
     assert "The 40 largest of 199 are drawn" in text

@@ -1,0 +1,30 @@
+"""The `ablate` command. Heavy modules are imported inside the command that needs them."""
+
+import sys
+
+from ablate.errors import AblateError, ExitCode
+
+from . import studies, results, packages, measuring  # isort: skip  # the order of the commands in --help
+from .common import app, complain
+
+__all__ = ["app", "main", "measuring", "packages", "results", "studies"]
+
+
+def main() -> None:
+    """Entry point: turns what goes wrong into a message and an exit code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except KeyboardInterrupt:
+        complain("interrupted", ExitCode.INTERRUPTED)
+    except AblateError as error:
+        if debug:
+            raise
+        complain(str(error), error.exit_code)
+    except BrokenPipeError:  # such as `ablate list | head`
+        sys.stderr.close()
+    except Exception as error:
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {error}\nThis is an error in ablate itself: --debug shows where; please report it."
+        complain(message, ExitCode.INTERNAL)

@@ -1,0 +1,54 @@
+"""What the commands share: the application, options, messages."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ablate.errors import ExitCode
+
+HELP = """Ablation studies for PyTorch image classification: which part of a recipe makes the difference, by how much, how sure.
+
+Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 something outside is missing or broken (data, disk,
+device, package); 70 an error in ablate itself; 130 interrupted."""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=JSON", help="Override a part of the spec, such as base.epochs=2."),
+]
+StoreDir = Annotated[Path | None, typer.Option("--store", metavar="DIR", help="Run store; ABLATE_STORE, or ./ablate-store.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Datasets; ABLATE_DATA_DIR, or the user's cache.")
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core, or 16 on a GPU, unless given.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Executor = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help='Where cells run; with parameters, as JSON: {"use": NAME, …}.')
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks and the logs of failed cells.")]
+
+
+def complain(message: str, code: ExitCode) -> NoReturn:
+    """Ends the process with a message."""
+    from ablate.report.console import err, text
+
+    err.print(text("error: ", "bold red").append_text(text(message)), soft_wrap=True)
+    sys.exit(code)
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def warn(message: str) -> None:
+    from ablate.report.console import err, text
+
+    err.print(text(message, "yellow"), soft_wrap=True)

@@ -1,0 +1,55 @@
+"""The command that measures this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ablate.errors import UsageError
+
+from .common import AsJson, DataDir, app, print_json
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[PART]...", help="All of them unless given.", show_default=False)
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", metavar="JSON", help="The images of the studies.")] = '{"use": "cifar10"}',
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often everything is measured; medians are shown.")] = 3,
+    smallest: Annotated[
+        bool, typer.Option("--smallest", help="As little as possible, on embedded digits: to see that it works.")
+    ] = False,
+    data_dir: DataDir = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write all figures as JSON.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine: studies against scripts and a hand-written loop, transforms, fixed costs. Takes a while."""
+    from ablate import places
+    from ablate.bench import PARTS
+    from ablate.bench.run import measure
+    from ablate.errors import did_you_mean
+    from ablate.report.console import err, out, table, wide
+    from ablate.report.files import write
+    from ablate.spec import parse
+
+    for name in names or ():
+        if name not in PARTS:
+            raise UsageError(f"the benchmark has no part {name!r}. {did_you_mean(name, PARTS)}")
+    spec = parse(dataset, "--dataset")
+    figures = []
+    for name, part in measure(names or PARTS, spec, places.data_dir(data_dir), repeats, smallest):
+        err.print(f"{name}: done", soft_wrap=True)
+        figures += part
+    if output is not None:
+        write(output, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    if as_json:
+        print_json(figures)
+        return
+    rows = [[f["figure"], f"{f['value']:.3g} {f['unit']}", f["goal"], _agreement(f)] for f in figures]
+    wide(out).print(table(["figure", "measured", "goal", "results"], rows))
+
+
+def _agreement(figure: dict[str, Any]) -> str:
+    return {True: "agree", False: "DISAGREE", None: ""}[figure.get("results_agree")]

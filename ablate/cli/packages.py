@@ -1,0 +1,110 @@
+"""Commands about what is installed, and about data."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.errors import UsageError
+
+from .common import AsJson, DataDir, Set, app, print_json, warn
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False)] = None,
+    load: Annotated[bool, typer.Option("--load", help="Import each one, to see whether it works.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what can be used: the components of all installed packages, and what is wrong with them."""
+    from ablate.registry import KINDS, BrokenComponent, default
+    from ablate.report.plain import aligned
+
+    if kind is not None and kind not in KINDS:
+        raise _no_kind(kind)
+    registry = default()
+    rows = []
+    for component in (c for k in ([kind] if kind else KINDS) for c in registry.all(k)):
+        problem = component.problem
+        if len(registry.components[component.kind][component.name]) > 1:
+            problem = problem or f"several packages have this name: use {component.qualified_name!r}"
+        if load:
+            try:
+                registry.load(component.kind, component.qualified_name)
+            except BrokenComponent as error:
+                problem = str(error)
+        rows.append((component.kind, component.name, component.distribution, component.version, problem))
+    if as_json:
+        keys = ("kind", "name", "distribution", "version", "problem")
+        print_json({"components": [dict(zip(keys, row, strict=True)) for row in rows], "problems": list(registry.unreadable)})
+        return
+    lines = [(kind, name, f"{package} {version}", problem) for kind, name, package, version, problem in rows]
+    heading = ("kind", "name", "package", "problem" if any(row[-1] for row in rows) else "")
+    sys.stdout.write(aligned([heading, *lines]))
+    for message in registry.unreadable:
+        warn(message)
+
+
+def _no_kind(kind: str) -> UsageError:
+    from ablate.errors import did_you_mean
+    from ablate.registry import KINDS
+
+    return UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, KINDS)}")
+
+
+@app.command()
+def show(
+    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show a component's parameters, defaults and documentation."""
+    from ablate.registry import KINDS, default
+    from ablate.report.console import out
+    from ablate.report.page import component_page
+
+    if kind not in KINDS:
+        raise _no_kind(kind)
+    loaded = default().load(kind, name)
+    if as_json:
+        component = {key: getattr(loaded.component, key) for key in ("kind", "name", "distribution", "version", "target")}
+        print_json({**component, "doc": loaded.signature.doc, "schema": loaded.signature.schema()})
+        return
+    out.print(component_page(loaded))
+
+
+@app.command()
+def schema() -> None:
+    """Print one JSON Schema for specs with everything that is installed, for editors."""
+    from ablate.registry import default
+    from ablate.schema import joined
+
+    document, problems = joined(default())
+    for message in problems:
+        warn(message)
+    print_json(document)
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(metavar="SPEC-or-DATASET", help="JSON file, or name of a dataset.", show_default=False)],
+    overrides: Set = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Download and decode data ahead of time."""
+    from ablate import driver, places
+    from ablate.records import Environment
+    from ablate.registry import default
+    from ablate.report.console import out, text
+
+    if what.endswith(".json") or Path(what).is_file():
+        lines = driver.fetch(driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu")))
+    else:
+        loaded = default().load("dataset", what)
+        required = [name for name, parameter in loaded.signature.parameters.items() if parameter.required]
+        if required:
+            raise UsageError(f"dataset {what!r} needs {', '.join(required)}: fetch it with a spec.")
+        lines = [driver.describe_data(default(), {"use": what}, Environment(places.data_dir(data_dir)))]
+    for line in lines:
+        out.print(text(line), soft_wrap=True)

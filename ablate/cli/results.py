@@ -1,0 +1,104 @@
+"""Commands that show what a store has."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.errors import UsageError
+
+from .common import AsJson, StoreDir, app, print_json
+
+
+@app.command()
+def status(store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Show the studies of a store, and how far each is."""
+    from ablate import places
+    from ablate.report.console import out, table, wide
+    from ablate.store import Store
+
+    with Store(places.store_dir(store), create=False) as opened:
+        studies = [opened.study(name) for name in opened.studies()]
+    states = ("done", "running", "interrupted", "failed", "missing")
+    rows = [[s.name, len(s.cells), *(int((s.cells["status"] == state).sum()) for state in states)] for s in studies]
+    headings = ["study", "cells", *states]
+    if as_json:
+        print_json([dict(zip(headings, row, strict=True)) for row in rows])
+        return
+    wide(out).print(table(headings, rows, numeric=True))
+
+
+@app.command()
+def report(
+    studies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC-or-STUDY...", help="JSON file, or name of a stored study; several are joined.", show_default=False
+        ),
+    ],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="terminal, html, markdown, latex (tables to include), latex-document, csv, json, or files for all of them, with "
+            "the figures as SVG and PDF.",
+        ),
+    ] = "terminal",
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
+    store: StoreDir = None,
+) -> None:
+    """Show or write the results of studies that the store has. Nothing is trained."""
+    from ablate import places
+    from ablate.report.console import out, text, wide
+    from ablate.report.content import page
+    from ablate.report.files import FORMATS, render, write, write_all
+    from ablate.report.terminal import study_view
+    from ablate.spec import load
+    from ablate.store import Store
+
+    directory = places.store_dir(store)
+    names = [load(study).name if study.endswith(".json") or Path(study).is_file() else study for study in studies]
+    with Store(directory, create=False) as opened:
+        pages = [page(opened.study(name)) for name in dict.fromkeys(names)]
+    if format_ == "terminal" and output is None:
+        console = wide(out)
+        for index, made in enumerate(pages):
+            console.print(*[""] * min(index, 1), study_view(made, console.width), sep="\n")
+    elif format_ == "files":
+        target = output or directory / "reports"
+        for made in pages:
+            for path in write_all(made, target if output and len(pages) == 1 else target / made.study.name):
+                out.print(text(path), soft_wrap=True)
+    elif format_ == "terminal":
+        raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
+    elif output is None:
+        sys.stdout.write(render(pages, format_))
+    else:
+        write(output, render(pages, format_))
+
+
+@app.command()
+def diff(
+    one: Annotated[
+        str, typer.Argument(metavar="CELL-or-STUDY", help="Key of a cell, or its start; or a study.", show_default=False)
+    ],
+    other: Annotated[str, typer.Argument(metavar="CELL-or-STUDY", help="What it is compared with.", show_default=False)],
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two cells or two studies of a store: recipes, environments and results. `cells.csv` of a report has the keys."""
+    from dataclasses import asdict
+
+    from ablate import places
+    from ablate.report.console import out, wide
+    from ablate.report.diff import diff_view, difference
+    from ablate.store import Store
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = difference(opened, one, other)
+    if as_json:
+        print_json(asdict(found))
+        return
+    console = wide(out)
+    console.print(diff_view(found, console.width))

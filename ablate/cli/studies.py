@@ -1,0 +1,175 @@
+"""Commands that plan and run studies."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from ablate.errors import ExitCode
+
+from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
+
+
+@app.command()
+def run(
+    spec: SpecPath,
+    overrides: Set = None,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    executor: Executor = "local",
+    placebo: Annotated[
+        bool, typer.Option("--placebo", help="Train the reference in place of every variant: what differs then is chance.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try every recipe with two images, and train nothing.")] = False,
+    debug: Debug = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train every variant with every seed, store the results, and compare them."""
+    from ablate import driver, places
+
+    options = driver.Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
+    if dry_run:
+        job = driver.prepare(spec, overrides or (), options)
+        driver.try_recipes(job, {planned.cell.key for planned in job.cells})
+        _show_plan(job, options, as_json)
+        return
+    from ablate.progress import Display
+    from ablate.report.console import err, out, text, wide
+    from ablate.report.content import page
+    from ablate.report.files import render, write_all
+    from ablate.report.terminal import study_view
+
+    display = Display(err)
+    with display.shown():
+        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": display}, warn)
+    made = page(study)
+    if as_json:
+        sys.stdout.write(render([made], "json"))
+    else:
+        console = wide(out)
+        console.print(study_view(made, console.width))
+        if placebo:
+            _show_placebo(study)
+    if debug:
+        _show_logs(study, options)
+    directory = places.store_dir(store) / "reports" / study.name
+    write_all(made, directory)
+    err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
+    if stopped:
+        complain("interrupted: run the same command again, and it goes on where it stopped", ExitCode.INTERRUPTED)
+    failed = int((study.cells["status"] == "failed").sum())
+    if failed:
+        complain(f"{failed} of {len(study.cells)} cells failed; --debug shows their logs", ExitCode.FAILED_CELLS)
+
+
+def _executor(text: str) -> dict[str, Any]:
+    """A component from its name or its JSON."""
+    from ablate.spec import parse
+
+    component = parse(text, "--executor") if text.lstrip().startswith("{") else {"use": text}
+    return dict(component)
+
+
+def _show_placebo(study: Any) -> None:
+    from ablate.report.console import out
+    from ablate.report.planning import placebo_view
+    from ablate.stats.placebo import false_positive_rate
+    from ablate.stats.summary import table, values
+
+    names = [study.compare.reference, *(v.name for v in study.variants if v.name != study.compare.reference)]
+    numbers = values(study)
+    results = [list(table(numbers[numbers["variant"] == name], [name])[0]) for name in names]
+    size = len(study.cells) // len(names)
+    if len(names) < 2 or size < 2:
+        return  # one variant, or one seed: nothing is judged
+    padded = [value for own in results for value in [*own, *[float("nan")] * size][:size]]
+    out.print(placebo_view(false_positive_rate(padded, len(names), size, study.compare)))
+
+
+def _show_logs(study: Any, options: Any) -> None:
+    from ablate import places
+    from ablate.report.console import err, text
+    from ablate.store import Store
+
+    with Store(places.store_dir(options.store), create=False) as opened:
+        for row in study.cells[study.cells["status"] == "failed"].itertuples():
+            error, log = opened.logs(row.key)
+            err.print(text(f"\n{row.variant}, seed {row.seed}: {error}\n{log or ''}"), soft_wrap=True)
+
+
+@app.command()
+def check(
+    spec: SpecPath,
+    overrides: Set = None,
+    store: StoreDir = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
+    from ablate import driver
+
+    options = driver.Options(store, data_dir, device=device, download=False)
+    _show_plan(driver.prepare(spec, overrides or (), options), options, as_json)
+
+
+def _show_plan(job: Any, options: Any, as_json: bool) -> None:
+    from ablate import places
+    from ablate.report.console import out, wide
+    from ablate.report.terminal import variants_view
+    from ablate.store import Store
+
+    directory = places.store_dir(options.store)
+    stored: set[str] = set()
+    if (directory / "store.sqlite").is_file():
+        with Store(directory) as opened:
+            stored = opened.stored([planned.cell.key for planned in job.cells])
+    infos = job.plan.infos()
+    counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant == info.name] for info in infos}
+    reference = job.plan.compare.reference
+    if as_json:
+        variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
+        cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
+        print_json({"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells})
+        return
+    console = wide(out)
+    console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
+    done, total = sum(p.cell.key in stored for p in job.cells), len(job.cells)
+    console.print(
+        f"\n{total} cells ({len(infos)} variants × {len(job.plan.seeds)} seeds), {done} stored, {total - done} to train"
+    )
+
+
+@app.command()
+def power(
+    study: Annotated[
+        str, typer.Argument(metavar="SPEC-or-STUDY", help="JSON file, or name of a stored study.", show_default=False)
+    ],
+    seeds: Annotated[list[int] | None, typer.Option("--seeds", min=2, help="Seeds a variant; may be repeated.")] = None,
+    differences: Annotated[
+        list[float] | None, typer.Option("--difference", help="A difference to find; may be repeated.")
+    ] = None,
+    sd: Annotated[float | None, typer.Option("--sd", help="Standard deviation between seeds, where there is no pilot.")] = None,
+    probability: Annotated[float, typer.Option("--power", min=0.01, max=0.999, help="Probability of finding it.")] = 0.8,
+    overrides: Set = None,
+    store: StoreDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a study can show: the smallest difference for a number of seeds, and the seeds for a difference.
+
+    The noise comes from a stored study, which is the pilot, or from --sd.
+    """
+    from dataclasses import asdict
+
+    from ablate import planning
+    from ablate.report.console import out
+    from ablate.report.data import finite
+    from ablate.report.planning import power_view
+
+    found = planning.power(study, overrides or (), store, sd, seeds or (), differences or (), probability)
+    if as_json:
+        print_json(finite(asdict(found)))
+        return
+    out.print(power_view(found.noise, found.power, found.detectable, found.needed))
