@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from .errors import AblateError, Problem, SpecError, describe, did_you_mean
+from .comparing import compare_of, published_of, selection_problems
+from .errors import AblateError, Problem, SpecError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
-from .recipe import Memo, Recipe, lower_is_better, resolve, resolve_component
+from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .spec import Spec
@@ -105,8 +106,8 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if not found:
         found += _repetitions(registry, variants)
-    compare = _compare(registry, document, variants, found)
-    published = _published(document, factors, variants, found)
+    compare = compare_of(registry, document, variants, found)
+    published = published_of(document, factors, variants, found)
     seeds, stopping = _seeds(document.get("seeds", 3), found)
     if found:
         raise SpecError(spec.source, found)
@@ -206,21 +207,9 @@ def _variants(
 
 def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
     resolved, problems = resolve(registry, recipe, "", memo)
-    problems = problems or list(_selection_problems(resolved))
+    problems = problems or list(selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     return Variant(name, levels, resolved)
-
-
-def _selection_problems(recipe: Recipe) -> Iterator[Problem]:
-    """Selecting on the images that the result is told for would make it look better than it is."""
-    selecting = recipe["select"]
-    if selecting is None:
-        return
-    if recipe["eval_split"] != "validation":
-        hint = 'Add "eval_split": "validation", and give the dataset a `validation` part, such as 0.1.'
-        yield Problem("select", "the epoch is selected on the test images, which are to be looked at once", hint)
-    if selecting not in recipe["metrics"]:
-        yield Problem("select", f"there is no metric {selecting!r}", did_you_mean(selecting, recipe["metrics"]))
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -245,77 +234,6 @@ def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Pr
                 "Correct what it changes, or remove it.",
             )
         first.setdefault(text, variant.name)
-
-
-def _compare(registry: Registry, document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
-    given = document.get("compare", {})
-    names = [variant.name for variant in variants]
-    reference = given.get("reference", names[0])
-    if reference not in names:
-        hint = did_you_mean(reference, names)
-        found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
-    metric = given.get("metric") or next(iter(variants[0].recipe["metrics"]), "")
-    at = given.get("at", "last")
-    for variant in variants:
-        if metric not in variant.recipe["metrics"]:
-            hint = did_you_mean(metric, variant.recipe["metrics"])
-            found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
-        epochs, every = variant.recipe["epochs"], variant.recipe["eval_every"]
-        if at != "last" and variant.recipe["select"]:
-            found.append(Problem("compare.at", f"variant {variant.name!r} selects its epoch", "Remove `at` or `select`."))
-        elif at != "last" and (at > epochs or (at % every and at != epochs)):
-            message = f"variant {variant.name!r} is not evaluated at epoch {at}: it has {epochs} epochs and eval_every {every}"
-            found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
-    return Compare(
-        metric,
-        at,
-        reference,
-        given.get("margin"),
-        given.get("alpha", 0.05),
-        given.get("goal") or _goal(registry, variants[0].recipe["metrics"].get(metric)),
-        given.get("paired", False),
-        given.get("correction", "holm"),
-    )
-
-
-def _goal(registry: Registry, metric: Json) -> Literal["maximize", "minimize"]:
-    """What a metric's factory says: one that is better when it is smaller has the attribute `lower_is_better`."""
-    return "minimize" if metric and lower_is_better(registry, metric) else "maximize"
-
-
-def _published(
-    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], found: list[Problem]
-) -> dict[str, Json]:
-    """The published numbers by the name of the variant that each belongs to."""
-    published = dict(document.get("published", {}))
-    for metric, numbers in published.items():
-        if metric == "source":
-            continue
-        path = join("published", metric)
-        if metric not in (*variants[0].recipe["metrics"], "train_loss"):
-            hint = did_you_mean(metric, variants[0].recipe["metrics"])
-            found.append(Problem(path, "the base recipe does not measure this", hint))
-        published[metric] = {}
-        for key, value in numbers.items():
-            match = _match(key, factors, variants)
-            if match:
-                published[metric][match] = value
-            else:
-                hint = did_you_mean(key, [variant.name for variant in variants])
-                found.append(Problem(join(path, key), f"the study has no variant {key!r}", hint))
-    return published
-
-
-def _match(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> str | None:
-    """The variant that a name means; `a=x` leaves the other factors at their base, `base` leaves all."""
-    if key in {variant.name for variant in variants}:
-        return key
-    wanted = {} if key == "base" else {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
-    assignment = {factor.name: factor.base for factor in factors}
-    if not wanted.keys() <= assignment.keys():
-        return None
-    assignment |= wanted
-    return next((variant.name for variant in variants if variant.levels == assignment), None)
 
 
 def make_cells(plan: Plan, registry: Registry, environment: Environment, device: str) -> list[PlannedCell]:

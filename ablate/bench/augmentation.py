@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import transforms
 
 from ablate.components.transforms import color, normalize, policies, random
-from ablate.engine.train import CHUNK
+from ablate.engine.data import CHUNK
 from ablate.registry import build, default
 
 from .common import Size, augmented, compare, figure

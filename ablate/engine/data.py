@@ -1,6 +1,6 @@
 """A recipe's images as tensors, loaded once a process for all cells that use them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -11,6 +11,10 @@ from ablate.identity import canonical_json
 from ablate.recipe import Recipe
 from ablate.records import Data, DataInfo, Environment, Split
 from ablate.registry import Registry, build
+
+from .pipeline import Pipeline
+
+CHUNK = 4096  # images that are transformed at once
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,13 @@ def load(registry: Registry, recipe: Recipe, environment: Environment, device: t
     return Tensors(loaded.train, evaluation, loaded.test, loaded.info)
 
 
+@dataclass(frozen=True)
 class _Spec:
     """A dataset's spec, compared by its canonical text, so that a loaded one can be found again."""
 
-    def __init__(self, registry: Registry, spec: Recipe, text: str):
-        self.registry, self.spec, self.text = registry, spec, text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Spec) and self.text == other.text
+    registry: Registry = field(compare=False)
+    spec: Recipe = field(compare=False)
+    text: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,45 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device) -> _Lo
     info = DataInfo(channels, height, width, len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
     return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
+
+
+@dataclass(frozen=True)
+class _Once:
+    """Images and what is done to them once, compared by a text that says both."""
+
+    images: Tensor = field(compare=False)
+    pipeline: Pipeline = field(compare=False)
+    text: str
+
+
+def prepare(part: Part, pipeline: Pipeline, recipe: Recipe, transforms: str) -> tuple[Part, Pipeline]:
+    """Does what a pipeline would do to every image in every epoch alike once, for all cells of this process.
+
+    Args:
+        part: Images of the recipe's dataset.
+        pipeline: What they go through.
+        recipe: The recipe.
+        transforms: The field of the recipe that the pipeline was made from.
+
+    Returns:
+        The images, and the rest of the pipeline.
+
+    Raises:
+        TransformError: A transform failed.
+    """
+    names = pipeline.prefix(part.images[:2])
+    if not names:
+        return part, pipeline
+    done = [[name, recipe[transforms][name]] for name in names]
+    which = [part.images.data_ptr(), list(part.images.shape), str(part.images.device), done]  # the cache keeps the images alive
+    rest = pipeline.without(names)
+    once = pipeline.without(list(rest.transforms))
+    return Part(_applied(_Once(part.images, once, canonical_json(which))), part.labels), rest
+
+
+@lru_cache(maxsize=4)
+def _applied(once: _Once) -> Tensor:
+    return torch.cat([once.pipeline.exactly(chunk) for chunk in once.images.split(CHUNK)])
 
 
 def _part(split: Split, device: torch.device) -> Part:

@@ -1,7 +1,7 @@
 """A recipe's transforms as one function of a chunk of images."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
@@ -47,6 +47,26 @@ class Pipeline:
         names = [name for name, _ in takewhile(lambda item: getattr(item[1], "deterministic", False), backwards)]
         return names[::-1]
 
+    def prefix(self, images: Tensor) -> list[str]:
+        """The names of the first transforms that draw nothing and keep uint8: what they make of an image is always the same.
+
+        Args:
+            images: A few of those that go in.
+        """
+        names = []
+        for name, transform in self.transforms.items():
+            if not getattr(transform, "deterministic", False):
+                break
+            images, _ = self._apply(name, transform, images, images, None)
+            if images.dtype != torch.uint8:
+                break
+            names.append(name)
+        return names
+
+    def without(self, names: Sequence[str]) -> "Pipeline":
+        """The pipeline that has only the other transforms; they draw what they would have drawn."""
+        return replace(self, transforms={name: t for name, t in self.transforms.items() if name not in names})
+
     def on_chunk(self, images: Tensor, labels: Tensor, seed: int, epoch: int, chunk: int) -> tuple[Tensor, Tensor]:
         """All transforms but the last deterministic ones. Each has draws of its own, named by seed, epoch and chunk.
 
@@ -70,14 +90,26 @@ class Pipeline:
             images, labels = self._apply(name, transform, images, labels, draws)
         return images, labels
 
+    def exactly(self, images: Tensor) -> Tensor:
+        """All transforms of a pipeline that has only deterministic ones.
+
+        Raises:
+            TransformError: A transform failed.
+        """
+        return self._exactly(list(self.transforms), images)
+
+    def _exactly(self, names: Sequence[str], images: Tensor) -> Tensor:
+        for name in names:
+            images, _ = self._apply(name, self.transforms[name], images, images, None)
+        return images
+
     def on_batch(self, images: Tensor) -> Tensor:
         """The last deterministic transforms: images as `on_chunk` gives them -> float32 `[N, C', H', W']`, channels last.
 
         Raises:
             TransformError: A transform failed, or what comes out is not float32.
         """
-        for name in self._last:
-            images, _ = self._apply(name, self.transforms[name], images, images, None)
+        images = self._exactly(self._last, images)
         if images.dtype != torch.float32:
             name = next(reversed(list(self.transforms)), "")
             raise TransformError(name, f"the images are {images.dtype} at the end, and the model needs float32: add `normalize`")

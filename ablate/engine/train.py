@@ -19,12 +19,12 @@ from ablate.registry import Registry
 
 from . import checkpoint, data
 from .build import Parts, batches_of, parts, pipelines
+from .data import CHUNK
 from .pipeline import Pipeline
 from .seeding import derive, generator, seed_global
 from .step import Step
 
-CHUNK = 4096  # images that are transformed at once
-GPU_CHUNK = 65536  # the same where memory is fast and each kernel's launch costs
+GPU_CHUNK = 65536  # in place of `data.CHUNK`, where memory is fast and each kernel's launch costs
 EVAL_BATCH = 1000
 
 Record = dict[str, Any]  # see `Result.epochs`
@@ -133,10 +133,13 @@ class _Training:
 
     def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device):
         self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
-        self.tensors = tensors
         self.chunk = GPU_CHUNK if device.type == "cuda" else CHUNK
-        self.train_pipeline, self.eval_pipeline = pipelines(registry, cell.recipe, tensors.info.classes)
-        info = _transformed(self.train_pipeline, tensors)
+        training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
+        self.train, self.train_pipeline = data.prepare(tensors.train, training, cell.recipe, "train_transforms")
+        self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
+        if cell.recipe["select"] is not None:
+            self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
+        info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
         self.ema = _average(self.model, self.recipe["ema"])
@@ -169,7 +172,7 @@ class _Training:
 
     def _batches(self) -> Any:
         """The rest of this epoch's batches, transformed a chunk at a time."""
-        size, train = self.recipe["batch_size"], self.tensors.train
+        size, train = self.recipe["batch_size"], self.train
         epoch, batches_per_chunk = self.at.epoch, max(1, self.chunk // size)
         order = torch.randperm(len(train.labels), generator=generator(self.seed, "order", epoch)).to(self.device)
         for chunk, indices in enumerate(order.split(size * batches_per_chunk)):
@@ -197,7 +200,7 @@ class _Training:
             self.ema.update_parameters(self.model)
 
     def _end_epoch(self) -> Record:
-        images = len(self.tensors.train.labels)
+        images = len(self.train.labels)
         started = time.monotonic()
         loss = self.at.loss.item()  # waits for the device, which may be behind
         self.at.train_seconds += time.monotonic() - started
@@ -211,7 +214,7 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate(self.tensors.evaluation)
+            record |= self.evaluate(self.evaluation)
             self._select(record)
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
@@ -256,7 +259,7 @@ class _Training:
         if self.recipe["select"] is not None:
             if self.at.selected is not None:  # else no epoch had a finite metric
                 self.evaluated.load_state_dict(self.at.selected)
-            metrics = self.evaluate(self.tensors.test)
+            metrics = self.evaluate(self.test)
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
@@ -288,11 +291,11 @@ class _Training:
         self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
 
 
-def _transformed(pipeline: Pipeline, tensors: data.Tensors) -> DataInfo:
+def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
     """What the model gets to see: the form of the images after the transforms."""
-    images, _ = pipeline.on_chunk(tensors.train.images[:2], tensors.train.labels[:2], 0, 0, 0)
+    images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
     channels, height, width = pipeline.on_batch(images).shape[1:]
-    return DataInfo(channels, height, width, tensors.info.classes)
+    return DataInfo(channels, height, width, classes)
 
 
 def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:

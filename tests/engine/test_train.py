@@ -8,8 +8,9 @@ from torch import nn
 
 from ablate.engine import data
 from ablate.engine.build import preflight
+from ablate.engine.data import CHUNK
 from ablate.engine.seeding import derive, generator
-from ablate.engine.train import CHUNK, Controls, Interrupted, train, weights_digest
+from ablate.engine.train import Controls, Interrupted, train, weights_digest
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
@@ -190,6 +191,27 @@ def test_chunks_do_not_change_which_images_a_batch_has(spec, environment):
     assert CHUNK // 32 * 32 == CHUNK, "a chunk is whole batches"
     recipe = cell_of(spec, environment).recipe
     assert len(data.load(default(), recipe, environment, CPU).train.labels) == 160
+
+
+def test_what_is_always_the_same_is_done_once(spec, environment, tmp_path, monkeypatch):
+    """The first transforms without draws are applied once a process; weights and metrics are those of every epoch anew."""
+    grown = {"use": "resize", "size": 18}
+    names = ("resize", "flip", "normalize")
+    chain = dict(
+        zip(names, (grown, {"use": "random_horizontal_flip"}, spec["base"]["eval_transforms"]["normalize"]), strict=True)
+    )
+    spec["base"] |= {"train_transforms": chain, "eval_transforms": {"resize": grown, "normalize": chain["normalize"]}}
+    cell = cell_of(spec, environment)
+    calls = []
+    real = data.Pipeline.exactly
+    monkeypatch.setattr(data.Pipeline, "exactly", lambda self, images: calls.append(len(images)) or real(self, images))
+    once = run(cell, environment, tmp_path / "once")
+    again = run(cell, environment, tmp_path / "again")
+    assert calls == [160, 160], "training and test images, in the first of two trainings"
+    monkeypatch.setattr(data.Pipeline, "prefix", lambda self, images: [])
+    always = run(cell, environment, tmp_path / "always")
+    assert once.weights_sha256 == again.weights_sha256 == always.weights_sha256
+    assert once.metrics == always.metrics
 
 
 def test_a_checkpoint_of_another_cell_is_refused(spec, environment, tmp_path):
