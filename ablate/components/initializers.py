@@ -6,6 +6,8 @@ from typing import Literal
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
+from ablate.params import Positive
+
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 Mode = Literal["fan_in", "fan_out"]
 
@@ -38,7 +40,7 @@ def kaiming_normal(model: nn.Module, generator: Generator, /, *, mode: Mode = "f
     _initialize(model, lambda weight: init.kaiming_normal_(weight, mode=mode, nonlinearity="relu", generator=generator))
 
 
-def xavier_uniform(model: nn.Module, generator: Generator, /, *, gain: float = 1.0) -> None:
+def xavier_uniform(model: nn.Module, generator: Generator, /, *, gain: Positive = 1.0) -> None:
     """Xavier uniform (Glorot and Bengio, 2010).
 
     Args:
@@ -47,7 +49,7 @@ def xavier_uniform(model: nn.Module, generator: Generator, /, *, gain: float = 1
     _initialize(model, lambda weight: init.xavier_uniform_(weight, gain=gain, generator=generator))
 
 
-def orthogonal(model: nn.Module, generator: Generator, /, *, gain: float = 1.0) -> None:
+def orthogonal(model: nn.Module, generator: Generator, /, *, gain: Positive = 1.0) -> None:
     """Orthogonal weights (Saxe et al., 2013, arXiv 1312.6120).
 
     Args:

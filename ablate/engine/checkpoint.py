@@ -93,7 +93,7 @@ def _unpack(value: Json, tensor: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if _TENSOR in value:
-        loaded: Tensor = tensor(value[_TENSOR])
+        loaded: Tensor = tensor(value[_TENSOR]).clone()  # out of the file's memory, whose alignment can change sums
         return loaded.contiguous(memory_format=torch.channels_last) if value["channels_last"] else loaded
     if _TUPLE in value:
         return tuple(_unpack(item, tensor) for item in value[_TUPLE])

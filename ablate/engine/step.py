@@ -33,7 +33,7 @@ class Step:
         self.precision, self.grad_clip = recipe["precision"], recipe["grad_clip"]
         self.trainable = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
         self.rates = [group["lr"] for group in parts.optimizer.param_groups]
-        self.eager_because = _why_eager(recipe, device)
+        self.eager_because = why_eager(recipe, device, parts.optimizer)
         self.eager_steps = 0
         self.replay: Callable[[Tensor, Tensor], None] | None = None
         self.shape: tuple[torch.Size, torch.Size] | None = None
@@ -114,10 +114,15 @@ class Step:
             torch.cuda.set_rng_state(rng, self.device)
 
 
-def _why_eager(recipe: Mapping[str, Any], device: torch.device) -> str:
+def why_eager(recipe: Mapping[str, Any], device: torch.device, optimizer: torch.optim.Optimizer) -> str:
+    """Why a training cannot have a graph; empty where it may be tried."""
     if device.type != "cuda":
         return f"device {device.type} has no graphs"
-    return "gradients are accumulated" if recipe["accumulate"] != 1 else ""
+    if recipe["accumulate"] != 1:
+        return "gradients are accumulated"
+    if not all(group.get("fused") or "capturable" in group for group in optimizer.param_groups):
+        return f"{type(optimizer).__name__} reads its learning rate on the host, and a graph would keep the first one"
+    return ""
 
 
 def _prepare_capture(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
@@ -125,8 +130,7 @@ def _prepare_capture(optimizer: torch.optim.Optimizer, device: torch.device) -> 
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = True
-        if group.get("fused") or group.get("capturable"):
-            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
 
 
 def _graph(step: Callable[[Tensor, Tensor], None], images: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], None]:

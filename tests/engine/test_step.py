@@ -8,7 +8,7 @@ from torch import nn, tensor
 
 from ablate.components import optimizers
 from ablate.engine.build import Parts
-from ablate.engine.step import Step, largest_gap
+from ablate.engine.step import Step, largest_gap, why_eager
 from ablate.records import Horizon
 
 RECIPE = {"precision": "float32", "grad_clip": 1.0, "accumulate": 1}
@@ -36,6 +36,15 @@ def test_without_a_gpu_steps_are_eager_and_say_why():
     assert step.replay is None
     assert step.eager_because == "device cpu has no graphs"
     assert step.loss > 0
+
+
+def test_only_optimizers_that_read_their_rate_on_the_device_may_have_a_graph():
+    """With any other, a schedule would do nothing, and the comparison of one step could not see it."""
+    gpu = torch.device("cuda")
+    for name in ("sgd", "adam", "adamw", "rmsprop", "nadam", "radam"):
+        assert why_eager(RECIPE, gpu, step_of(name).parts.optimizer) == ""
+    assert "Adagrad reads its learning rate on the host" in why_eager(RECIPE, gpu, step_of("adagrad").parts.optimizer)
+    assert why_eager(RECIPE | {"accumulate": 2}, gpu, step_of("sgd").parts.optimizer) == "gradients are accumulated"
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
