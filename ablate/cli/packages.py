@@ -108,3 +108,17 @@ def fetch(
         lines = [driver.describe_data(default(), {"use": what}, Environment(places.data_dir(data_dir)))]
     for line in lines:
         out.print(text(line), soft_wrap=True)
+
+
+@app.command("new-plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the package, such as ablate-lion.", show_default=False)],
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="What it gives, such as optimizer.", show_default=False)],
+    directory: Annotated[Path, typer.Option("--directory", metavar="DIR", help="Where its folder is made.")] = Path("."),
+) -> None:
+    """Write a plugin that can be installed and passes its tests: a small example of its kind to begin with."""
+    from ablate.new_plugin import write
+    from ablate.report.console import out, text
+
+    for path in write(name, kind, directory):
+        out.print(text(path), soft_wrap=True)

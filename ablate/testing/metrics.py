@@ -1,0 +1,70 @@
+"""What a metric has to keep."""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from .component import ComponentContract
+
+IMAGES = 60
+
+
+class MetricContract(ComponentContract):
+    """Logits `[N, classes]` and labels `[N]` of all images to one number.
+
+    Attributes:
+        classes: Number of classes.
+    """
+
+    kind: ClassVar[str] = "metric"
+    classes: int = 10
+
+    def engine_arguments(self) -> tuple[Any, ...]:
+        return (self.classes,)
+
+    def labels(self) -> Tensor:
+        """Every class equally often, as near as that is."""
+        return torch.arange(IMAGES) % self.classes
+
+    def logits(self, right: float) -> Tensor:
+        """Logits of which this part says the right class, and the others the one that is farthest from it."""
+        labels = self.labels()
+        said = torch.where(torch.arange(IMAGES) < right * IMAGES, labels, (labels + self.classes // 2) % self.classes)
+        noise = torch.randn(IMAGES, self.classes, generator=torch.Generator().manual_seed(0))
+        apart = (torch.arange(self.classes) - said[:, None]).abs()
+        return 0.1 * noise + 8.0 * one_hot(said, self.classes) - torch.minimum(apart, self.classes - apart)
+
+    def test_it_is_a_number(self, device: torch.device) -> None:
+        for right in (0.0, 0.5, 1.0):
+            value = self.make()(self.logits(right).to(device), self.labels().to(device))
+            assert type(value) in (float, int), f"it gives a {type(value).__name__}: return a float, such as `value.item()`."
+            assert math.isfinite(value), f"it is {value} where a part of {right} of the images is right: keep it finite."
+
+    def test_its_direction_is_the_documented_one(self) -> None:
+        metric, labels = self.make(), self.labels()
+        worse, better = (metric(self.logits(right), labels) for right in (0.0, 1.0))
+        name = self.loaded().component.target
+        if getattr(self.loaded().factory, "lower_is_better", False):
+            hint = f"{name} has `lower_is_better`: remove that, or check the sign."
+            assert better < worse, f"right logits give {better:.4g} and wrong ones {worse:.4g}. {hint}"
+        else:
+            hint = f"Where less is better, set `{name.rpartition(':')[2]}.lower_is_better = True` below the function."
+            assert better > worse, f"right logits give {better:.4g} and wrong ones {worse:.4g}. {hint}"
+
+    def test_the_order_of_the_images_does_not_matter(self) -> None:
+        metric, logits, labels = self.make(), self.logits(0.5), self.labels()
+        order = torch.randperm(IMAGES, generator=torch.Generator().manual_seed(0))
+        one, other = metric(logits, labels), metric(logits[order], labels[order])
+        assert math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6), f"in another order of the images {one:.6g} is {other:.6g}."
+
+    def test_it_changes_and_keeps_nothing(self) -> None:
+        metric, logits, labels = self.make(), self.logits(0.5), self.labels()
+        before = logits.clone(), labels.clone()
+        first = metric(logits, labels)
+        metric(self.logits(0.0), labels)
+        assert metric(logits, labels) == first, "a second call gives another number: keep nothing between two calls."
+        assert torch.equal(logits, before[0]), "the logits that came in are changed: work on a copy."
+        assert torch.equal(labels, before[1]), "the labels that came in are changed: work on a copy."
