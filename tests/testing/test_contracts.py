@@ -8,29 +8,31 @@ from ablate import registry
 from ablate.registry import KINDS
 from ablate.testing import CONTRACTS, ComponentContract, component
 
-KIND_OF = {"component": "optimizer"} | {KINDS[kind].removeprefix("ablate."): kind for kind in KINDS}  # by module of misfits
-MODULES = {name: importlib.import_module(f"misfits.{name}") for name in KIND_OF}
+KIND_OF = {"component": "optimizer"} | {
+    KINDS[kind].removeprefix("ablate."): kind for kind in KINDS
+}  # by module of broken_components
+MODULES = {name: importlib.import_module(f"broken_components.{name}") for name in KIND_OF}
 TESTS = """
 from ablate.testing import CONTRACTS
-from misfits import {module} as misfits
+from broken_components import {module} as broken
 
-for name in misfits.CAUGHT:
-    attributes = {{"component": {{"use": f"misfits:{{name}}"}}, **getattr(misfits, "TRIED", {{}}).get(name, {{}})}}
+for name in broken.CAUGHT:
+    attributes = {{"component": {{"use": f"broken_components:{{name}}"}}, **getattr(broken, "TRIED", {{}}).get(name, {{}})}}
     globals()[f"Test_{{name}}"] = type(f"Test_{{name}}", (CONTRACTS["{kind}"],), attributes)
 """
 
 
 @pytest.fixture
-def misfits(tmp_path, monkeypatch):
+def broken_components(tmp_path, monkeypatch):
     """An installed distribution of broken components; some are imported whenever Python starts."""
     site = tmp_path / "site"
-    info = site / "misfits-1.0.dist-info"
+    info = site / "broken_components-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misfits\nVersion: 1.0\n")
-    (site / "sitecustomize.py").write_text("import misfits.component\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken_components\nVersion: 1.0\n")
+    (site / "sitecustomize.py").write_text("import broken_components.component\n")
     groups: dict[str, list[str]] = {}
     for name, module in MODULES.items():
-        lines = [f"{factory} = misfits.{name}:{factory}" for factory in module.CAUGHT if hasattr(module, factory)]
+        lines = [f"{factory} = broken_components.{name}:{factory}" for factory in module.CAUGHT if hasattr(module, factory)]
         groups.setdefault(KINDS[KIND_OF[name]], []).extend(lines)
     (info / "entry_points.txt").write_text("\n".join(line for group in groups for line in (f"[{group}]", *groups[group])))
     monkeypatch.syspath_prepend(site)
@@ -53,7 +55,7 @@ class Reports:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_what_is_broken_is_caught_with_advice(module, misfits, tmp_path, monkeypatch):
+def test_what_is_broken_is_caught_with_advice(module, broken_components, tmp_path, monkeypatch):
     """Runs for each misfit the test that has to catch it, as an author would."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -13,7 +13,7 @@ CAUGHT = {
     "wrong_default": ("test_defaults_are_in_range", "the default of lr is 0, and its annotation allows a number > 0"),
     "unbounded": ("test_values_out_of_range_are_refused_before_anything_is_built", "Annotate it with `Positive`"),
     "fails_at_the_edge": ("test_values_in_range_build_or_are_refused_with_a_message", "fails with ZeroDivisionError"),
-    "eager": ("test_listing_does_not_import_it", "`ablate list` imports misfits.component"),
+    "eager": ("test_listing_does_not_import_it", "`ablate list` imports broken_components.component"),
 }
 
 
