@@ -1,0 +1,112 @@
+"""Transforms that break their contract."""
+
+import torch
+
+from ablate.components.transforms import deterministic
+
+CAUGHT = {
+    "cropped": ("test_images_have_the_form_that_is_documented", "8 uint8 images become [8, 3, 31, 32]"),
+    "of_any_dtype": ("test_other_dtypes_are_refused_with_a_message", "float32 images are not refused"),
+    "in_place": ("test_it_does_not_change_its_input", "work on a copy"),
+    "torchs": ("test_the_generator_alone_decides", "it uses a global random generator"),
+    "remembering": ("test_it_goes_on_where_its_generator_is", "keep nothing between two calls"),
+    "unused_draw": ("test_other_seeds_give_other_images", "use what is drawn, or draw nothing"),
+    "once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
+    "operation_once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
+    "mixing_once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
+    "centred": ("test_an_image_does_not_depend_on_the_others", "use its own pixels alone"),
+    "marked": ("test_what_is_marked_deterministic_works_on_any_part", "do not mark it `deterministic`"),
+}
+TRIED = {
+    "of_any_dtype": {"dtypes": ("uint8",)},
+    "centred": {"output_dtype": "float32"},
+    "marked": {"output_dtype": "float32"},
+}
+
+
+def rand(count, generator):
+    return torch.rand(count, 1, 1, 1, generator=generator)
+
+
+def darker(images, factors):
+    return (images * factors).to(images.dtype)
+
+
+def cropped():
+    """A row is lost."""
+    return lambda images, generator: images[:, :, 1:]
+
+
+def of_any_dtype():
+    """Takes what it says it does not take."""
+    return lambda images, generator: images.flip(-1)
+
+
+def in_place():
+    """Writes into what came in."""
+    return lambda images, generator: images.mul_(rand(len(images), generator) < 0.5)
+
+
+def torchs():
+    """Draws from torch's global generator."""
+    return lambda images, generator: darker(images, rand(len(images), None))
+
+
+def remembering():
+    """The brightness of the images before."""
+    before = [1.0]
+
+    def apply(images, generator):
+        factor, before[0] = before[0], before[0] * 0.9
+        return darker(images, factor * rand(len(images), generator))
+
+    return apply
+
+
+def unused_draw():
+    """Draws, and does nothing with it."""
+
+    def apply(images, generator):
+        rand(len(images), generator)
+        return images.flip(-1)
+
+    return apply
+
+
+def once_a_batch():
+    """One draw for all images."""
+    return lambda images, generator: darker(images, rand(1, generator))
+
+
+def operation_once_a_batch():
+    """One operation for all images, with a strength for each."""
+
+    def apply(images, generator):
+        changed = images.flip(-1) if torch.rand((), generator=generator) < 0.5 else images
+        return darker(changed, 0.8 + 0.2 * rand(len(images), generator))
+
+    return apply
+
+
+class MixingOnceABatch:
+    """One weight for all images."""
+
+    def mix(self, images, targets, generator):
+        weight = torch.rand((), generator=generator).item()
+        mixed = images * weight + images.roll(1, 0) * (1 - weight)
+        return mixed.to(images.dtype), targets * weight + targets.roll(1, 0) * (1 - weight)
+
+
+def mixing_once_a_batch():
+    """One weight for all images."""
+    return MixingOnceABatch()
+
+
+def centred():
+    """Takes off the mean of all images."""
+    return lambda images, generator: images.float() - images.float().mean(0) + rand(len(images), generator)
+
+
+def marked():
+    """Takes off the mean of all images, and says that parts do not matter."""
+    return deterministic(lambda images, _: images.float() - images.float().mean(0))
