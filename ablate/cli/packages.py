@@ -8,12 +8,16 @@ import typer
 
 from ablate.errors import UsageError
 
+from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False)] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
+    ] = None,
     load: Annotated[bool, typer.Option("--load", help="Import each one, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,8 +59,8 @@ def _no_kind(kind: str) -> UsageError:
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False)],
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False, autocompletion=completion.kinds)],
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)],
     as_json: AsJson = False,
 ) -> None:
     """Show a component's parameters, defaults and documentation."""
@@ -88,7 +92,15 @@ def schema() -> None:
 
 @app.command()
 def fetch(
-    what: Annotated[str, typer.Argument(metavar="SPEC-or-DATASET", help="JSON file, or name of a dataset.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC-or-DATASET",
+            help="JSON file, or name of a dataset.",
+            show_default=False,
+            autocompletion=completion.specs_or_datasets,
+        ),
+    ],
     overrides: Set = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -113,7 +125,16 @@ def fetch(
 @app.command("new-plugin")
 def new_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the package, such as ablate-lion.", show_default=False)],
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="What it gives, such as optimizer.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="What it gives, such as optimizer.",
+            show_default=False,
+            autocompletion=completion.kinds,
+        ),
+    ],
     directory: Annotated[Path, typer.Option("--directory", metavar="DIR", help="Where its folder is made.")] = Path("."),
 ) -> None:
     """Write a plugin that can be installed and passes its tests: a small example of its kind to begin with."""
