@@ -1,10 +1,12 @@
 """Files that are whole: what is at a path is the old content or the new one, whatever happens in between."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 REMEDY = "Make room or repair the place, and run the same command again."
 
 

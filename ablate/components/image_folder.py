@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.identity import file_digest
 from ablate.params import FolderPath, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
@@ -175,7 +175,7 @@ def _decoded(folder: Path) -> Split:
     try:
         return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
     except (OSError, ValueError) as error:
-        raise EnvironmentProblem(
+        raise DiskProblem(
             f"{folder}: the decoded images cannot be read: {error}. Delete {folder.parent}, and they are decoded again."
         ) from error
 
@@ -184,7 +184,7 @@ def _digest(image: Path) -> str:
     try:
         return file_digest(image)
     except OSError as error:
-        raise EnvironmentProblem(f"{image}: cannot be read: {error}. Repair it or remove it.") from error
+        raise DiskProblem(f"{image}: cannot be read: {error}. Repair it or remove it.") from error
 
 
 def image_folder(

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.writing import REMEDY, replaced
 
 Json = Any
@@ -29,7 +29,7 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
         state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
 
     Raises:
-        EnvironmentProblem: It cannot be written.
+        DiskProblem: It cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
@@ -37,7 +37,7 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
         with replaced(path) as temporary:
             save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
     except (OSError, SafetensorError) as error:
-        raise EnvironmentProblem(f"{path}: the checkpoint cannot be written: {error}. {REMEDY}") from error
+        raise DiskProblem(f"{path}: the checkpoint cannot be written: {error}. {REMEDY}") from error
 
 
 def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:

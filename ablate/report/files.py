@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
+from ablate.errors import DiskProblem, UsageError, did_you_mean
 from ablate.writing import REMEDY, replaced
 
 from . import data, drawing, latex, web
@@ -40,7 +40,7 @@ def write(path: Path, content: str | bytes) -> None:
     """Writes a file, and makes its directory.
 
     Raises:
-        EnvironmentProblem: It cannot be written; an older one is as it was.
+        DiskProblem: It cannot be written; an older one is as it was.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8")
     try:
@@ -50,14 +50,14 @@ def write(path: Path, content: str | bytes) -> None:
         with replaced(path.resolve()) as temporary:  # where a link leads to
             temporary.write_bytes(data)
     except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be written: {error}. {REMEDY}") from error
+        raise DiskProblem(f"{path}: cannot be written: {error}. {REMEDY}") from error
 
 
 def write_all(page: Page, directory: Path) -> list[Path]:
     """Writes the report of a study in every format, its figures, every cell and every epoch.
 
     Raises:
-        EnvironmentProblem: A file cannot be written.
+        DiskProblem: A file cannot be written.
     """
     contents: dict[str, str | bytes] = {
         "report.html": web.html([page]),
