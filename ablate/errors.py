@@ -27,7 +27,11 @@ class EnvironmentProblem(AblateError):
     """Something outside the spec is missing or broken: data, disk, device, network, an installed package."""
 
 
-class StoreError(EnvironmentProblem):
+class DiskProblem(EnvironmentProblem):
+    """A disk is full, broken or read-only: no mistake of a spec, whatever was being done for it."""
+
+
+class StoreError(DiskProblem):
     """The store cannot be read or written."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
-from .errors import AblateError, Problem, SpecError, describe
+from .errors import AblateError, DiskProblem, Problem, SpecError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
@@ -252,6 +252,8 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         try:
             if dataset not in fingerprints:
                 fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
+        except DiskProblem:
+            raise
         except AblateError as error:
             found.append(Problem("base.dataset", str(error)))
             fingerprints[dataset] = ""
