@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
-from .errors import AblateError, DiskProblem, Problem, SpecError, describe
+from .errors import MOST, DiskProblem, Problem, SpecError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
-from .records import Assignment, Cell, Environment, Factor
+from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .spec import Spec
 from .study import Compare, Stopping, VariantInfo
 
 Json = Any
+MOST_CELLS = 100_000  # of a study
 
 
 @dataclass(frozen=True)
@@ -99,19 +101,33 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
             patches[join(join("factors", factor), level)] = patch
     patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
     for path, patch in patches.items():
+        if len(found) > MOST:
+            break
         found += _patch_problems(registry, document["base"], patch, path, found, memo)
     design, assignments = _assignments(registry, document, factors, found)
+    seeds, stopping = _seeds(document.get("seeds", 3), found)
+    found += _size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))
     if found:
         raise SpecError(spec.source, found)
     variants = list(_variants(registry, document, factors, assignments, found, memo))
-    if not found:
-        found += _repetitions(registry, variants)
+    if found:
+        raise SpecError(spec.source, found)
+    found += _repetitions(registry, variants)
     compare = compare_of(registry, document, variants, found)
     published = published_of(document, factors, variants, found)
-    seeds, stopping = _seeds(document.get("seeds", 3), found)
     if found:
         raise SpecError(spec.source, found)
     return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping)
+
+
+def _size_problems(variants: int, seeds: int) -> Iterator[Problem]:
+    if variants > MOST_VARIANTS:
+        yield Problem(
+            "design", f"there are more than {MOST_VARIANTS:,} variants", "Leave out factors or levels, or choose another."
+        )
+    elif variants * seeds > MOST_CELLS:
+        message = f"{variants:,} variants with {seeds:,} seeds are {variants * seeds:,} cells; a study has at most {MOST_CELLS:,}"
+        yield Problem("seeds", message, "Take fewer of either.")
 
 
 def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping | None]:
@@ -181,10 +197,24 @@ def _assignments(
     if len(found) > before:
         return design, []
     try:
-        return design, list(build(registry, "design", design, factors))
-    except ValueError as error:  # the factors do not fit the design
+        made = list(islice(build(registry, "design", design, factors), MOST_VARIANTS + 1))
+        _check_assignments(made, factors)
+        return design, made
+    except Exception as error:  # the factors do not fit the design, or it is anybody's code that fails
         found.append(Problem("design", describe(error)))
         return design, []
+
+
+def _check_assignments(made: Sequence[Json], factors: Sequence[Factor]) -> None:
+    levels = {factor.name: {factor.base, *factor.others} for factor in factors}
+    if not made:
+        raise ValueError("the design gave no combination of levels")
+    for assignment in made:
+        if not isinstance(assignment, Mapping) or assignment.keys() != levels.keys():
+            raise TypeError(f"the design gave {assignment!r}; expected a level for each factor")
+        for name, level in assignment.items():
+            if level not in levels[name]:
+                raise ValueError(f"the design gave {name!r} the level {level!r}, which it does not have")
 
 
 def _variants(
@@ -201,6 +231,8 @@ def _variants(
         for factor, level in assignment.items():
             recipe = merge(recipe, document["factors"][factor].get(level, {}))
         yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
+        if len(found) > MOST:
+            return
     for name, patch in document.get("variants", {}).items():
         yield _variant(registry, name, {}, merge(base, patch), found, memo)
 
@@ -254,8 +286,8 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
                 fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
         except DiskProblem:
             raise
-        except AblateError as error:
-            found.append(Problem("base.dataset", str(error)))
+        except Exception as error:  # factories are anybody's code
+            found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
         digest = recipe_digest(canonical_recipe(registry, variant.recipe), device, identity)
