@@ -26,6 +26,7 @@ class Variant:
     name: str
     levels: dict[str, str]
     recipe: Recipe
+    canonical: Json  # the recipe as keys see it
     seed_shift: int = 0  # added to every seed of the plan
 
 
@@ -112,7 +113,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if found:
         raise SpecError(spec.source, found)
-    found += _repetitions(registry, variants)
+    found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
     published = published_of(document, factors, variants, found)
     if found:
@@ -145,12 +146,12 @@ def placebo(plan: Plan) -> Plan:
     """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there."""
     shift = max(plan.seeds) + 1
     reference = plan.reference
-    others = [Variant(f"placebo {i}", {}, reference.recipe, i * shift) for i in range(1, len(plan.variants))]
+    others = [replace(reference, name=f"placebo {i}", levels={}, seed_shift=i * shift) for i in range(1, len(plan.variants))]
     seeds = plan.seeds[: plan.stopping.least] if plan.stopping else plan.seeds
     document = {**plan.spec.document, "name": f"{plan.spec.name}-placebo"}
     return Plan(
         Spec(plan.spec.source, document),
-        (Variant(reference.name, {}, reference.recipe), *others),
+        (replace(reference, levels={}), *others),
         seeds,
         replace(plan.compare, paired=False),  # seeds that differ cannot pair
         {},
@@ -241,7 +242,7 @@ def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json
     resolved, problems = resolve(registry, recipe, "", memo)
     problems = problems or list(selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    return Variant(name, levels, resolved)
+    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved))
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -250,7 +251,7 @@ def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: A
     return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
 
 
-def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Problem]:
+def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:
     """A variant that is another one under a second name would be compared with itself."""
     first: dict[str, str] = {}
     names: set[str] = set()
@@ -258,7 +259,7 @@ def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Pr
         if variant.name in names:
             yield Problem(join("variants", variant.name), "another variant has this name", "Choose another.")
         names.add(variant.name)
-        text = canonical_json(canonical_recipe(registry, variant.recipe))
+        text = canonical_json(variant.canonical)
         if text in first:
             yield Problem(
                 f"variant {variant.name!r}",
@@ -290,7 +291,7 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
             found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
-        digest = recipe_digest(canonical_recipe(registry, variant.recipe), device, identity)
+        digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:
         raise SpecError(plan.spec.source, found)
