@@ -14,7 +14,7 @@ import pluggy
 
 from .errors import StoreError
 from .records import Result
-from .registry import BrokenComponent, Registry, import_target
+from .registry import BrokenComponent, Component, Registry, import_target
 from .study import Study
 
 hookspec = pluggy.HookspecMarker("ablate")
@@ -85,13 +85,17 @@ class Hooks:
 
     def register_installed(self, registry: Registry) -> None:
         """Registers the listeners of installed plugins; a broken one is reported and left out."""
-        for component in registry.hooks:
-            try:
-                self.register(import_target(component), component.qualified_name)
-            except (BrokenComponent, pluggy.PluginValidationError, ValueError) as error:
-                self._warn(f"hooks of {component.distribution} {component.version} are left out: {error}")
-                if self._manager.has_plugin(component.qualified_name):
-                    self._manager.unregister(name=component.qualified_name)
+        for component in registry.all("hooks"):
+            self.register_component(component)
+
+    def register_component(self, component: Component) -> None:
+        """Registers one listener of an installed plugin, or reports what is wrong with it."""
+        try:
+            self.register(import_target(component), component.qualified_name)
+        except (BrokenComponent, pluggy.PluginValidationError, ValueError) as error:
+            self._warn(f"hooks of {component.distribution} {component.version} are left out: {error}")
+            if self._manager.has_plugin(component.qualified_name):
+                self._manager.unregister(name=component.qualified_name)
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Calls every listener of `hook`, last registered first, with the arguments that it names.

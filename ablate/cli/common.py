@@ -9,14 +9,18 @@ import typer
 
 from ablate.errors import ExitCode
 
+from . import completion
+
 HELP = """Ablation studies for PyTorch image classification: which part of a recipe makes the difference, by how much, how sure.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 something outside is missing or broken (data, disk,
 device, package); 70 an error in ablate itself; 130 interrupted."""
 
-app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
-SpecPath = Annotated[Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False)]
+SpecPath = Annotated[
+    Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False, autocompletion=completion.specs)
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=JSON", help="Override a part of the spec, such as base.epochs=2."),
@@ -30,7 +34,13 @@ Jobs = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Executor = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help='Where cells run; with parameters, as JSON: {"use": NAME, …}.')
+    str,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help='Where cells run; with parameters, as JSON: {"use": NAME, …}.',
+        autocompletion=completion.executors,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks and the logs of failed cells.")]

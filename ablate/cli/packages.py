@@ -2,38 +2,42 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ablate.errors import UsageError
 
+from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
+
+if TYPE_CHECKING:
+    from ablate.registry import Component, Registry
 
 
 @app.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False)] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
+    ] = None,
     load: Annotated[bool, typer.Option("--load", help="Import each one, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be used: the components of all installed packages, and what is wrong with them."""
-    from ablate.registry import KINDS, BrokenComponent, default
+    """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
+    from ablate.registry import KINDS, default
     from ablate.report.plain import aligned
 
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in (*KINDS, "hooks"):
         raise _no_kind(kind)
     registry = default()
     rows = []
-    for component in (c for k in ([kind] if kind else KINDS) for c in registry.all(k)):
+    for component in (c for k in ([kind] if kind else [*KINDS, "hooks"]) for c in registry.all(k)):
         problem = component.problem
-        if len(registry.components[component.kind][component.name]) > 1:
+        if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
             problem = problem or f"several packages have this name: use {component.qualified_name!r}"
         if load:
-            try:
-                registry.load(component.kind, component.qualified_name)
-            except BrokenComponent as error:
-                problem = str(error)
+            problem = _problem_of_loading(registry, component) or problem
         rows.append((component.kind, component.name, component.distribution, component.version, problem))
     if as_json:
         keys = ("kind", "name", "distribution", "version", "problem")
@@ -46,6 +50,21 @@ def list_(
         warn(message)
 
 
+def _problem_of_loading(registry: "Registry", component: "Component") -> str:
+    from ablate.hooks import Hooks
+    from ablate.registry import BrokenComponent
+
+    problems: list[str] = []
+    try:
+        if component.kind == "hooks":
+            Hooks(problems.append).register_component(component)
+        else:
+            registry.load(component.kind, component.qualified_name)
+    except BrokenComponent as error:
+        problems.append(str(error))
+    return "; ".join(problems)
+
+
 def _no_kind(kind: str) -> UsageError:
     from ablate.errors import did_you_mean
     from ablate.registry import KINDS
@@ -55,8 +74,8 @@ def _no_kind(kind: str) -> UsageError:
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False)],
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False, autocompletion=completion.kinds)],
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)],
     as_json: AsJson = False,
 ) -> None:
     """Show a component's parameters, defaults and documentation."""
@@ -88,7 +107,15 @@ def schema() -> None:
 
 @app.command()
 def fetch(
-    what: Annotated[str, typer.Argument(metavar="SPEC-or-DATASET", help="JSON file, or name of a dataset.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC-or-DATASET",
+            help="JSON file, or name of a dataset.",
+            show_default=False,
+            autocompletion=completion.specs_or_datasets,
+        ),
+    ],
     overrides: Set = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -113,7 +140,16 @@ def fetch(
 @app.command("new-plugin")
 def new_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the package, such as ablate-lion.", show_default=False)],
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="What it gives, such as optimizer.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="KIND",
+            help="What it gives, such as optimizer.",
+            show_default=False,
+            autocompletion=completion.kinds,
+        ),
+    ],
     directory: Annotated[Path, typer.Option("--directory", metavar="DIR", help="Where its folder is made.")] = Path("."),
 ) -> None:
     """Write a plugin that can be installed and passes its tests: a small example of its kind to begin with."""

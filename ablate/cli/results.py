@@ -8,6 +8,7 @@ import typer
 
 from ablate.errors import UsageError
 
+from . import completion
 from .common import AsJson, StoreDir, app, print_json
 
 
@@ -34,7 +35,10 @@ def report(
     studies: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC-or-STUDY...", help="JSON file, or name of a stored study; several are joined.", show_default=False
+            metavar="SPEC-or-STUDY...",
+            help="JSON file, or name of a stored study; several are joined.",
+            show_default=False,
+            autocompletion=completion.specs,
         ),
     ],
     format_: Annotated[

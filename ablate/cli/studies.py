@@ -7,6 +7,7 @@ import typer
 
 from ablate.errors import ExitCode
 
+from . import completion
 from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
 
 
@@ -145,7 +146,13 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
 @app.command()
 def power(
     study: Annotated[
-        str, typer.Argument(metavar="SPEC-or-STUDY", help="JSON file, or name of a stored study.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SPEC-or-STUDY",
+            help="JSON file, or name of a stored study.",
+            show_default=False,
+            autocompletion=completion.specs,
+        ),
     ],
     seeds: Annotated[list[int] | None, typer.Option("--seeds", min=2, help="Seeds a variant; may be repeated.")] = None,
     differences: Annotated[

@@ -1,0 +1,54 @@
+"""What a shell offers for a half-written argument. Only metadata of packages and names of files are read."""
+
+from collections.abc import Iterable
+from glob import escape
+from pathlib import Path
+
+import typer
+
+
+def kinds(incomplete: str) -> list[str]:
+    """Kinds of components."""
+    from ablate.registry import KINDS
+
+    return _matching(KINDS, incomplete)
+
+
+def components(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Components of the kind that stands before."""
+    return _names(ctx.params.get("kind") or "", incomplete)
+
+
+def executors(incomplete: str) -> list[str]:
+    """Executors."""
+    return _names("executor", incomplete)
+
+
+def specs(incomplete: str) -> list[str]:
+    """JSON files here, and in directories of that name: a space behind a directory's name would end the argument."""
+    folder, slash, start = incomplete.rpartition("/")
+    before = folder + slash
+    found = []
+    for path in sorted(Path(before or ".").expanduser().glob(f"{escape(start)}*")):
+        if path.name.startswith(".") and not start:
+            continue
+        if path.is_dir():
+            found += [f"{before}{path.name}/{inner.name}" for inner in sorted(path.glob("*.json"))]
+        elif path.suffix == ".json":
+            found.append(f"{before}{path.name}")
+    return found
+
+
+def specs_or_datasets(incomplete: str) -> list[str]:
+    """What `ablate fetch` takes."""
+    return [*specs(incomplete), *_names("dataset", incomplete)]
+
+
+def _names(kind: str, incomplete: str) -> list[str]:
+    from ablate.registry import default
+
+    return _matching(default().names(kind), incomplete)
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
