@@ -76,7 +76,9 @@ def _try(module: str, directory: Path, count: int, rng: random.Random) -> None:
     found = {name: codes[f"{prefix}.{name}"] for name in drawn}
     alive = [name for name in drawn if found[name] in (SURVIVED, NOT_TESTED)]
     tried = sum(code is not None for code in found.values())
-    print(f"{module}: {tried - len(alive)} of {tried} noticed ({1 - len(alive) / tried:.0%}), of {len(names)} mutants", flush=True)
+    print(
+        f"{module}: {tried - len(alive)} of {tried} noticed ({1 - len(alive) / tried:.0%}), of {len(names)} mutants", flush=True
+    )
     for name in alive:
         print(f"  {name}")
         print("\n".join(f"    {line}" for line in _difference(sources[_original(name)], sources[name])), flush=True)

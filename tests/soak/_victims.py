@@ -109,7 +109,11 @@ VICTIMS = {
 
 
 def attempt(victim: Victim, faults: Faults, folder: Path, kind: Kind, at: int) -> tuple[int, list[str]]:
-    """Lets a victim write on a disk that fails at one place, and again when it is mended; how much it wrote, and what went wrong."""
+    """Lets a victim write on a disk that fails at one place, and again when it is mended.
+
+    Returns:
+        How much it wrote, and what went wrong.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     victim.before(folder)
     found = []

@@ -25,7 +25,7 @@ def _parts(directory: Path, quick: bool) -> Iterator[Row]:
         found = json.loads(line)
         yield Row(
             f"{found['name']}: old or new, never half",
-            f"{len(KINDS)} kinds of failure at {'some' if quick else 'each'} of {found['places']} writes: {found['tried']} failures",
+            f"{len(KINDS)} kinds of failure at {'some' if quick else 'each'} of {found['places']} writes: {found['tried']}",
             f"{len(found['problems'])} problems{''.join(': ' + text for text in found['problems'][:3])}",
             not found["problems"],
         )
