@@ -71,9 +71,9 @@ def remove(place: str) -> None:
         filesystem.invalidate_cache()
         folder, _, name = path.rpartition("/")
         if filesystem.exists(folder):
-            for found in filesystem.ls(folder, detail=False):
-                if found.rpartition("/")[2].startswith(name):
-                    filesystem.rm_file(found)
+            for found in filesystem.ls(folder, detail=True):
+                if found["name"].rpartition("/")[2].startswith(name):
+                    filesystem.rm_file(found["name"])
 
 
 def _is_url(place: str) -> bool:
