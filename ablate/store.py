@@ -6,6 +6,8 @@ immediate transactions, and a commit is on disk before the next cell is taken.
 """
 
 import json
+import os
+import socket
 import sqlite3
 import time
 import uuid
@@ -44,7 +46,7 @@ class Store:
 
     def __init__(self, directory: Path, create: bool = True):
         self.directory = directory
-        self.owner = uuid.uuid4().hex
+        self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
         if not create and not exists(directory):
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
@@ -224,8 +226,13 @@ class Store:
             db.execute(
                 """UPDATE cells SET status = ?, owner = NULL, finished = ?, error = ?, log = ?
                    WHERE key = ? AND owner = ? AND status = 'running'""",
-                (status, time.time(), error, log, key, self.owner),
+                (status, time.time(), _text(error), _text(log), key, self.owner),
             )
+
+    def holders(self, keys: Sequence[str]) -> list[str]:
+        """The other drivers that train some of these cells, as `PROCESS@HOST`."""
+        rows = [row for key in keys for row in self._read("SELECT owner FROM cells WHERE key = ? AND status = 'running'", key)]
+        return sorted({row["owner"].rpartition("-")[0] for row in rows if row["owner"] != self.owner})
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
@@ -271,7 +278,9 @@ class Store:
                 (self.directory / "drivers").mkdir(exist_ok=True)
                 self._lock = self._lock_of(self.owner)
                 self._lock.acquire()
-            except OSError as error:
+                if type(self._lock) is not FileLock:  # it has become one that outlives its process
+                    raise NotImplementedError("the file system has no locks")
+            except (OSError, NotImplementedError) as error:
                 raise self._lock_error(error) from error
 
     def _alive(self, owner: str | None) -> bool:
@@ -289,8 +298,13 @@ class Store:
         except OSError as error:
             raise self._lock_error(error) from error
 
-    def _lock_error(self, error: OSError) -> StoreError:
+    def _lock_error(self, error: Exception) -> StoreError:
         return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
+
+
+def _text(value: str | None) -> str | None:
+    """Text that UTF-8 can have: messages of components may hold lone surrogates."""
+    return value and value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _dump(value: Json) -> str:
