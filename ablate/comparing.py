@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import Problem, did_you_mean
+from .errors import MOST, Problem, did_you_mean
 from .patch import join
 from .recipe import Recipe, lower_is_better
 from .records import Factor
@@ -57,6 +57,8 @@ def published_of(
 ) -> dict[str, Json]:
     """The published numbers by the name of the variant that each belongs to."""
     published = dict(document.get("published", {}))
+    names = {variant.name: variant.name for variant in variants}
+    by_levels = {tuple(variant.levels.items()): variant.name for variant in reversed(variants) if variant.levels}
     for metric, numbers in published.items():
         if metric == "source":
             continue
@@ -66,25 +68,22 @@ def published_of(
             found.append(Problem(path, "the base recipe does not measure this", hint))
         published[metric] = {}
         for key, value in numbers.items():
-            match = _match(key, factors, variants)
+            if len(found) > MOST:
+                return published
+            match = names.get(key) or by_levels.get(_levels(key, factors))
             if match:
                 published[metric][match] = value
             else:
-                hint = did_you_mean(key, [variant.name for variant in variants])
+                hint = did_you_mean(key, names)
                 found.append(Problem(join(path, key), f"the study has no variant {key!r}", hint))
     return published
 
 
-def _match(key: str, factors: Sequence[Factor], variants: Sequence["Variant"]) -> str | None:
-    """The variant that a name means; `a=x` leaves the other factors at their base, `base` leaves all."""
-    if key in {variant.name for variant in variants}:
-        return key
+def _levels(key: str, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...]:
+    """The levels that a name means, none where it means nothing; `a=x` leaves other factors at their base, `base` leaves all."""
     wanted = {} if key == "base" else {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
     assignment = {factor.name: factor.base for factor in factors}
-    if not wanted.keys() <= assignment.keys():
-        return None
-    assignment |= wanted
-    return next((variant.name for variant in variants if variant.levels == assignment), None)
+    return tuple((assignment | wanted).items()) if wanted.keys() <= assignment.keys() else ()
 
 
 def selection_problems(recipe: Recipe) -> Iterator[Problem]:

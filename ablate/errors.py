@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
+MOST = 100  # problems that are told: who made more of them made one many times
+LONGEST = 1000  # characters of one message
+
 
 class ExitCode(IntEnum):
     """What the `ablate` process returns."""
@@ -27,7 +30,11 @@ class EnvironmentProblem(AblateError):
     """Something outside the spec is missing or broken: data, disk, device, network, an installed package."""
 
 
-class StoreError(EnvironmentProblem):
+class DiskProblem(EnvironmentProblem):
+    """A disk is full, broken or read-only: no mistake of a spec, whatever was being done for it."""
+
+
+class StoreError(DiskProblem):
     """The store cannot be read or written."""
 
 
@@ -61,11 +68,16 @@ class SpecError(UsageError):
 
     def __init__(self, source: str, problems: Iterable[Problem]):
         self.source = source
-        self.problems: Sequence[Problem] = tuple(dict.fromkeys(problems))
-        count = len(self.problems)
-        lines = [f"{source}: {count} problem{'s' if count != 1 else ''}"]
-        lines += [f"  {str(problem).replace(chr(10), chr(10) + '  ')}" for problem in self.problems]
+        found = tuple(dict.fromkeys(problems))
+        self.problems: Sequence[Problem] = found[:MOST]
+        count = f"{len(found)}" if len(found) <= MOST else f"more than {MOST}"
+        lines = [f"{source}: {count} problem{'s' if len(found) != 1 else ''}"]
+        lines += [f"  {_cut(str(problem)).replace(chr(10), chr(10) + '  ')}" for problem in self.problems]
         super().__init__("\n".join(lines))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def describe(error: Exception) -> str:
@@ -76,7 +88,8 @@ def describe(error: Exception) -> str:
 def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:
     """A hint that offers the close matches of `name`, or what there is when nothing is close."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    comparable = len(name) <= 200 and len(names) <= 2000  # comparing takes time
+    close = get_close_matches(name, names, n=3, cutoff=0.6) if comparable else []
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     if not names:

@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from .errors import EnvironmentProblem
 from .params import Nested
 from .recipe import Recipe, component_fields, components
 from .records import Cell
@@ -126,6 +127,13 @@ def _tree_digest(source: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 (hex) of a file's content.
+
+    Raises:
+        EnvironmentProblem: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EnvironmentProblem(f"{path}: cannot be read: {error}") from error

@@ -12,7 +12,7 @@ from typing import Any
 from .errors import Problem, UsageError
 
 Json = Any
-_SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^.]+)')
+_SEGMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<plain>[^.]+)')
 
 
 def merge(base: Json, patch: Json) -> Json:
@@ -43,17 +43,21 @@ def useless_removals(base: Json, patch: Json, path: str) -> Iterator[Problem]:
 
 
 def join(path: str, key: str | int) -> str:
-    """The dotted path one step further; a key with a dot in it is quoted."""
+    """The dotted path one step further; a key with a dot in it, or with what cannot be printed, is quoted as JSON."""
     text = str(key)
-    if not re.fullmatch(r"[^.\"]+", text):
-        text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if not re.fullmatch(r"[^.\"]+", text) or not text.isprintable():
+        text = json.dumps(text, ensure_ascii=not text.isprintable())
     return f"{path}.{text}" if path else text
 
 
 def split(path: str) -> list[str]:
     """The keys of a dotted path, in which a key that has a dot is quoted."""
-    keys = [re.sub(r"\\(.)", r"\1", quoted) if quoted or not plain else plain for quoted, plain in _SEGMENT.findall(path)]
-    if not keys or ".".join(match.group() for match in _SEGMENT.finditer(path)) != path:
+    segments = list(_SEGMENT.finditer(path))
+    try:
+        keys = [str(json.loads(match[0], strict=False)) if match["plain"] is None else match["plain"] for match in segments]
+    except ValueError:
+        keys = []
+    if not keys or ".".join(match.group() for match in segments) != path:
         raise UsageError(
             f'{path!r} is not a path. Write keys with dots between them, such as base.optimizer.lr or factors.lr."0.1".'
         )

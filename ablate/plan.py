@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
-from .errors import AblateError, Problem, SpecError, describe
+from .errors import MOST, DiskProblem, Problem, SpecError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
-from .records import Assignment, Cell, Environment, Factor
+from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .spec import Spec
 from .study import Compare, Stopping, VariantInfo
 
 Json = Any
+MOST_CELLS = 100_000  # of a study
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Variant:
     name: str
     levels: dict[str, str]
     recipe: Recipe
+    canonical: Json  # the recipe as keys see it
     seed_shift: int = 0  # added to every seed of the plan
 
 
@@ -99,19 +102,33 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
             patches[join(join("factors", factor), level)] = patch
     patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
     for path, patch in patches.items():
+        if len(found) > MOST:
+            break
         found += _patch_problems(registry, document["base"], patch, path, found, memo)
     design, assignments = _assignments(registry, document, factors, found)
+    seeds, stopping = _seeds(document.get("seeds", 3), found)
+    found += _size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))
     if found:
         raise SpecError(spec.source, found)
     variants = list(_variants(registry, document, factors, assignments, found, memo))
-    if not found:
-        found += _repetitions(registry, variants)
+    if found:
+        raise SpecError(spec.source, found)
+    found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
     published = published_of(document, factors, variants, found)
-    seeds, stopping = _seeds(document.get("seeds", 3), found)
     if found:
         raise SpecError(spec.source, found)
     return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping)
+
+
+def _size_problems(variants: int, seeds: int) -> Iterator[Problem]:
+    if variants > MOST_VARIANTS:
+        yield Problem(
+            "design", f"there are more than {MOST_VARIANTS:,} variants", "Leave out factors or levels, or choose another."
+        )
+    elif variants * seeds > MOST_CELLS:
+        message = f"{variants:,} variants with {seeds:,} seeds are {variants * seeds:,} cells; a study has at most {MOST_CELLS:,}"
+        yield Problem("seeds", message, "Take fewer of either.")
 
 
 def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping | None]:
@@ -129,12 +146,12 @@ def placebo(plan: Plan) -> Plan:
     """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there."""
     shift = max(plan.seeds) + 1
     reference = plan.reference
-    others = [Variant(f"placebo {i}", {}, reference.recipe, i * shift) for i in range(1, len(plan.variants))]
+    others = [replace(reference, name=f"placebo {i}", levels={}, seed_shift=i * shift) for i in range(1, len(plan.variants))]
     seeds = plan.seeds[: plan.stopping.least] if plan.stopping else plan.seeds
     document = {**plan.spec.document, "name": f"{plan.spec.name}-placebo"}
     return Plan(
         Spec(plan.spec.source, document),
-        (Variant(reference.name, {}, reference.recipe), *others),
+        (replace(reference, levels={}), *others),
         seeds,
         replace(plan.compare, paired=False),  # seeds that differ cannot pair
         {},
@@ -181,10 +198,24 @@ def _assignments(
     if len(found) > before:
         return design, []
     try:
-        return design, list(build(registry, "design", design, factors))
-    except ValueError as error:  # the factors do not fit the design
+        made = list(islice(build(registry, "design", design, factors), MOST_VARIANTS + 1))
+        _check_assignments(made, factors)
+        return design, made
+    except Exception as error:  # the factors do not fit the design, or it is anybody's code that fails
         found.append(Problem("design", describe(error)))
         return design, []
+
+
+def _check_assignments(made: Sequence[Json], factors: Sequence[Factor]) -> None:
+    levels = {factor.name: {factor.base, *factor.others} for factor in factors}
+    if not made:
+        raise ValueError("the design gave no combination of levels")
+    for assignment in made:
+        if not isinstance(assignment, Mapping) or assignment.keys() != levels.keys():
+            raise TypeError(f"the design gave {assignment!r}; expected a level for each factor")
+        for name, level in assignment.items():
+            if level not in levels[name]:
+                raise ValueError(f"the design gave {name!r} the level {level!r}, which it does not have")
 
 
 def _variants(
@@ -201,6 +232,8 @@ def _variants(
         for factor, level in assignment.items():
             recipe = merge(recipe, document["factors"][factor].get(level, {}))
         yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
+        if len(found) > MOST:
+            return
     for name, patch in document.get("variants", {}).items():
         yield _variant(registry, name, {}, merge(base, patch), found, memo)
 
@@ -209,7 +242,7 @@ def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json
     resolved, problems = resolve(registry, recipe, "", memo)
     problems = problems or list(selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    return Variant(name, levels, resolved)
+    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved))
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -218,7 +251,7 @@ def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: A
     return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
 
 
-def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Problem]:
+def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:
     """A variant that is another one under a second name would be compared with itself."""
     first: dict[str, str] = {}
     names: set[str] = set()
@@ -226,7 +259,7 @@ def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Pr
         if variant.name in names:
             yield Problem(join("variants", variant.name), "another variant has this name", "Choose another.")
         names.add(variant.name)
-        text = canonical_json(canonical_recipe(registry, variant.recipe))
+        text = canonical_json(variant.canonical)
         if text in first:
             yield Problem(
                 f"variant {variant.name!r}",
@@ -252,11 +285,13 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         try:
             if dataset not in fingerprints:
                 fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
-        except AblateError as error:
-            found.append(Problem("base.dataset", str(error)))
+        except DiskProblem:
+            raise
+        except Exception as error:  # factories are anybody's code
+            found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
-        digest = recipe_digest(canonical_recipe(registry, variant.recipe), device, identity)
+        digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:
         raise SpecError(plan.spec.source, found)

@@ -1,6 +1,7 @@
 """A recipe as a spec has it -> the same recipe with every name checked, every value in its type, and every default filled in."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -103,9 +104,10 @@ def resolve_component(
     found += wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
-        resolved[name] = coerce(given.get(name, parameter.default), parameter.schema)
+        resolved[name] = given.get(name, parameter.default)
         if wrong or resolved[name] is None:
             continue
+        resolved[name] = coerce(resolved[name], parameter.schema)
         if parameter.nested:
             resolved[name] = _nested(registry, parameter.nested, resolved[name], join(path, name), found)
         found += _values(loaded, name, resolved[name], join(path, name))
@@ -120,10 +122,20 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
         if value not in known:
             yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", did_you_mean(value, known))
     if parameter.path:
+        yield from _place_problems(value, parameter.path.kind, path)
+
+
+def _place_problems(value: str, kind: str, path: str) -> Iterator[Problem]:
+    try:
         place = Path(value).expanduser()
-        exists = place.is_dir() if parameter.path.kind == "folder" else place.is_file()
-        if not exists:
-            yield Problem(path, f"there is no {parameter.path.kind} {value!r}", f"It was looked for at {place.absolute()}.")
+        exists = place.is_dir() if kind == "folder" else place.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a folder that may not be searched, an unknown ~user
+        yield Problem(path, f"{value!r} cannot be looked at: {error}")
+        return
+    if not exists:
+        yield Problem(path, f"there is no {kind} {value!r}", f"It was looked for at {place.absolute()}.")
+    elif not os.access(place, os.R_OK):
+        yield Problem(path, f"the {kind} {value!r} cannot be read", "Change its permissions, or give another.")
 
 
 def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Json = Any  # what `json.loads` returns
+MOST_VARIANTS = 10_000  # of a study
 
 
 @dataclass(frozen=True)

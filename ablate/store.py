@@ -10,36 +10,25 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from . import database
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
 from .study import Compare, Stopping, Study, VariantInfo
+from .writing import REMEDY
 
 Json = Any
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE cells (
-    key TEXT PRIMARY KEY, recipe TEXT NOT NULL, seed INTEGER NOT NULL, device TEXT NOT NULL, identity TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
-    owner TEXT, attempt INTEGER NOT NULL, started REAL NOT NULL, finished REAL,
-    metrics TEXT, weights_sha256 TEXT, parameters INTEGER, seconds REAL, error TEXT, log TEXT, provenance TEXT NOT NULL
-) STRICT;
-CREATE TABLE epochs (
-    key TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, epoch INTEGER NOT NULL, record TEXT NOT NULL,
-    PRIMARY KEY (key, epoch)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE studies (name TEXT PRIMARY KEY, spec TEXT NOT NULL, plan TEXT NOT NULL, updated REAL NOT NULL) STRICT;
-CREATE TABLE study_cells (
-    study TEXT NOT NULL REFERENCES studies (name) ON DELETE CASCADE,
-    position INTEGER NOT NULL, variant TEXT NOT NULL, seed INTEGER NOT NULL, key TEXT NOT NULL,
-    PRIMARY KEY (study, position)
-) STRICT;
-"""
+
+
+def exists(directory: Path) -> bool:
+    """Whether there is a store, and not only the empty file of a run that ended before it had begun one."""
+    path = database.path_in(directory)
+    return path.is_file() and path.stat().st_size > 0
 
 
 class Store:
@@ -57,32 +46,10 @@ class Store:
         self.directory = directory
         self.owner = uuid.uuid4().hex
         self._lock: FileLock | None = None
-        path = directory / "store.sqlite"
-        if not create and not path.is_file():
+        if not create and not exists(directory):
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
-            self._db.row_factory = sqlite3.Row
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: cannot be opened as a store: {error}") from error
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
-                raise StoreError(
-                    f"{self.directory}: the store has format {version}, and this version of ablate reads {VERSION}. "
-                    "Use the version of ablate that made it, or another store."
-                )
+        self._path = database.path_in(directory)
+        self._db = database.connect(self._path)
 
     def __enter__(self) -> "Store":
         return self
@@ -90,8 +57,9 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
         if self._lock:
-            self._lock.release()
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+            with suppress(OSError):  # where it cannot be removed, nobody holds it all the same
+                self._lock.release()
+                Path(self._lock.lock_file).unlink(missing_ok=True)
 
     @property
     def checkpoints(self) -> Path:
@@ -109,10 +77,7 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{self.directory}: the store cannot be written: {error}. What it has is kept; "
-                "make room or repair the place, and run the same command again."
-            ) from error
+            raise StoreError(f"{self._path}: the store cannot be written: {error}. What it has is kept. {REMEDY}") from error
 
     # Studies
 
@@ -136,7 +101,7 @@ class Store:
         rows = self._read("SELECT plan FROM studies WHERE name = ?", name)
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
-        plan = json.loads(rows[0]["plan"])
+        plan = self._json(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
         return Study(
             name=name,
@@ -164,20 +129,20 @@ class Store:
         columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
         for metric in metrics:
-            values = [(json.loads(row["metrics"]) if row["metrics"] else {}).get(metric) for row in rows]
+            values = [self._json(row["metrics"]).get(metric) for row in rows]
             cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
         records = self._read(
             """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
                WHERE m.study = ? ORDER BY m.position, e.epoch""",
             name,
         )
-        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **json.loads(r["record"])} for r in records])
+        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **self._json(r["record"])} for r in records])
         if epochs.empty:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
             )
         distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
-        return cells, epochs, tuple(json.loads(text) for text in distinct)
+        return cells, epochs, tuple(self._json(text) for text in distinct)
 
     def _status(self, row: sqlite3.Row) -> str:
         if row["status"] == "running" and not self._alive(row["owner"]):
@@ -264,7 +229,7 @@ class Store:
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
-        return json.loads(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+        return self._json(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
 
     def cells(self, prefix: str) -> list[dict[str, Json]]:
         """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
@@ -275,7 +240,7 @@ class Store:
             prefix,
         )
         parsed = ("recipe", "identity", "metrics", "provenance")
-        return [{**dict(row), **{name: json.loads(row[name] or "{}") for name in parsed}} for row in rows]
+        return [{**dict(row), **{name: self._json(row[name]) for name in parsed}} for row in rows]
 
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
@@ -286,7 +251,13 @@ class Store:
         try:
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.directory}: the store cannot be read: {error}") from error
+            raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
+
+    def _json(self, text: str | None) -> Json:
+        try:
+            return json.loads(text or "{}")
+        except ValueError as error:
+            raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
 
     # Drivers
 
@@ -301,7 +272,7 @@ class Store:
                 self._lock = self._lock_of(self.owner)
                 self._lock.acquire()
             except OSError as error:
-                raise StoreError(f"{self.directory}: the store cannot be locked: {error}") from error
+                raise self._lock_error(error) from error
 
     def _alive(self, owner: str | None) -> bool:
         """Whether the driver of this name still runs."""
@@ -315,6 +286,11 @@ class Store:
                 return False
         except Timeout:
             return True
+        except OSError as error:
+            raise self._lock_error(error) from error
+
+    def _lock_error(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
 
 
 def _dump(value: Json) -> str:

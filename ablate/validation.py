@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
-from .errors import Problem, did_you_mean
+from .errors import MOST, Problem, did_you_mean
 from .params import Schema
 from .patch import join
 
@@ -24,8 +26,30 @@ _TYPES = {
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
+def _unique(validator: Any, wanted: bool, instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    """`uniqueItems` in time that grows with the list; jsonschema compares all pairs."""
+    if wanted and isinstance(instance, list):
+        texts = [json.dumps(int(item) if _is_integer(None, item) else item, sort_keys=True) for item in instance]
+        if len(set(texts)) < len(texts):
+            yield ValidationError("has an item twice")
+
+
+def _is_integer(_: Any, instance: Json) -> bool:
+    """As JSON Schema means it, 1.0 too; in 64 bits."""
+    if isinstance(instance, float):
+        return instance.is_integer() and abs(instance) < 2**63
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {"uniqueItems": _unique},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
 def problems(schema: Schema, document: Json, path: str = "", owner: str = "") -> list[Problem]:
-    """Everything in which a document differs from its schema.
+    """Everything in which a document differs from its schema, or the first `MOST` things.
 
     Args:
         schema: JSON Schema (2020-12).
@@ -33,8 +57,8 @@ def problems(schema: Schema, document: Json, path: str = "", owner: str = "") ->
         path: Dotted path of the document in its file.
         owner: Who says so, for the messages; such as `ablate-core 0.1.0: optimizer 'sgd'`.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(document), key=lambda error: [str(k) for k in error.path])
-    found = [problem for error in errors for problem in _problems(error, path)]
+    errors = sorted(islice(_Validator(schema).iter_errors(document), MOST), key=lambda error: [str(k) for k in error.path])
+    found = list(islice((problem for error in errors for problem in _problems(error, path)), MOST))
     return [Problem(p.path, f"{p.message} ({owner})", p.hint) for p in found] if owner else found
 
 
@@ -59,12 +83,17 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
 
 
 def _given(instance: Mapping[str, Json]) -> str:
-    return f"Given: {', '.join(instance)}." if instance else ""
+    return f"Given: {_some(instance)}." if instance else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(islice(names, 21))
+    return ", ".join(shown[:20]) + " …" * (len(shown) > 20)
 
 
 def found(value: Json) -> str:
     """A value as a message quotes it, cut where it is long."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value[:80] if isinstance(value, (str, list)) else value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
@@ -96,7 +125,7 @@ def expected(schema: Schema) -> str:
 def coerce(value: Json, schema: Schema) -> Json:
     """A valid value in the type that its schema means, so that 1 and 1.0 are one setting and not two."""
     for option in schema.get("anyOf", ()):
-        if Draft202012Validator(option).is_valid(value):
+        if _Validator(option).is_valid(value):
             return coerce(value, option)
     if isinstance(value, bool):
         return value

@@ -120,12 +120,12 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate import places
     from ablate.report.console import out, wide
     from ablate.report.terminal import variants_view
-    from ablate.store import Store
+    from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
     stored: set[str] = set()
-    if (directory / "store.sqlite").is_file():
-        with Store(directory) as opened:
+    if exists(directory):
+        with Store(directory, create=False) as opened:
             stored = opened.stored([planned.cell.key for planned in job.cells])
     infos = job.plan.infos()
     counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant == info.name] for info in infos}

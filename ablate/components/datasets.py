@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from filelock import FileLock
 
 from ablate.errors import EnvironmentProblem
-from ablate.params import Fraction, PositiveInt
+from ablate.params import Bound, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 
 from .splits import arrange, fingerprint, space_error
@@ -187,7 +187,7 @@ def digits(
     _: Environment,
     /,
     *,
-    size: PositiveInt = 8,
+    size: Annotated[int, Bound(minimum=1, maximum=256)] = 8,
     channels: Literal[1, 3] = 1,
     validation: Fraction = 0,
     limit: PositiveInt | None = None,

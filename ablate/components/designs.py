@@ -6,13 +6,15 @@ A factory gets the factors and returns assignments of a level to every factor; t
 import math
 from collections.abc import Iterable, Sequence
 from itertools import permutations, product
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ablate.params import NonNegativeInt
-from ablate.records import Assignment, Factor
+from ablate.params import Bound, NonNegativeInt
+from ablate.records import MOST_VARIANTS, Assignment, Factor
+
+Orders = Annotated[int, Bound(minimum=0, maximum=1000)]
 
 
 def one_at_a_time(factors: Sequence[Factor], /) -> list[Assignment]:
@@ -42,7 +44,7 @@ def add_one_in(factors: Sequence[Factor], /, *, base: Literal["full", "plain"] =
     return _distinct([*around(factors, plain), _base(factors)])
 
 
-def cumulative(factors: Sequence[Factor], /, *, orders: NonNegativeInt = 0, seed: NonNegativeInt = 0) -> list[Assignment]:
+def cumulative(factors: Sequence[Factor], /, *, orders: Orders = 0, seed: NonNegativeInt = 0) -> list[Assignment]:
     """The base, and one factor more at its first other level each time, in the order of the spec and in random orders.
 
     With random orders, what each factor brings is told apart from its place in the order (Castro et al., 2009,
@@ -71,7 +73,17 @@ def random_orders(size: int, orders: int, seed: int) -> list[tuple[int, ...]]:
 
 
 def factorial(factors: Sequence[Factor], /) -> list[Assignment]:
-    """Every combination of levels."""
+    """Every combination of levels.
+
+    Raises:
+        ValueError: There are more of them than a study can have.
+    """
+    count = math.prod(1 + len(factor.others) for factor in factors)
+    if count > MOST_VARIANTS:
+        raise ValueError(
+            f"the factors have {count:,} combinations, and a study has at most {MOST_VARIANTS:,} variants: leave out some, or "
+            "choose the design 'screening' or 'one_at_a_time'"
+        )
     combinations = product(*([factor.base, *factor.others] for factor in factors))
     return [{factor.name: level for factor, level in zip(factors, levels, strict=True)} for levels in combinations]
 

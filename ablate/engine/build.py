@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.errors import AblateError, Problem, describe
+from ablate.errors import AblateError, DiskProblem, Problem, describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Environment, Horizon
 from ablate.registry import Registry, build
@@ -116,6 +116,8 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
     """
     try:
         tensors = data.load(registry, recipe, environment, device)
+    except DiskProblem:
+        raise
     except AblateError as error:
         return [Problem("dataset", str(error))]
     try:

@@ -1,7 +1,6 @@
 """A training's state in one file: tensors as safetensors, the rest as JSON in its header. No pickle is written or read."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
+from ablate.writing import REMEDY, replaced
 
 Json = Any
 FORMAT = "ablate-checkpoint-1"
@@ -29,23 +29,15 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
         state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
 
     Raises:
-        EnvironmentProblem: It cannot be written.
+        DiskProblem: It cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replaced(path) as temporary:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
     except (OSError, SafetensorError) as error:
-        if temporary.exists():
-            temporary.unlink()
-        raise EnvironmentProblem(
-            f"{path}: the checkpoint cannot be written: {error}. Make room and run the same command again."
-        ) from error
+        raise DiskProblem(f"{path}: the checkpoint cannot be written: {error}. {REMEDY}") from error
 
 
 def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:

@@ -20,9 +20,9 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
-from ablate.records import Cell, Result
+from ablate.records import Cell
 
-from . import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
+from . import CellEnded, CellStarted, Event, Message, Run, Settings, event_of, order
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60  # how long a cell may take to save its state
@@ -67,7 +67,7 @@ class _Pool:
     """
 
     directory: Path
-    inbox: "queue.Queue[tuple[Worker, dict[str, Any] | None]]" = field(default_factory=queue.Queue)
+    inbox: "queue.Queue[tuple[Worker, Message | None]]" = field(default_factory=queue.Queue)
     workers: list[Worker] = field(default_factory=list)
     again: list[Cell] = field(default_factory=list)
 
@@ -98,16 +98,7 @@ class _Pool:
         worker.trainings[cell.key] = Training(cell, float("inf"), worker.log.stat().st_size)
         worker.room, worker.alone = False, alone
         self.set_deadlines(worker, settings)
-        self.send(
-            worker,
-            do="train",
-            cell=cell.to_json(),
-            device=settings.device,
-            data_dir=str(settings.environment.data_dir),
-            download=settings.environment.download,
-            checkpoints=str(settings.checkpoints),
-            checkpoint_seconds=settings.checkpoint_seconds,
-        )
+        self.send(worker, do="train", **order(cell, settings))
 
     def set_deadlines(self, worker: Worker, settings: Settings) -> None:
         """A cell's time runs from when its worker has started."""
@@ -194,9 +185,7 @@ def _takes_more(worker: Worker, settings: Settings) -> bool:
     return worker.room and not worker.alone and len(worker.trainings) < settings.slots
 
 
-def _understand(
-    pool: _Pool, settings: Settings, worker: Worker, message: dict[str, Any] | None, stopping: bool
-) -> Iterator[Event]:
+def _understand(pool: _Pool, settings: Settings, worker: Worker, message: Message | None, stopping: bool) -> Iterator[Event]:
     if message is None:
         yield from _dead(pool, worker, worker.process.wait(), stopping)
         return
@@ -208,22 +197,17 @@ def _understand(
     training = worker.trainings.get(message.get("key", ""))
     if training is None:
         return
-    key = training.cell.key
-    if message["event"] == "epoch":
-        yield EpochEnded(key, message["record"])
-        return
-    alone = len(worker.trainings) == 1
-    del worker.trainings[key]
-    worker.room = True
-    if message["event"] == "done":
-        yield CellEnded(key, "done", Result.from_json(message["result"]))
-    elif message["event"] == "interrupted":
-        yield CellEnded(key, "interrupted")
-    elif message["event"] == "memory" and not alone:
-        pool.again.append(training.cell)
-    else:
-        log = f"{message['traceback']}\n{pool.log_of(worker, training)}".strip()
-        yield CellEnded(key, "failed", None, message["error"], log)
+    event = event_of(training.cell.key, message, partial(pool.log_of, worker, training))
+    if isinstance(event, CellStarted):
+        return  # it was told when the cell was given
+    if isinstance(event, CellEnded):
+        alone = len(worker.trainings) == 1
+        del worker.trainings[event.key]
+        worker.room = True
+        if message.get("memory") and not alone:
+            pool.again.append(training.cell)
+            return
+    yield event
 
 
 def _dead(pool: _Pool, worker: Worker, code: int, stopping: bool) -> Iterator[Event]:

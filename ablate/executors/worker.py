@@ -1,6 +1,6 @@
 """A worker process: trains the cells that come in, and stays warm between them.
 
-Messages are JSON, one a line: cells and `stop` on standard input, events on standard output. What libraries print goes to
+Messages are JSON, one a line: orders and `stop` on standard input, how cells go on standard output. What libraries print goes to
 standard error, which is the worker's log. When the driver dies, standard input ends, and the worker with it.
 
 On a GPU several cells take turns, a batch each, and the device works on them at once. The worker says `room` when one more
@@ -14,21 +14,15 @@ import queue
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
-from itertools import count
-from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
 
-from ablate import registry
-from ablate.engine.train import Controls, Interrupted, training
-from ablate.errors import describe
-from ablate.records import Cell, Environment
+from . import Message
+from .training import messages
 
-PROBE_BATCHES = 5  # after so many batches a cell has taken the memory that its training needs
+PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
 
 
 def main() -> None:
@@ -36,7 +30,7 @@ def main() -> None:
     os.dup2(2, 1)
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the driver says when to stop
-    inbox: queue.Queue[dict[str, Any]] = queue.Queue()
+    inbox: queue.Queue[Message] = queue.Queue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(sys.stdin, inbox, stop), daemon=True).start()
     _send(out, event="ready")
@@ -49,7 +43,7 @@ def main() -> None:
                 del cells[key]
 
 
-def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threading.Event) -> None:
+def _listen(source: TextIO, inbox: "queue.Queue[Message]", stop: threading.Event) -> None:
     for line in source:
         message = json.loads(line)
         if message["do"] == "stop":
@@ -59,41 +53,24 @@ def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threadin
     os._exit(0)
 
 
-def _news(inbox: "queue.Queue[dict[str, Any]]", wait: bool) -> Iterator[dict[str, Any]]:
+def _news(inbox: "queue.Queue[Message]", wait: bool) -> Iterator[Message]:
     if wait:
         yield inbox.get()
     while not inbox.empty():
         yield inbox.get()
 
 
-def _cell(message: dict[str, Any], stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
-    """Trains a cell a batch at a time, and tells how it ends; `active` counts the cells of this process."""
-    cell = Cell.from_json(message["cell"])
-    environment = Environment(Path(message["data_dir"]), message["download"])
-    device = torch.device(message["device"])
-    controls = Controls(
-        Path(message["checkpoints"]) / f"{cell.key}.safetensors",
-        message["checkpoint_seconds"],
-        on_epoch=lambda record: _send(out, key=cell.key, event="epoch", record=record),
-        should_stop=stop.is_set,
-    )
-    try:
-        steps = training(registry.default(), cell, environment, device, controls)
-        for batch in count():
-            try:
-                next(steps)
-            except StopIteration as end:
-                _send(out, key=cell.key, event="done", result=end.value.to_json())
-                return
-            if batch == PROBE_BATCHES and _has_room(device, active()):
+def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
+    """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process."""
+    device, batches = torch.device(order["device"]), 0
+    for message in messages(order, stop.is_set):
+        if message is not None:
+            _send(out, key=order["cell"]["key"], **message)
+        else:
+            batches += 1
+            if batches == PROBE_BATCHES and _has_room(device, active()):
                 _send(out, event="room")
-            yield
-    except Interrupted:
-        _send(out, key=cell.key, event="interrupted")
-    except torch.OutOfMemoryError as error:
-        _send(out, key=cell.key, event="memory", error=describe(error), traceback=traceback.format_exc())
-    except Exception as error:  # the one place where a cell's failure is caught
-        _send(out, key=cell.key, event="failed", error=describe(error), traceback=traceback.format_exc())
+        yield
 
 
 def _has_room(device: torch.device, active: int) -> bool:
