@@ -95,16 +95,17 @@ def _table(heading: str, rows: Iterator[list[str]] | list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
 
-class Reference(SphinxDirective):
-    """A directive that is what a function of this module writes."""
+REFERENCES = {"command-reference": commands, "spec-reference": spec_keys, "component-reference": components}
 
-    pages = {"command-reference": commands, "spec-reference": spec_keys, "component-reference": components}
+
+class Reference(SphinxDirective):
+    """A directive whose content is what one of the functions above writes."""
 
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes(self.pages[self.name](), allow_section_headings=True)
+        return self.parse_text_to_nodes(REFERENCES[self.name](), allow_section_headings=True)
 
 
 def setup(sphinx: Sphinx) -> Mapping[str, bool]:
-    for name in Reference.pages:
+    for name in REFERENCES:
         sphinx.add_directive(name, Reference)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

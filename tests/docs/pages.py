@@ -11,6 +11,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from ablate.new_plugin import write
+
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 SHELLS = ("console", "sh", "bash", "")
@@ -94,3 +96,16 @@ def environment_of(folder: Path) -> dict[str, str]:
         "ABLATE_DATA_DIR": str(folder / "data"),
         "COLUMNS": "120",
     }
+
+
+def in_process_executor(folder: Path) -> list[str]:
+    """Puts the executor of `ablate new-plugin` into a folder of the path, and gives the options that choose it.
+
+    Cells then run in the process of the test: a worker would take longer to start than the cells of a page take to train.
+    """
+    write("ablate-inline", "executor", folder)
+    info = folder / "ablate-inline" / "ablate_inline-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ablate-inline\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text("[ablate.executors]\ninline = ablate_inline:inline\n")
+    return ["--executor", "inline"]
