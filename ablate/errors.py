@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
+from .report.plain import printable
+
 
 class ExitCode(IntEnum):
     """What the `ablate` process returns."""
@@ -21,6 +23,10 @@ class AblateError(Exception):
     """An error with a message for the user: what is wrong, where, and what to do."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the message says where the mistake is."""
+        return [f"{type(self).__name__}: {printable(str(self))}"]
 
 
 class EnvironmentProblem(AblateError):
