@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
+from .report.plain import printable
+
 MOST = 100  # problems that are told: who made more of them made one many times
 LONGEST = 1000  # characters of one message
 
@@ -24,6 +26,10 @@ class AblateError(Exception):
     """An error with a message for the user: what is wrong, where, and what to do."""
 
     exit_code = ExitCode.ENVIRONMENT
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the message says where the mistake is."""
+        return [f"{type(self).__name__}: {printable(str(self))}"]
 
 
 class EnvironmentProblem(AblateError):

@@ -8,7 +8,7 @@ import typer
 from ablate.errors import ExitCode
 
 from . import completion
-from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
+from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json
 
 
 @app.command()
@@ -36,15 +36,14 @@ def run(
         driver.try_recipes(job, {planned.cell.key for planned in job.cells})
         _show_plan(job, options, as_json)
         return
-    from ablate.progress import Display
+    from ablate.progress import display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
     from ablate.report.files import render, write_all
     from ablate.report.terminal import study_view
 
-    display = Display(err)
-    with display.shown():
-        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": display}, warn)
+    with display(err) as shown:
+        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": shown}, shown.warn)
     made = page(study)
     if as_json:
         sys.stdout.write(render([made], "json"))
