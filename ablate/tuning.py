@@ -1,7 +1,7 @@
 """Which settings are tried for each variant, and which one it is trained with: a function of what came of the trials so far.
 
-It is worked out anew, from the first trial on, whenever it is asked. So a study that is interrupted between two trials, or run again,
-takes the same decisions.
+It is worked out anew, from the first trial on, whenever it is asked. So a study that is interrupted between two trials, or run
+again, takes the same decisions.
 """
 
 import json
@@ -83,7 +83,7 @@ def advance(plan: Plan, cells: Sequence[PlannedCell], registry: Registry, ended:
 
 
 def recipes_to_try(plan: Plan, registry: Registry) -> dict[str, Recipe]:
-    """What can be known to work before anything is trained: every variant on the validation images, and with each end of its space."""
+    """What has to work before anything is trained: every variant on the validation images, and with each end of its space."""
     found = {}
     for variant in plan.variants:
         found[variant.name] = _on_validation(variant.recipe)
@@ -145,7 +145,7 @@ def _suggested(question: _Question) -> Setting | None:
     """The tuner's answer; one that the space does not have is the fault of its package."""
     tuner = question.tuner["use"]
     try:
-        setting = build(question.registry, "tuner", question.tuner, question.space)(question.trials)
+        setting: Setting | None = build(question.registry, "tuner", question.tuner, question.space)(question.trials)
     except Exception as error:  # a third party's tuner may fail in any way
         raise EnvironmentProblem(f"tuner {tuner!r} failed at trial {len(question.trials) + 1}: {describe(error)}") from error
     if setting is not None:
@@ -156,7 +156,7 @@ def _suggested(question: _Question) -> Setting | None:
 
 
 def _decided(plan: Plan, search: Search, variant: Variant, tries: Sequence[_Try]) -> TunedVariant:
-    values = [math.nan if t.value is None else _oriented(plan.compare, t.value) for t in tries]
+    values = [math.nan if (value := _oriented(plan.compare, t.value)) is None else value for t in tries]
     ended = len(tries) == search.trials and all(t.value is not None for t in tries)
     told = [i for i, value in enumerate(values) if not math.isnan(value)] if ended else []
     trials = tuple(
@@ -190,7 +190,7 @@ def _value(registry: Registry, compare: Compare, recipe: Recipe, results: Sequen
 
 def _told(registry: Registry, compare: Compare, recipe: Recipe, result: Result) -> float | None:
     """The metric on the validation images after the epoch that counts: that which the study's recipe selects, where it does."""
-    record = result.epochs[-1 if compare.at == "last" else compare.at - 1]
+    record = result.epochs[-1 if isinstance(compare.at, str) else compare.at - 1]
     if (name := recipe["select"]) is not None:
         sign = -1 if lower_is_better(registry, recipe["metrics"][name]) else 1
         evaluated = [record for record in result.epochs if record.get(name) is not None]

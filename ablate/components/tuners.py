@@ -16,8 +16,8 @@ from ablate.records import Choice, Range, Setting, Space, Trial, Tuner
 def random(space: Space, /, *, seed: NonNegativeInt = 0) -> Tuner:
     """Independent draws: every choice, every step and every part of a range is as likely as any other.
 
-    In few trials it finds better settings than a grid (Bergstra and Bengio, JMLR 2012). Variants with the same space are tried with
-    the same settings, and a path that is added to a space leaves the draws of the others as they were.
+    In few trials it finds better settings than a grid (Bergstra and Bengio, JMLR 2012). Variants with the same space are tried
+    with the same settings, and a path that is added to a space leaves the draws of the others as they were.
 
     Args:
         seed: Which draws.
@@ -48,4 +48,4 @@ def _value(domain: Range | Choice, u: float) -> Any:
 
 
 def _between(low: float, high: float, u: float) -> float:
-    return low * (high / low) ** u
+    return float(low * (high / low) ** u)
