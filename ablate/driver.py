@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from . import places, provenance
-from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe
+from . import places, provenance, tuning
+from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe, some_variants
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
 from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
@@ -90,18 +90,17 @@ def try_recipes(job: Job, keys: set[str]) -> None:
     from .engine.build import preflight
 
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
+    if recipes and job.plan.search is not None:
+        recipes |= tuning.recipes_to_try(job.plan, job.registry)
     found: dict[tuple[str, str, str], list[str]] = {}
     for variant, recipe in recipes.items():
         for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):
             found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
     if found:
-        problems = [Problem(path, f"{message} (in {_some(names)})", hint) for (path, message, hint), names in found.items()]
+        problems = [
+            Problem(path, f"{message} (in {some_variants(names)})", hint) for (path, message, hint), names in found.items()
+        ]
         raise SpecError(job.plan.spec.source, problems)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:3])
-    return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
 def run_study(
@@ -155,15 +154,24 @@ def _execute(
     for name, listener in listeners.items():
         hooks.register(listener, name)
     hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
-    study = None
+    study, before = None, None
     with stop_on_signals(warn) as stop:
         while True:
-            cells = wanted(job.plan, job.cells, study)
-            if study is not None and (stop.is_set() or len(cells) == len(study.cells)):
+            now = as_known(job, store)
+            now = replace(now, cells=wanted(now.plan, now.cells, study))
+            if study is not None and (stop.is_set() or _members(now) == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
-            _round(replace(job, cells=cells), options, store, run, hooks, stop, warn)
-            study = store.study(job.plan.spec.name)
+            if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
+                try_recipes(now, _pending(now, store))
+            _round(now, options, store, run, hooks, stop, warn)
+            study, before = store.study(job.plan.spec.name), _members(now)
+
+
+def as_known(job: Job, store: Store | None) -> Job:
+    """The job with the settings that are tried and chosen so far, as the results in the store tell; None for an empty store."""
+    plan, cells = tuning.advance(job.plan, job.cells, job.registry, store.ended if store else lambda keys: {})
+    return replace(job, plan=plan, cells=cells)
 
 
 def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> list[PlannedCell]:
@@ -178,8 +186,9 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
         failed = study.cells[study.cells["status"] == "failed"]
         gone = set(zip(failed["variant"], failed["seed"], strict=True))
         counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone)
+    counts |= {told.untuned: counts[told.variant] for told in plan.tuning.variants} if plan.tuning else {}
     place = {seed: index for index, seed in enumerate(plan.seeds)}
-    return [planned for planned in cells if place[planned.seed] < counts[planned.variant]]
+    return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]
 
 
 def _round(
@@ -188,23 +197,32 @@ def _round(
     """Trains those of the job's cells that the store does not have."""
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
-    done = store.stored(list(todo))
-    pending = [cell for key, cell in todo.items() if key not in done]
-    try_recipes(job, {cell.key for cell in pending})
+    keys = _pending(job, store)
+    pending = [cell for key, cell in todo.items() if key in keys]
     save(job, store)
+    stored = todo.keys() - keys
     for left in store.checkpoints.glob("*.safetensors"):  # by a driver that was killed when it had stored the result
-        if left.stem in done:
+        if left.stem in stored:
             left.unlink(missing_ok=True)
-    hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(done))
+    hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
         for event in _events(job, options, store, run, pending, stop, warn):
             _tell(hooks, infos, event)
 
 
+def _pending(job: Job, store: Store) -> set[str]:
+    """The keys of the job's cells that the store does not have."""
+    keys = {planned.cell.key for planned in job.cells}
+    return keys - store.stored(list(keys))
+
+
+def _members(job: Job) -> list[tuple[str, int, str]]:
+    return [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
+
+
 def save(job: Job, store: Store) -> None:
     """Stores a study's spec and plan, and which cells it has."""
-    members = [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
-    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), members)
+    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), _members(job))
 
 
 def _events(

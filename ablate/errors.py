@@ -91,6 +91,12 @@ def describe(error: Exception) -> str:
     return str(error) if isinstance(error, (AblateError, ValueError)) else f"{type(error).__name__}: {error}"
 
 
+def some_variants(names: Sequence[str]) -> str:
+    """Names of variants, of which no more than three are told."""
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
+
+
 def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:
     """A hint that offers the close matches of `name`, or what there is when nothing is close."""
     names = sorted(known)

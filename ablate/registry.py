@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "loss": "ablate.losses",
     "metric": "ablate.metrics",
     "design": "ablate.designs",
+    "tuner": "ablate.tuners",
     "executor": "ablate.executors",
 }
 HOOKS = "ablate.hooks"

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from . import database
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
-from .study import Compare, Stopping, Study, VariantInfo
+from .study import Compare, Stopping, Study, Tuning, VariantInfo
 from .writing import REMEDY
 
 Json = Any
@@ -105,6 +105,11 @@ class Store:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
         plan = self._json(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
+        tuning = None
+        if plan.get("tuning"):
+            own = [frame["variant"].isin([variant["name"] for variant in plan["variants"]]) for frame in (cells, epochs)]
+            tuning = Tuning.from_record(plan["tuning"], cells[~own[0]], epochs[~own[1]])
+            cells, epochs = (frame[rows].reset_index(drop=True) for frame, rows in zip((cells, epochs), own, strict=True))
         return Study(
             name=name,
             question=plan["question"],
@@ -117,6 +122,7 @@ class Store:
             factors=tuple(Factor(f["name"], f["base"], tuple(f["others"])) for f in plan.get("factors", ())),
             design=plan.get("design"),
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
+            tuning=tuning,
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -156,6 +162,25 @@ class Store:
     def stored(self, keys: Sequence[str]) -> set[str]:
         """Which of these cells are done."""
         return {key for key in dict.fromkeys(keys) if self._read("SELECT 1 FROM cells WHERE key = ? AND status = 'done'", key)}
+
+    def ended(self, keys: Sequence[str]) -> dict[str, Result | None]:
+        """What became of those of these cells that have ended: their results, and None for those that failed."""
+        found: dict[str, Result | None] = {}
+        for key in dict.fromkeys(keys):
+            for row in self._read("SELECT * FROM cells WHERE key = ? AND status IN ('done', 'failed')", key):
+                epochs = self._read("SELECT record FROM epochs WHERE key = ? ORDER BY epoch", key)
+                found[key] = (
+                    None
+                    if row["status"] == "failed"
+                    else Result(
+                        [self._json(epoch["record"]) for epoch in epochs],
+                        self._json(row["metrics"]),
+                        row["weights_sha256"],
+                        row["seconds"],
+                        row["parameters"],
+                    )
+                )
+        return found
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.

@@ -69,6 +69,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
         "cells.csv": data.frame_csv(page.study.cells),
         "epochs.csv": data.frame_csv(page.study.epochs),
     }
+    if page.study.tuning is not None:
+        contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):
         contents |= {f"figures/{name}": content for name, content in drawing.files(picture).items()}
         if picture.name == "curves":
