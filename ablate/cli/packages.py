@@ -18,26 +18,27 @@ def list_(
         str | None,
         typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
     ] = None,
-    load: Annotated[bool, typer.Option("--load", help="Import each one, to see whether it works.")] = False,
+    load: Annotated[bool, typer.Option("--load", help="Import each one, in a process apart, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be used: the components of all installed packages, and what is wrong with them."""
-    from ablate.registry import KINDS, BrokenComponent, default
+    """List what can be used: the components and listeners of all installed packages, and what is wrong with them."""
+    from ablate.registry import KINDS, default
     from ablate.report.plain import aligned
 
     if kind is not None and kind not in KINDS:
         raise _no_kind(kind)
     registry = default()
     rows = []
-    for component in (c for k in ([kind] if kind else KINDS) for c in registry.all(k)):
-        problem = component.problem
-        if len(registry.components[component.kind][component.name]) > 1:
+    components = registry.all(kind) if kind else [*(c for k in KINDS for c in registry.all(k)), *registry.hooks]
+    broken: dict[object, str] = {}
+    if load:
+        from ablate.loading import problems
+
+        broken |= problems(components)
+    for component in components:
+        problem = broken.get(component) or component.problem
+        if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
             problem = problem or f"several packages have this name: use {component.qualified_name!r}"
-        if load:
-            try:
-                registry.load(component.kind, component.qualified_name)
-            except BrokenComponent as error:
-                problem = str(error)
         rows.append((component.kind, component.name, component.distribution, component.version, problem))
     if as_json:
         keys = ("kind", "name", "distribution", "version", "problem")

@@ -30,7 +30,7 @@ def component_page(loaded: Loaded) -> RenderableType:
         if parameter.nested and parameter.nested.many:
             kind = f"an object with a name for each {parameter.nested.kind}"
         if parameter.choices:
-            kind = f"one of {len(list(parameter.choices.list()))} names"
+            kind = f"one of {len(loaded.choices(parameter.name))} names"
         parts.append(text(parameter.name, "bold").append(f"  {kind}; {default}", "dim"))
         parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
     return Group(*parts)

@@ -146,7 +146,7 @@ def _nest(rng: random.Random, document: Json) -> None:
 
 PLACED = re.compile(
     r"^(line \d+, column \d+: |.* is missing$|there are more than |there is no such setting|found .*, expected an object$"
-    r"|half of a surrogate pair stands alone in a key$|the key is there twice$|the number .* is not allowed$)"
+    r"|half of a surrogate pair stands alone in (a key|the text)$|the key is there twice$|the number .* is not allowed$)"
 )
 
 
