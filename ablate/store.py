@@ -22,6 +22,7 @@ from .study import Compare, Stopping, Study, VariantInfo
 
 Json = Any
 VERSION = 1
+LARGEST = 200_000_000  # bytes of one value
 _SCHEMA = """
 CREATE TABLE cells (
     key TEXT PRIMARY KEY, recipe TEXT NOT NULL, seed INTEGER NOT NULL, device TEXT NOT NULL, identity TEXT NOT NULL,
@@ -72,6 +73,10 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
+        for kind, name in self._db.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"):
+            raise StoreError(f"{self.directory}: has a {kind}, {name!r}, which no store has. Do not use it, whoever it is from.")
         with self._transaction():
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
@@ -136,6 +141,10 @@ class Store:
         rows = self._read("SELECT plan FROM studies WHERE name = ?", name)
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
+        with self._decoding():
+            return self._study(name, rows)
+
+    def _study(self, name: str, rows: Sequence[sqlite3.Row]) -> Study:
         plan = json.loads(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
         return Study(
@@ -259,12 +268,13 @@ class Store:
             db.execute(
                 """UPDATE cells SET status = ?, owner = NULL, finished = ?, error = ?, log = ?
                    WHERE key = ? AND owner = ? AND status = 'running'""",
-                (status, time.time(), error, log, key, self.owner),
+                (status, time.time(), error and storable(error), log and storable(log), key, self.owner),
             )
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
-        return json.loads(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+        with self._decoding():
+            return json.loads(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
 
     def cells(self, prefix: str) -> list[dict[str, Json]]:
         """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
@@ -275,12 +285,22 @@ class Store:
             prefix,
         )
         parsed = ("recipe", "identity", "metrics", "provenance")
-        return [{**dict(row), **{name: json.loads(row[name] or "{}") for name in parsed}} for row in rows]
+        with self._decoding():
+            return [{**dict(row), **{name: json.loads(row[name] or "{}") for name in parsed}} for row in rows]
 
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
         rows = self._read("SELECT error, log FROM cells WHERE key = ?", key)
         return (rows[0]["error"], rows[0]["log"]) if rows else (None, None)
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise StoreError(
+                f"{self.directory}: a record is not what ablate writes: {type(error).__name__}: {error}. Use another store."
+            ) from error
 
     def _read(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         try:
@@ -318,4 +338,9 @@ class Store:
 
 
 def _dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return storable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def storable(text: str) -> str:
+    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -39,7 +39,7 @@ def run(
     from ablate.progress import Display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
-    from ablate.report.files import render, write_all
+    from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
 
     display = Display(err)
@@ -55,7 +55,7 @@ def run(
             _show_placebo(study)
     if debug:
         _show_logs(study, options)
-    directory = places.store_dir(store) / "reports" / study.name
+    directory = directory_of(places.store_dir(store) / "reports", study.name)
     write_all(made, directory)
     err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
     if stopped:

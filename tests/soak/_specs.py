@@ -17,7 +17,24 @@ from typing import Any
 
 Json = Any
 SPECS = Path(__file__).parents[2] / "specs"
-RAW = ("NaN", "-Infinity", "1e999", "-1e-999", "9" * 30, "9" * 5000, "1e300", "-0", "01", "0x10", "tru", "''", '"\\x"', '"\t"', "{,}", "")
+RAW = (
+    "NaN",
+    "-Infinity",
+    "1e999",
+    "-1e-999",
+    "9" * 30,
+    "9" * 5000,
+    "1e300",
+    "-0",
+    "01",
+    "0x10",
+    "tru",
+    "''",
+    '"\\x"',
+    '"\t"',
+    "{,}",
+    "",
+)
 EVIL: tuple[Json, ...] = (
     None, True, False, 0, 1, -1, 0.0, 1.0, 3.0, 1.5, 1e300, -1e300, 5e-324, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**400,
     "", " ", "\n", "tiny\n", "a" * 10_000, "\ud800", "\udfff\ud800", "\x00", "\x1b]0;t\x07", "\u202egnp", "..", "../../x", "/etc/passwd",
@@ -36,7 +53,10 @@ def valid() -> list[Json]:
     """What the mutations begin from."""
     files = [json.loads(path.read_text("utf-8")) for path in sorted(SPECS.glob("*.json"))]
     rich = next(document for document in files if document["name"].startswith("q3"))
-    return [*files, {**rich, "seeds": {"min": 2, "max": 4, "stop": "decided"}, "compare": {"metric": "accuracy", "at": 2, "margin": 0.1}}]
+    return [
+        *files,
+        {**rich, "seeds": {"min": 2, "max": 4, "stop": "decided"}, "compare": {"metric": "accuracy", "at": 2, "margin": 0.1}},
+    ]
 
 
 def mutated(rng: random.Random, documents: list[Json]) -> str:
@@ -57,7 +77,9 @@ def garbage(rng: random.Random) -> str:
     if kind == 0:
         return json.dumps(_value(rng, 4))
     if kind == 1:
-        return "".join(rng.choice(('{', '}', '[', ']', ',', ':', '"', "\\", '"base"', '"use"', "1", *RAW)) for _ in range(rng.randrange(40)))
+        return "".join(
+            rng.choice(("{", "}", "[", "]", ",", ":", '"', "\\", '"base"', '"use"', "1", *RAW)) for _ in range(rng.randrange(40))
+        )
     if kind == 2:
         return "".join(chr(rng.choice((rng.randrange(128), rng.randrange(0x110000)))) for _ in range(rng.randrange(60)))
     keys = ("name", "base", "factors", "variants", "seeds", "compare", "published", "design", "timeout")
@@ -168,7 +190,13 @@ def outcome(path: Path) -> tuple[str, str]:
         lost = [p for p in error.problems if not p.path and not PLACED.search(p.message)]
         str(error).encode("utf-8", "backslashreplace")
         long = [p for p in str(error).splitlines() if len(p) > 2100]
-        return ("broken", f"a message without a place: {lost[0]}") if lost else ("broken", "a long line") if long else ("refused", "")
+        return (
+            ("broken", f"a message without a place: {lost[0]}")
+            if lost
+            else ("broken", "a long line")
+            if long
+            else ("refused", "")
+        )
     except UsageError as error:
         return ("refused", "") if str(path) in str(error) else ("broken", f"no place in {error}")
     except BaseException:

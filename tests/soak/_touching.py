@@ -63,7 +63,8 @@ def specs(document: Json, folder: Path) -> dict[str, Json]:
         "ref over http": {**document, "base": {"$ref": address}},
         "ref in a component": changed("model", {"use": "net", "$ref": address}),
         "ref in a free argument": changed(
-            "metrics", {"f1": {"use": "torchmetrics", "name": "multiclass_f1_score", "arguments": {"$ref": address, "$id": address}}}
+            "metrics",
+            {"f1": {"use": "torchmetrics", "name": "multiclass_f1_score", "arguments": {"$ref": address, "$id": address}}},
         ),
         "a module": changed("model", {"use": "os:system"}),
         "a package and a thing": changed("optimizer", {"use": "torch:load"}),
@@ -106,7 +107,9 @@ def touched(document: Json, folder: Path) -> dict[str, Json]:
     names = list(made)
     return {
         "specs": len(made),
-        "foreign": sorted(foreign | {(path, mode) for path, mode in written if not path.endswith(".pyc") and "/__pycache__/" not in path}),
+        "foreign": sorted(
+            foreign | {(path, mode) for path, mode in written if not path.endswith(".pyc") and "/__pycache__/" not in path}
+        ),
         "asked": sorted(set(seen["asked"])),
         "taken": [names[paths.index(Path(path))] for path in seen["taken"]],
         "seconds": dict(zip(names, seen["seconds"], strict=True)),
