@@ -103,6 +103,10 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     memo: Memo = {}
     _, found = resolve(registry, document["base"], "base", memo)
     factors = list(_factors(document))
+    design, assignments = _assignments(registry, document, factors, found)
+    seeds, stopping = _seeds(document.get("seeds", 3), found)
+    if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))):
+        raise SpecError(spec.source, [*found, *too_large])  # looking at each variant would take long
     patches: dict[str, Json] = {}
     for factor in document.get("factors", {}):
         for level, patch in document["factors"][factor].items():
@@ -112,9 +116,6 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         if len(found) > MOST:
             break
         found += _patch_problems(registry, document["base"], patch, path, found, memo)
-    design, assignments = _assignments(registry, document, factors, found)
-    seeds, stopping = _seeds(document.get("seeds", 3), found)
-    found += _size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))
     if found:
         raise SpecError(spec.source, found)
     variants = list(_variants(registry, document, factors, assignments, found, memo))

@@ -103,7 +103,11 @@ class Store:
         rows = self._read("SELECT plan FROM studies WHERE name = ?", name)
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
-        plan = self._json(rows[0]["plan"])
+        with self._decoding():
+            return self._study(name, rows)
+
+    def _study(self, name: str, rows: Sequence[sqlite3.Row]) -> Study:
+        plan = _load(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
         tuning = None
         if plan.get("tuning"):
@@ -137,20 +141,20 @@ class Store:
         columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
         for metric in metrics:
-            values = [self._json(row["metrics"]).get(metric) for row in rows]
+            values = [_load(row["metrics"]).get(metric) for row in rows]
             cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
         records = self._read(
             """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
                WHERE m.study = ? ORDER BY m.position, e.epoch""",
             name,
         )
-        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **self._json(r["record"])} for r in records])
+        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **_load(r["record"])} for r in records])
         if epochs.empty:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
             )
         distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
-        return cells, epochs, tuple(self._json(text) for text in distinct)
+        return cells, epochs, tuple(_load(text) for text in distinct)
 
     def _status(self, row: sqlite3.Row) -> str:
         if row["status"] == "running" and not self._alive(row["owner"]):
@@ -169,18 +173,13 @@ class Store:
         for key in dict.fromkeys(keys):
             for row in self._read("SELECT * FROM cells WHERE key = ? AND status IN ('done', 'failed')", key):
                 epochs = self._read("SELECT record FROM epochs WHERE key = ? ORDER BY epoch", key)
-                found[key] = (
-                    None
-                    if row["status"] == "failed"
-                    else Result(
-                        [self._json(epoch["record"]) for epoch in epochs],
-                        self._json(row["metrics"]),
-                        row["weights_sha256"],
-                        row["seconds"],
-                        row["parameters"],
-                    )
-                )
+                found[key] = self._result(row, epochs) if row["status"] == "done" else None
         return found
+
+    def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
+        with self._decoding():
+            records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
+            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"])
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
@@ -251,7 +250,7 @@ class Store:
             db.execute(
                 """UPDATE cells SET status = ?, owner = NULL, finished = ?, error = ?, log = ?
                    WHERE key = ? AND owner = ? AND status = 'running'""",
-                (status, time.time(), _text(error), _text(log), key, self.owner),
+                (status, time.time(), error and storable(error), log and storable(log), key, self.owner),
             )
 
     def holders(self, keys: Sequence[str]) -> list[str]:
@@ -261,7 +260,8 @@ class Store:
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
-        return self._json(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+        with self._decoding():
+            return _load(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
 
     def cells(self, prefix: str) -> list[dict[str, Json]]:
         """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
@@ -272,23 +272,26 @@ class Store:
             prefix,
         )
         parsed = ("recipe", "identity", "metrics", "provenance")
-        return [{**dict(row), **{name: self._json(row[name]) for name in parsed}} for row in rows]
+        with self._decoding():
+            return [{**dict(row), **{name: _load(row[name]) for name in parsed}} for row in rows]
 
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
         rows = self._read("SELECT error, log FROM cells WHERE key = ?", key)
         return (rows[0]["error"], rows[0]["log"]) if rows else (None, None)
 
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            problem = f"a record is not what ablate writes: {type(error).__name__}: {error}"
+            raise StoreError(f"{self._path}: the store cannot be read: {problem}. {database.DAMAGED}") from error
+
     def _read(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         try:
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
-
-    def _json(self, text: str | None) -> Json:
-        try:
-            return json.loads(text or "{}")
-        except ValueError as error:
             raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
 
     # Drivers
@@ -327,10 +330,14 @@ class Store:
         return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
 
 
-def _text(value: str | None) -> str | None:
-    """Text that UTF-8 can have: messages of components may hold lone surrogates."""
-    return value and value.encode("utf-8", "backslashreplace").decode("utf-8")
+def _load(text: str | None) -> Json:
+    return json.loads(text or "{}")
 
 
 def _dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return storable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def storable(text: str) -> str:
+    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -39,7 +39,7 @@ def run(
     from ablate.progress import display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
-    from ablate.report.files import render, write_all
+    from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
 
     with display(err) as shown:
@@ -54,7 +54,7 @@ def run(
             _show_placebo(study)
     if debug:
         _show_logs(study, options)
-    directory = places.store_dir(store) / "reports" / study.name
+    directory = directory_of(places.store_dir(store) / "reports", study.name)
     write_all(made, directory)
     err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
     if stopped:

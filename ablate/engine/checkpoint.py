@@ -60,7 +60,7 @@ def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
                 raise EnvironmentProblem(f"{path}: is a checkpoint of {owner}, not of cell {key[:12]}. {remedy}")
             state: dict[str, Any] = _unpack(json.loads(metadata["state"]), file.get_tensor)
             return state
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentProblem(f"{path}: the checkpoint cannot be read: {error}. {remedy}") from error
 
 
