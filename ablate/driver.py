@@ -82,6 +82,8 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
 def try_recipes(job: Job, keys: set[str]) -> None:
     """Tries, with two images, each recipe that has a cell among `keys`.
 
+    Where settings are tuned, it tries the ends of what is searched: one that cannot work between them is a trial that fails.
+
     Raises:
         SpecError: With the problems of all of them.
     """
@@ -91,7 +93,7 @@ def try_recipes(job: Job, keys: set[str]) -> None:
 
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
     if recipes and job.plan.search is not None:
-        recipes |= tuning.recipes_to_try(job.plan, job.registry)
+        recipes = tuning.recipes_to_try(job.plan, job.registry)
     found: dict[tuple[str, str, str], list[str]] = {}
     for variant, recipe in recipes.items():
         for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):

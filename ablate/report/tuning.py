@@ -21,10 +21,10 @@ def tuning_table(study: Study, tuned: Sequence[Tuned], digits: int) -> Table:
         "variant",
         "untuned",
         "tuned",
-        "tuned - untuned",
+        "difference",
         f"{level(study)} interval",
         "trials",
-        "time of trials",
+        "time",
         "% of all time",
         "setting",
     ]
