@@ -1,8 +1,8 @@
 """The local executor: warm worker processes on this machine; on a GPU one process, in which several cells take turns.
 
 A cell that ran beside others when its process died, or when memory ran out, is not blamed: it runs again, from its checkpoint,
-alone in a process. What happens to it then is its own. Neither is a cell that a worker has not begun: a worker that dies while
-it waits costs nothing.
+alone in a process. What happens to it then is its own. Neither is a cell that a worker has not begun, unless workers die all the
+time.
 
 Each worker has a guard (`guard.py`), which ends with it all that it started. Closing its input ends a worker.
 """
@@ -31,6 +31,7 @@ POLL_SECONDS = 0.5
 STOP_SECONDS = 60  # how long a cell may take to save its state
 END_SECONDS = 10  # how long a worker may take to end
 PAUSE_SECONDS = 5  # without a look at the workers: then this process was stopped, and cells get the time back
+UNBEGUN = 3  # workers in a row that may die before they begin a cell
 LOG_BYTES = 64_000  # of what a worker printed that are kept for a cell that failed
 LOG_LIMIT = 64_000_000  # bytes after which a worker's log begins anew
 
@@ -103,11 +104,13 @@ class _Pool:
         inbox: What workers say: (worker, message), or (worker, None) where its output has ended.
         workers: Those that are alive.
         again: Cells that have to run alone.
+        unbegun: Workers in a row that died before they began their cell.
     """
 
     inbox: "queue.Queue[tuple[Worker, Message | None]]" = field(default_factory=queue.Queue)
     workers: list[Worker] = field(default_factory=list)
     again: list[Cell] = field(default_factory=list)
+    unbegun: int = 0
 
     def start(self) -> Worker:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -261,7 +264,7 @@ def _understand(pool: _Pool, settings: Settings, worker: Worker, message: Messag
         return
     event = event_of(training.cell.key, message, partial(worker.log_of, training))
     if isinstance(event, CellStarted):  # the driver heard it when the cell was given
-        training.begun = True
+        training.begun, pool.unbegun = True, 0
         return
     if isinstance(event, CellEnded):
         alone = len(worker.trainings) == 1
@@ -278,10 +281,11 @@ def _dead(pool: _Pool, worker: Worker, code: int, stopping: bool) -> Iterator[Ev
     if worker in pool.workers:
         pool.workers.remove(worker)
     trainings, worker.trainings = worker.trainings, {}
+    pool.unbegun += any(not training.begun for training in trainings.values())
     for key, training in trainings.items():
         if stopping:
             yield CellEnded(key, "interrupted")
-        elif len(trainings) > 1 or (worker.ready and not training.begun):
+        elif len(trainings) > 1 or (not training.begun and pool.unbegun <= UNBEGUN):
             pool.again.append(training.cell)
         else:
             yield CellEnded(key, "failed", None, f"its worker process {_how(worker, code)}", worker.log_of(training))
