@@ -15,7 +15,7 @@ import pytest
 
 import ablate
 from ablate.driver import Options, prepare
-from ablate.executors import CellEnded, EpochEnded, Settings
+from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings
 from ablate.executors.local import local
 
 PLUGIN = '''
@@ -279,3 +279,17 @@ def test_a_cell_without_memory_runs_again_alone(spec, tmp_path, plugin):
     ended, _ = in_one_process(bad_study(spec, "memory", "slow"), tmp_path)
     assert {name: event.status for name, event in ended.items()} == {"base": "done", "way=memory": "failed", "way=slow": "done"}
     assert "there is no more" in ended["way=memory"].error
+
+
+def test_a_worker_that_dies_of_the_interruption_has_not_failed(spec, tmp_path):
+    """Ctrl-C reaches every process of a terminal, and a worker that has just been started does not ignore it yet."""
+    job = prepare(spec, (), Options(data_dir=tmp_path, device="cpu"))
+    waiting = [job.cells[0].cell]
+    settings = Settings(1, 1, "cpu", job.environment, tmp_path / "checkpoints")
+    stop = threading.Event()
+    with local(1) as run:
+        events = run(settings, lambda: waiting.pop() if waiting else None, stop)
+        assert next(events) == CellStarted(job.cells[0].cell.key)
+        stop.set()
+        run.args[0].workers[0].process.kill()
+        assert [event.status for event in events] == ["interrupted"]
