@@ -29,7 +29,8 @@ def test_it_shows_question_answer_and_verdicts(study):
 
 def test_it_shows_what_failed(study):
     study.cells.loc[3, "status"], study.cells.loc[3, "error"] = "failed", "RuntimeError: no <b>memory"
-    assert "RuntimeError: no &lt;b&gt;memory" in study._repr_html_()
+    text = study._repr_html_()
+    assert text.index("Failed cells:") < text.index("RuntimeError: no &lt;b&gt;memory")
     assert "11 of 12" in repr(study)
 
 
@@ -37,6 +38,7 @@ def test_hostile_names_are_text(hostile):
     text = hostile._repr_html_()
     checked = Checked(text)
     assert {tag for tag, _ in checked.tags}.isdisjoint({"script", "img", "svg", "b"})
+    assert "mathjax_ignore" in checked.tags[0][1]["class"], "no dollar sign begins a formula"
     shown = "".join(checked.text)
     assert all(name in shown for name in (HOSTILE[0], HOSTILE[4], HOSTILE[5], HOSTILE[7]))
     assert not any(control in text + repr(hostile) for control in ("\x1b", "\x00", "\x07", "\u202e", "\ud800"))
