@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,8 @@ def run(
     from .progress import display
 
     options = Options(store, data_dir, jobs, device, executor)
-    if progress:
-        with display() as shown:
-            study, stopped = run_study(spec, overrides, options, {"progress": shown}, shown.warn)
-    else:
-        study, stopped = run_study(spec, overrides, options, {}, warnings.warn)
+    with display() if progress else nullcontext() as shown:
+        study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:
         raise KeyboardInterrupt
     return study

@@ -22,7 +22,7 @@ LINE_SECONDS = 15.0  # least time between two plain lines about epochs
 class View(Protocol):
     """Where progress is shown."""
 
-    def line(self, message: str, style: str = "") -> None:
+    def line(self, message: str, style: str = "", state: str = "") -> None:
         """Something has happened; it has a style where the user should know it afterwards too."""
         ...
 
@@ -42,13 +42,13 @@ class Lines:
         self._console = console
         self._last = time.monotonic()
 
-    def line(self, message: str, style: str = "") -> None:
+    def line(self, message: str, style: str = "", state: str = "") -> None:
         self._last = time.monotonic()
-        self._console.print(text(message, style), soft_wrap=True)
+        self._console.print(text(f"{message}; {state}" if state else message, style), soft_wrap=True)
 
     def update(self, done: int, total: int, state: str, latest: str) -> None:
         if latest and time.monotonic() - self._last >= LINE_SECONDS:
-            self.line(f"{latest}; {state}")
+            self.line(latest, state=state)
 
     def end(self, message: str) -> None:
         """The last line has said it."""
@@ -61,7 +61,7 @@ class Bar:
         self._console, self._progress = console, progress
         self._task = progress.add_task("starting", total=None)
 
-    def line(self, message: str, style: str = "") -> None:
+    def line(self, message: str, style: str = "", state: str = "") -> None:
         self._console.print(text(message, style), soft_wrap=True)
 
     def update(self, done: int, total: int, state: str, latest: str) -> None:
@@ -102,10 +102,6 @@ class Display:
         self._speed: dict[str, float] = {}
         self._begun = time.monotonic()
 
-    def warn(self, message: str) -> None:
-        """Shows what the user should know of."""
-        self._view.line(message, "yellow")
-
     @hookimpl
     def study_start(self, study: str, cells: Sequence[CellInfo], stored: int) -> None:
         if not self._cells:
@@ -138,13 +134,13 @@ class Display:
         detail = f"{first[0]} {first[1]:.4f}" if first and first[1] is not None else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
-        message = f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}; {self._state()}"
-        self._view.line(message, "red" if status == "failed" else "")
+        message = f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}"
+        self._view.line(message, "red" if status == "failed" else "", self._state())
 
     @hookimpl
     def study_end(self, study: Study) -> None:
-        trained = f", {self._ended} trained in {duration(time.monotonic() - self._begun)}" if self._ended else ""
-        self._view.end(f"{study.name}: {cells_done(study)} cells done{trained}")
+        now = f"; {self._ended} run in {duration(time.monotonic() - self._begun)}" if self._ended else ""
+        self._view.end(f"{study.name}: {cells_done(study)} cells done{now}")
 
     def _update(self, latest: str = "") -> None:
         self._view.update(sum(self._epochs.values()), self._total, self._state(), latest)

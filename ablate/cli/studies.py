@@ -8,7 +8,7 @@ import typer
 from ablate.errors import ExitCode
 
 from . import completion
-from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json
+from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
 
 
 @app.command()
@@ -42,8 +42,8 @@ def run(
     from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
 
-    with display(err) as shown:
-        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": shown}, shown.warn)
+    with display() as shown:
+        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": shown}, warn)
     made = page(study)
     if as_json:
         sys.stdout.write(render([made], "json"))

@@ -223,7 +223,7 @@ def _run(pool: _Pool, settings: Settings, take: Callable[[], Cell | None], stop:
             return
         try:
             worker, message = pool.inbox.get(timeout=POLL_SECONDS)
-            yield from _understand(pool, settings, worker, message, stopped_at is not None)
+            yield from _understand(pool, settings, worker, message, stop.is_set())
         except queue.Empty:
             pass
         yield from _late(pool, settings, stopped_at)

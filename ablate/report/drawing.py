@@ -159,17 +159,29 @@ def figure(picture: Picture) -> "Figure":
 
 
 @contextmanager
-def _drawing(picture: Picture, salt: str) -> "Iterator[Figure]":
-    from matplotlib import rc_context, rcdefaults, rcParams
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def settings(salt: str = "") -> "Iterator[None]":
+    """Drawing as the report does it, whatever style a notebook or a user's file has chosen.
 
-    from .inline import Inline
+    Args:
+        salt: Keeps the identifiers inside an SVG apart from those of others.
+    """
+    from matplotlib import rc_context, rcdefaults, rcParams
 
     with rc_context(), warnings.catch_warnings():
-        rcdefaults()  # a notebook may have chosen a style, and a user's file another one
+        rcdefaults()
         rcParams.update({**_RC, "svg.hashsalt": salt})
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
-        figure = Inline(figsize=picture.size, layout="constrained")
+        yield
+
+
+@contextmanager
+def _drawing(picture: Picture, salt: str) -> "Iterator[Figure]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from .inline import Figure
+
+    with settings(salt):
+        figure = Figure(figsize=picture.size, layout="constrained")
         FigureCanvasAgg(figure)
         for index, panel in enumerate(picture.panels, start=1):
             panel.draw(figure.add_subplot(len(picture.rows), len(picture.rows[0]), index))

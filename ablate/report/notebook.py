@@ -43,7 +43,7 @@ class Output:
         if self._state:  # the run has not come to its end, and says why itself
             self.end("")
 
-    def line(self, message: str, style: str = "") -> None:
+    def line(self, message: str, style: str = "", state: str = "") -> None:
         if style:
             self._notes.append(message)
         else:
