@@ -10,6 +10,7 @@ from .errors import StoreError
 from .writing import REMEDY
 
 VERSION = 1
+LARGEST = 200_000_000  # bytes of one value
 DAMAGED = "It is damaged, and was not changed: put a copy in its place, or give another store with --store or ABLATE_STORE."
 _SCHEMA = """
 CREATE TABLE cells (
@@ -65,6 +66,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     if not new:
         return
     db.execute("BEGIN IMMEDIATE")
@@ -93,4 +96,6 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
             f"{path}: the store has format {version}, and this version of ablate reads {VERSION}. "
             "Use the version of ablate that made it, or give another place with --store or ABLATE_STORE."
         )
+    for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"):
+        raise StoreError(f"{path}: has a {kind}, {name!r}, which no store has. Do not use it, whoever it is from.")
     return not tables

@@ -6,6 +6,7 @@ is reported and never fails a cell.
 """
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,10 @@ import pluggy
 
 from .errors import StoreError
 from .records import Result
-from .registry import BrokenComponent, Component, Registry, import_target
+from .registry import Component, Registry, import_target
 from .study import Study
+
+SLOW_SECONDS = 5.0  # that a listener may take unnoticed
 
 hookspec = pluggy.HookspecMarker("ablate")
 hookimpl = pluggy.HookimplMarker("ablate")
@@ -86,13 +89,13 @@ class Hooks:
     def register_installed(self, registry: Registry) -> None:
         """Registers the listeners of installed plugins; a broken one is reported and left out."""
         for component in registry.all("hooks"):
-            self.register_component(component)
+            self.register_one(component)
 
-    def register_component(self, component: Component) -> None:
-        """Registers one listener of an installed plugin, or reports what is wrong with it."""
+    def register_one(self, component: Component) -> None:
+        """Registers the listener of a plugin; a broken one is reported and left out."""
         try:
             self.register(import_target(component), component.qualified_name)
-        except (BrokenComponent, pluggy.PluginValidationError, ValueError) as error:
+        except Exception as error:  # a third party's module or listener may fail in any way
             self._warn(f"hooks of {component.distribution} {component.version} are left out: {error}")
             if self._manager.has_plugin(component.qualified_name):
                 self._manager.unregister(name=component.qualified_name)
@@ -104,11 +107,17 @@ class Hooks:
             StoreError: The store writer, which is a listener too, cannot write.
         """
         for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            start = time.monotonic()
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
             except StoreError:
                 raise
-            except Exception as error:  # a third party's listener may fail in any way
-                if (implementation.plugin_name, hook) not in self._reported:
-                    self._reported.add((implementation.plugin_name, hook))
-                    self._warn(f"listener {implementation.plugin_name!r} failed in {hook}: {type(error).__name__}: {error}")
+            except (Exception, SystemExit) as error:  # a third party's listener may fail in any way
+                self._report(implementation.plugin_name, f"failed in {hook}", f"{type(error).__name__}: {error}")
+            if (seconds := time.monotonic() - start) > SLOW_SECONDS:
+                self._report(implementation.plugin_name, f"is slow in {hook}", f"the study waited {seconds:.0f} s for it")
+
+    def _report(self, listener: str, what: str, why: str) -> None:
+        if (listener, what) not in self._reported:
+            self._reported.add((listener, what))
+            self._warn(f"listener {listener!r} {what}: {why}")

@@ -6,6 +6,7 @@ anything is built and an editor can complete it.
 """
 
 import inspect
+import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -184,6 +185,10 @@ def _parameter(parameter: inspect.Parameter, annotation: Any, doc: str) -> Param
     except SignatureError as error:
         raise SignatureError(f"parameter {parameter.name!r}: {error}") from None
     required = parameter.default is parameter.empty
+    try:
+        json.dumps(None if required else _plain(parameter.default), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SignatureError(f"parameter {parameter.name!r}: its default cannot be written as JSON: {error}") from None
     return Parameter(
         name=parameter.name,
         schema=schema,

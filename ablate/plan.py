@@ -6,14 +6,15 @@ from itertools import islice
 from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
-from .errors import MOST, DiskProblem, Problem, SpecError, describe
+from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
+from .space import Search, search_of
 from .spec import Spec
-from .study import Compare, Stopping, VariantInfo
+from .study import Compare, Stopping, Tuning, VariantInfo
 
 Json = Any
 MOST_CELLS = 100_000  # of a study
@@ -28,6 +29,7 @@ class Variant:
     recipe: Recipe
     canonical: Json  # the recipe as keys see it
     seed_shift: int = 0  # added to every seed of the plan
+    given: Json = None  # the recipe as the spec has it, patches applied
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Plan:
         factors: What varies.
         design: The design's resolved spec; None without factors.
         stopping: Where seeds are added until comparisons are decided; None for all seeds.
+        search: What is tuned before variants are compared; None for nothing.
+        tuning: What `tuning.advance` decided so far.
     """
 
     spec: Spec
@@ -53,6 +57,8 @@ class Plan:
     factors: tuple[Factor, ...] = ()
     design: Json = None
     stopping: Stopping | None = None
+    search: Search | None = None
+    tuning: Tuning | None = None
 
     @property
     def reference(self) -> Variant:
@@ -74,6 +80,7 @@ class Plan:
             "factors": [asdict(factor) for factor in self.factors],
             "design": self.design,
             "stopping": self.stopping and asdict(self.stopping),
+            "tuning": self.tuning and self.tuning.record(),
         }
 
 
@@ -96,6 +103,10 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     memo: Memo = {}
     _, found = resolve(registry, document["base"], "base", memo)
     factors = list(_factors(document))
+    design, assignments = _assignments(registry, document, factors, found)
+    seeds, stopping = _seeds(document.get("seeds", 3), found)
+    if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))):
+        raise SpecError(spec.source, [*found, *too_large])  # looking at each variant would take long
     patches: dict[str, Json] = {}
     for factor in document.get("factors", {}):
         for level, patch in document["factors"][factor].items():
@@ -105,9 +116,6 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         if len(found) > MOST:
             break
         found += _patch_problems(registry, document["base"], patch, path, found, memo)
-    design, assignments = _assignments(registry, document, factors, found)
-    seeds, stopping = _seeds(document.get("seeds", 3), found)
-    found += _size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))
     if found:
         raise SpecError(spec.source, found)
     variants = list(_variants(registry, document, factors, assignments, found, memo))
@@ -116,9 +124,10 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
     published = published_of(document, factors, variants, found)
+    search = None if found else search_of(registry, document, factors, variants, compare, found)
     if found:
         raise SpecError(spec.source, found)
-    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping)
+    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping, search)
 
 
 def _size_problems(variants: int, seeds: int) -> Iterator[Problem]:
@@ -143,7 +152,16 @@ def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping
 
 
 def placebo(plan: Plan) -> Plan:
-    """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there."""
+    """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there.
+
+    Raises:
+        UsageError: The study tunes its variants.
+    """
+    if plan.search is not None:
+        raise UsageError(
+            "--placebo shows what chance does to variants that are all trained as the reference is, and a spec with `tune` "
+            "trains each in a way of its own. Take `tune` out of the spec for it."
+        )
     shift = max(plan.seeds) + 1
     reference = plan.reference
     others = [replace(reference, name=f"placebo {i}", levels={}, seed_shift=i * shift) for i in range(1, len(plan.variants))]
@@ -242,7 +260,7 @@ def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json
     resolved, problems = resolve(registry, recipe, "", memo)
     problems = problems or list(selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved))
+    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved), given=recipe)
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:

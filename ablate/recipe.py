@@ -118,7 +118,11 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
     """What a schema cannot say about a value: the members of a family, and whether a place on disk exists."""
     parameter = loaded.signature.parameters[name]
     if parameter.choices:
-        known = list(parameter.choices.list())
+        try:
+            known = loaded.choices(name)
+        except AblateError as error:
+            yield Problem(path, str(error))
+            return
         if value not in known:
             yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", did_you_mean(value, known))
     if parameter.path:

@@ -14,7 +14,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from .errors import EnvironmentProblem, UsageError, did_you_mean
-from .params import Factory, Nested, Signature, SignatureError, signature
+from .params import Factory, Nested, Signature, signature
 
 KINDS: Mapping[str, str] = {
     "dataset": "ablate.datasets",
@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "loss": "ablate.losses",
     "metric": "ablate.metrics",
     "design": "ablate.designs",
+    "tuner": "ablate.tuners",
     "executor": "ablate.executors",
 }
 HOOKS = "ablate.hooks"
@@ -77,6 +78,18 @@ class Loaded:
     component: Component
     factory: Factory
     signature: Signature
+
+    def choices(self, parameter: str) -> list[str]:
+        """The names that a parameter of a family may have; empty where it is not one.
+
+        Raises:
+            BrokenComponent: The function that lists them fails.
+        """
+        family = self.signature.parameters[parameter].choices
+        try:
+            return [str(name) for name in family.list()] if family else []
+        except Exception as error:  # anybody's code
+            raise _broken(self.component, f"listing its {parameter} failed: {type(error).__name__}: {error}") from error
 
 
 @dataclass
@@ -135,7 +148,7 @@ class Registry:
             factory = import_target(component)
             try:
                 self._loaded[key] = Loaded(component, factory, signature(factory))
-            except (SignatureError, TypeError, ValueError, NameError) as error:
+            except Exception as error:  # of anybody's code: annotations in quotes are evaluated here
                 raise _broken(component, f"its signature cannot be read: {error}") from error
         return self._loaded[key]
 
@@ -170,7 +183,9 @@ def import_target(component: Component) -> Any:
         value = importlib.import_module(module)
         for attribute in attributes.split(".") if attributes else []:  # hooks may be a whole module
             value = getattr(value, attribute)
-    except Exception as error:  # a third party's module may fail in any way, and that must be told, not passed on
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third party's module may fail in any way, even by sys.exit, and that must be told
         raise _broken(component, f"importing {component.target} failed: {type(error).__name__}: {error}") from error
     return value
 
@@ -196,11 +211,13 @@ def discover(installed: Iterable[Distribution]) -> Registry:
     unreadable: list[str] = []
     seen: set[str] = set()
     for distribution in installed:
-        text = distribution.read_text("entry_points.txt") or ""
-        if "[ablate." not in text.replace(" ", ""):
-            continue
         try:
-            name, version = distribution.name, distribution.version
+            text = distribution.read_text("entry_points.txt") or ""
+            if "[ablate." not in text.replace(" ", ""):
+                continue
+            name, version = str(distribution.metadata["Name"] or ""), distribution.version
+            if not name:
+                raise ValueError("its metadata has no name")
             entry_points = list(distribution.entry_points)
         except Exception as error:  # metadata of a third party: anything may be wrong with it
             unreadable.append(f"{_name(distribution)}: entry points cannot be read: {type(error).__name__}: {error}")
@@ -223,9 +240,10 @@ def discover(installed: Iterable[Distribution]) -> Registry:
 
 def _name(distribution: Distribution) -> str:
     try:
-        return distribution.name
+        name = distribution.name
     except Exception:  # its metadata may be what cannot be read
-        return f"a distribution in {distribution.locate_file('')}"
+        name = ""
+    return name or f"the distribution of {getattr(distribution, '_path', distribution.locate_file(''))}"
 
 
 def _component(kind: str, entry_point: EntryPoint, distribution: str, version: str) -> Component:
@@ -243,7 +261,7 @@ def _component(kind: str, entry_point: EntryPoint, distribution: str, version: s
 def _module_exists(top_level: str) -> bool:
     try:
         return importlib.util.find_spec(top_level) is not None
-    except (ImportError, ValueError):
+    except Exception:  # what other packages have put on sys.meta_path is asked too
         return False
 
 

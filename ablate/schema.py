@@ -1,13 +1,12 @@
 """One JSON Schema for specs with the components that are installed, for editors."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from .errors import AblateError
-from .params import Nested, Parameter
+from .params import Nested
 from .recipe import component_fields, spec_schema
-from .registry import KINDS, Component, Registry
+from .registry import KINDS, Loaded, Registry
 
 Json = Any
 
@@ -32,6 +31,8 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
         **_described(schema["properties"]["design"]),
         "$ref": f"#/$defs/{_name('design', False)}",
     }
+    tune = schema["properties"]["tune"]["properties"]
+    tune["tuner"] = {**_described(tune["tuner"]), "$ref": f"#/$defs/{_name('tuner', False)}"}
     return schema, list(dict.fromkeys(problems))
 
 
@@ -55,24 +56,25 @@ def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[st
         shared = len(registry.components[kind][component.name]) > 1
         name = component.qualified_name if shared else component.name
         try:
-            parameters = registry.load(kind, component.qualified_name).signature.parameters
+            case = _case(registry.load(kind, component.qualified_name), name, partial)
         except AblateError as error:
             problems.append(str(error))
             continue
         names.append(name)
-        cases.append(_case(component, name, parameters, partial))
+        cases.append(case)
     properties = {"use": {"enum": names, "description": f"Name of an installed {kind}."}}
     return {"type": "object", "required": [] if partial else ["use"], "properties": properties, "allOf": cases}
 
 
-def _case(component: Component, name: str, parameters: Mapping[str, Parameter], partial: bool) -> Json:
+def _case(loaded: Loaded, name: str, partial: bool) -> Json:
+    component, parameters = loaded.component, loaded.signature.parameters
     properties: dict[str, Json] = {"use": True}
     for parameter in parameters.values():
         schema = {**parameter.schema, "description": parameter.doc}
         if parameter.nested:
             schema |= _reference(parameter.nested, partial)
         if parameter.choices:
-            schema["enum"] = list(parameter.choices.list())
+            schema["enum"] = loaded.choices(parameter.name)
         if not parameter.required:
             schema["default"] = parameter.default
         properties[parameter.name] = {"anyOf": [schema, {"type": "null"}]} if partial else schema

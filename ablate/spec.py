@@ -17,7 +17,7 @@ from .validation import coerce, problems
 Json = Any
 LARGEST = 1_000_000  # bytes
 DEEPEST = 64  # levels of nesting
-MOST_VALUES = 50_000  # of a whole document
+MOST_VALUES = 30_000  # of a whole document
 MOST_FACTORS = 100
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
@@ -55,14 +55,12 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -
     for override in overrides:
         path, value = _override(override)
         document = replace(document, path, value)
-    found = problems(spec_schema(), document)
-    if isinstance(document, Mapping) and isinstance(document.get("base"), Mapping):  # the recipe is looked at with its components
-        found = [problem for problem in found if problem.path.partition(".")[0] != "base"]
+    settings = {**spec_schema()["properties"], "base": {"type": "object"}}  # the recipe is looked at with its components
+    found = problems({**spec_schema(), "properties": settings}, document)
     if not found:
         found = list(_factor_problems(document))
     if found:
         raise SpecError(source, found)
-    settings = spec_schema()["properties"]
     return Spec(source, {key: coerce(value, settings[key]) for key, value in document.items()})
 
 

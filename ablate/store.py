@@ -6,6 +6,8 @@ immediate transactions, and a commit is on disk before the next cell is taken.
 """
 
 import json
+import os
+import socket
 import sqlite3
 import time
 import uuid
@@ -19,7 +21,7 @@ from filelock import FileLock, Timeout
 from . import database
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
-from .study import Compare, Stopping, Study, VariantInfo
+from .study import Compare, Stopping, Study, Tuning, VariantInfo
 from .writing import REMEDY
 
 Json = Any
@@ -44,7 +46,7 @@ class Store:
 
     def __init__(self, directory: Path, create: bool = True):
         self.directory = directory
-        self.owner = uuid.uuid4().hex
+        self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
         if not create and not exists(directory):
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
@@ -101,8 +103,17 @@ class Store:
         rows = self._read("SELECT plan FROM studies WHERE name = ?", name)
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
-        plan = self._json(rows[0]["plan"])
+        with self._decoding():
+            return self._study(name, rows)
+
+    def _study(self, name: str, rows: Sequence[sqlite3.Row]) -> Study:
+        plan = _load(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
+        tuning = None
+        if plan.get("tuning"):
+            own = [frame["variant"].isin([variant["name"] for variant in plan["variants"]]) for frame in (cells, epochs)]
+            tuning = Tuning.from_record(plan["tuning"], cells[~own[0]], epochs[~own[1]])
+            cells, epochs = (frame[rows].reset_index(drop=True) for frame, rows in zip((cells, epochs), own, strict=True))
         return Study(
             name=name,
             question=plan["question"],
@@ -115,6 +126,7 @@ class Store:
             factors=tuple(Factor(f["name"], f["base"], tuple(f["others"])) for f in plan.get("factors", ())),
             design=plan.get("design"),
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
+            tuning=tuning,
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -129,20 +141,20 @@ class Store:
         columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
         for metric in metrics:
-            values = [self._json(row["metrics"]).get(metric) for row in rows]
+            values = [_load(row["metrics"]).get(metric) for row in rows]
             cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
         records = self._read(
             """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
                WHERE m.study = ? ORDER BY m.position, e.epoch""",
             name,
         )
-        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **self._json(r["record"])} for r in records])
+        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **_load(r["record"])} for r in records])
         if epochs.empty:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
             )
         distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
-        return cells, epochs, tuple(self._json(text) for text in distinct)
+        return cells, epochs, tuple(_load(text) for text in distinct)
 
     def _status(self, row: sqlite3.Row) -> str:
         if row["status"] == "running" and not self._alive(row["owner"]):
@@ -154,6 +166,20 @@ class Store:
     def stored(self, keys: Sequence[str]) -> set[str]:
         """Which of these cells are done."""
         return {key for key in dict.fromkeys(keys) if self._read("SELECT 1 FROM cells WHERE key = ? AND status = 'done'", key)}
+
+    def ended(self, keys: Sequence[str]) -> dict[str, Result | None]:
+        """What became of those of these cells that have ended: their results, and None for those that failed."""
+        found: dict[str, Result | None] = {}
+        for key in dict.fromkeys(keys):
+            for row in self._read("SELECT * FROM cells WHERE key = ? AND status IN ('done', 'failed')", key):
+                epochs = self._read("SELECT record FROM epochs WHERE key = ? ORDER BY epoch", key)
+                found[key] = self._result(row, epochs) if row["status"] == "done" else None
+        return found
+
+    def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
+        with self._decoding():
+            records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
+            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"])
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
@@ -224,12 +250,18 @@ class Store:
             db.execute(
                 """UPDATE cells SET status = ?, owner = NULL, finished = ?, error = ?, log = ?
                    WHERE key = ? AND owner = ? AND status = 'running'""",
-                (status, time.time(), error, log, key, self.owner),
+                (status, time.time(), error and storable(error), log and storable(log), key, self.owner),
             )
+
+    def holders(self, keys: Sequence[str]) -> list[str]:
+        """The other drivers that train some of these cells, as `PROCESS@HOST`."""
+        rows = [row for key in keys for row in self._read("SELECT owner FROM cells WHERE key = ? AND status = 'running'", key)]
+        return sorted({row["owner"].rpartition("-")[0] for row in rows if row["owner"] != self.owner})
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
-        return self._json(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+        with self._decoding():
+            return _load(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
 
     def cells(self, prefix: str) -> list[dict[str, Json]]:
         """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
@@ -240,23 +272,26 @@ class Store:
             prefix,
         )
         parsed = ("recipe", "identity", "metrics", "provenance")
-        return [{**dict(row), **{name: self._json(row[name]) for name in parsed}} for row in rows]
+        with self._decoding():
+            return [{**dict(row), **{name: _load(row[name]) for name in parsed}} for row in rows]
 
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
         rows = self._read("SELECT error, log FROM cells WHERE key = ?", key)
         return (rows[0]["error"], rows[0]["log"]) if rows else (None, None)
 
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            problem = f"a record is not what ablate writes: {type(error).__name__}: {error}"
+            raise StoreError(f"{self._path}: the store cannot be read: {problem}. {database.DAMAGED}") from error
+
     def _read(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         try:
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
-
-    def _json(self, text: str | None) -> Json:
-        try:
-            return json.loads(text or "{}")
-        except ValueError as error:
             raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
 
     # Drivers
@@ -271,7 +306,9 @@ class Store:
                 (self.directory / "drivers").mkdir(exist_ok=True)
                 self._lock = self._lock_of(self.owner)
                 self._lock.acquire()
-            except OSError as error:
+                if type(self._lock) is not FileLock:  # it has become one that outlives its process
+                    raise NotImplementedError("the file system has no locks")
+            except (OSError, NotImplementedError) as error:
                 raise self._lock_error(error) from error
 
     def _alive(self, owner: str | None) -> bool:
@@ -289,9 +326,18 @@ class Store:
         except OSError as error:
             raise self._lock_error(error) from error
 
-    def _lock_error(self, error: OSError) -> StoreError:
+    def _lock_error(self, error: Exception) -> StoreError:
         return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
 
 
+def _load(text: str | None) -> Json:
+    return json.loads(text or "{}")
+
+
 def _dump(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return storable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def storable(text: str) -> str:
+    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,8 +1,9 @@
 """Commands about what is installed, and about data."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +12,6 @@ from ablate.errors import UsageError
 from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
 
-if TYPE_CHECKING:
-    from ablate.registry import Component, Registry
-
 
 @app.command("list")
 def list_(
@@ -21,23 +19,27 @@ def list_(
         str | None,
         typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
     ] = None,
-    load: Annotated[bool, typer.Option("--load", help="Import each one, to see whether it works.")] = False,
+    load: Annotated[bool, typer.Option("--load", help="Import each one, in a process apart, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
-    from ablate.registry import KINDS, default
+    from ablate.registry import KINDS, Component, default
     from ablate.report.plain import aligned
 
     if kind is not None and kind not in (*KINDS, "hooks"):
         raise _no_kind(kind)
     registry = default()
     rows = []
-    for component in (c for k in ([kind] if kind else [*KINDS, "hooks"]) for c in registry.all(k)):
-        problem = component.problem
+    components = [component for k in ([kind] if kind else [*KINDS, "hooks"]) for component in registry.all(k)]
+    broken: Mapping[Component, str] = {}
+    if load:
+        from ablate.loading import problems
+
+        broken = problems(components)
+    for component in components:
+        problem = broken.get(component) or component.problem
         if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
             problem = problem or f"several packages have this name: use {component.qualified_name!r}"
-        if load:
-            problem = _problem_of_loading(registry, component) or problem
         rows.append((component.kind, component.name, component.distribution, component.version, problem))
     if as_json:
         keys = ("kind", "name", "distribution", "version", "problem")
@@ -48,21 +50,6 @@ def list_(
     sys.stdout.write(aligned([heading, *lines]))
     for message in registry.unreadable:
         warn(message)
-
-
-def _problem_of_loading(registry: "Registry", component: "Component") -> str:
-    from ablate.hooks import Hooks
-    from ablate.registry import BrokenComponent
-
-    problems: list[str] = []
-    try:
-        if component.kind == "hooks":
-            Hooks(problems.append).register_component(component)
-        else:
-            registry.load(component.kind, component.qualified_name)
-    except BrokenComponent as error:
-        problems.append(str(error))
-    return "; ".join(problems)
 
 
 def _no_kind(kind: str) -> UsageError:

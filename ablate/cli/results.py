@@ -22,7 +22,8 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     with Store(places.store_dir(store), create=False) as opened:
         studies = [opened.study(name) for name in opened.studies()]
     states = ("done", "running", "interrupted", "failed", "missing")
-    rows = [[s.name, len(s.cells), *(int((s.cells["status"] == state).sum()) for state in states)] for s in studies]
+    found = {study.name: study.every_cell["status"] for study in studies}
+    rows = [[name, len(cells), *(int((cells == state).sum()) for state in states)] for name, cells in found.items()]
     headings = ["study", "cells", *states]
     if as_json:
         print_json([dict(zip(headings, row, strict=True)) for row in rows])
@@ -56,7 +57,7 @@ def report(
     from ablate import places
     from ablate.report.console import out, text, wide
     from ablate.report.content import page
-    from ablate.report.files import FORMATS, render, write, write_all
+    from ablate.report.files import FORMATS, directory_of, render, write, write_all
     from ablate.report.terminal import study_view
     from ablate.spec import load
     from ablate.store import Store
@@ -72,7 +73,7 @@ def report(
     elif format_ == "files":
         target = output or directory / "reports"
         for made in pages:
-            for path in write_all(made, target if output and len(pages) == 1 else target / made.study.name):
+            for path in write_all(made, target if output and len(pages) == 1 else directory_of(target, made.study.name)):
                 out.print(text(path), soft_wrap=True)
     elif format_ == "terminal":
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")

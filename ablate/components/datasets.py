@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from filelock import FileLock
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import EnvironmentProblem, describe
 from ablate.params import Bound, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 
@@ -51,14 +52,22 @@ class Downloaded:
         return arrange(_split(train), _split(test), names, self.validation, self.limit)
 
     def _part(self, root: str, train: bool) -> Any:
+        for pickled in Path(root).glob("*/processed/*.pt"):  # of torchvision before 0.8, which reads them still
+            raise EnvironmentProblem(
+                f"{pickled}: is a pickle, and none is read. Delete it; the dataset is made from its downloads."
+            )
         try:
             return self.make(root, train, False)
         except RuntimeError as missing:
             if not self.environment.download:
                 raise self._missing(root, "it is not there") from missing
+        except Exception as error:  # files that were changed where they lie, which torchvision reads as what they are not
+            raise EnvironmentProblem(
+                f"dataset {self.name!r} cannot be read: {describe(error)}. Delete {root} and fetch it."
+            ) from error
         try:
             return self.make(root, train, True)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # the network, the server and what it sent may be wrong in any way
             raise self._missing(root, f"downloading it failed: {error}") from error
 
     def _missing(self, root: str, reason: str) -> EnvironmentProblem:

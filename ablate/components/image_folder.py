@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from filelock import FileLock
 
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.identity import file_digest
-from ablate.params import FolderPath, Fraction, PositiveInt
+from ablate.params import Bound, FolderPath, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 from ablate.writing import replaced
 
@@ -27,16 +27,38 @@ File = tuple[str, int]  # path, and class
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
-def _images_under(folder: str) -> list[str]:
+def _images_under(folder: str, above: tuple[tuple[int, int], ...] = ()) -> list[str]:
     """The image files of a folder and of those in it, sorted; 60,000 of them in a fraction of a second."""
+    stat = os.stat(folder)
+    above = (*above, (stat.st_dev, stat.st_ino))
+    if above[-1] in above[:-1]:
+        raise EnvironmentProblem(f"{folder}: is a link to a folder that it lies in, without end. Remove it.")
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
-                found += _images_under(entry.path)
+                found += _images_under(entry.path, above)
             elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.is_file():
                 found.append(entry.path)
     return sorted(found)
+
+
+def decoded(folder: Path) -> Split:
+    """The images and labels that a folder of the cache has.
+
+    Raises:
+        DiskProblem: They are not what was written there.
+    """
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        if images.dtype != np.uint8 or images.ndim != 4 or labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(f"{images.dtype} {list(images.shape)} with labels {labels.dtype} {list(labels.shape)}")
+    except (OSError, ValueError, EOFError) as error:
+        raise DiskProblem(
+            f"{folder}: the decoded images cannot be read: {error}. Delete {folder.parent}, and they are decoded again."
+        ) from error
+    return Split(images, labels)
 
 
 @dataclass(frozen=True)
@@ -64,7 +86,7 @@ class ImageFolder:
                     self._decode_all(place)
         except OSError as error:
             raise space_error(place, error) from error
-        splits = [_decoded(place / part) for part in ("train", self.test)]
+        splits = [decoded(place / part) for part in ("train", self.test)]
         if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
             raise EnvironmentProblem(f"{self.root}: training and test images differ in size. Give a `size`.")
         return arrange(splits[0], splits[1], classes, self.validation, self.limit)
@@ -106,7 +128,7 @@ class ImageFolder:
         listing = hashlib.sha256()
         for path, label in files:
             stat = os.stat(path)
-            listing.update(f"{path}\0{label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            listing.update(f"{path}\0{label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
         note = self._cache / f"{listing.hexdigest()[:32]}.json"
         with suppress(OSError, ValueError, KeyError):  # there is none, or it is damaged
             return str(json.loads(note.read_text())["sha256"])
@@ -148,12 +170,12 @@ class ImageFolder:
         _write(folder / "images.npy", first.dtype, (len(files), *first.shape), alike())
 
     def _images(self, files: Sequence[File]) -> Iterator[Array]:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import Image, ImageOps
 
         for path, _ in files:
             try:
                 image = Image.open(path).convert("RGB" if self.channels == 3 else "L")
-            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            except Exception as error:  # the file may be anything, a bomb too, and decoders fail in many ways
                 raise EnvironmentProblem(f"{path}: cannot be read as an image: {error}. Repair it or remove it.") from error
             if self.size:
                 image = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
@@ -170,16 +192,6 @@ def _write(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], parts: Iter
             file.write(part.tobytes())
 
 
-def _decoded(folder: Path) -> Split:
-    """Images and labels of a part, out of the cache."""
-    try:
-        return Split(np.load(folder / "images.npy", mmap_mode="c"), np.load(folder / "labels.npy"))
-    except (OSError, ValueError) as error:
-        raise DiskProblem(
-            f"{folder}: the decoded images cannot be read: {error}. Delete {folder.parent}, and they are decoded again."
-        ) from error
-
-
 def _digest(image: Path) -> str:
     try:
         return file_digest(image)
@@ -193,7 +205,7 @@ def image_folder(
     *,
     path: FolderPath,
     test: str = "test",
-    size: PositiveInt | None = None,
+    size: Annotated[int, Bound(minimum=1, maximum=4096)] | None = None,
     channels: Literal[1, 3] = 3,
     validation: Fraction = 0,
     limit: PositiveInt | None = None,
@@ -208,4 +220,6 @@ def image_folder(
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
+    if test in ("", "train", ".", "..") or os.path.basename(test) != test or "\0" in test:
+        raise ValueError(f"test {test!r} is not the name of a folder beside 'train'")
     return ImageFolder(environment, Path(path).expanduser(), test, size, channels, validation, limit)

@@ -59,7 +59,7 @@ def fingerprint(*parts: str | bytes | int | float | None) -> str:
     """SHA-256 (hex) of the parts, each with its length."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
+        data = part if isinstance(part, bytes) else str(part).encode(errors="surrogateescape")  # names of files are bytes
         digest.update(f"{len(data)}:".encode() + data)
     return digest.hexdigest()
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ablate.errors import AblateError, DiskProblem, Problem, describe
+from ablate.errors import DiskProblem, Problem, describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Environment, Horizon
 from ablate.registry import Registry, build
@@ -18,6 +18,7 @@ from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 
 TRIAL = 2  # images that a recipe is tried with
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,16 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
         PartError: A factory fails.
     """
     with _blame("model"), global_rng(seed, "model"):
-        model: nn.Module = build(registry, "model", recipe["model"], info)
+        model: nn.Module = _expect(build(registry, "model", recipe["model"], info), nn.Module)
     with _blame("initializer"):
         build(registry, "initializer", recipe["initializer"], model, generator(seed, "initializer"))
     model.to(device).to(memory_format=torch.channels_last)
     with _blame("optimizer"):
-        optimizer = build(registry, "optimizer", recipe["optimizer"], model)
+        optimizer = _expect(build(registry, "optimizer", recipe["optimizer"], model), torch.optim.Optimizer)
     horizon = horizon_of(recipe, images)
     with _blame("scheduler"):
         schedule = build(registry, "scheduler", recipe["scheduler"], horizon)
-        schedule(0)
+        float(schedule(0))
     with _blame("loss"):
         loss = build(registry, "loss", recipe["loss"])
     metrics = {}
@@ -106,6 +107,12 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
         with _blame(f"metrics.{name}"):
             metrics[name] = build(registry, "metric", spec, info.classes)
     return Parts(model, optimizer, schedule, loss, metrics, horizon)
+
+
+def _expect(made: Any, kind: type[Made]) -> Made:
+    if not isinstance(made, kind):
+        raise TypeError(f"its factory gave a {type(made).__name__}; expected a {kind.__module__}.{kind.__name__}")
+    return made
 
 
 def preflight(registry: Registry, recipe: Recipe, environment: Environment, device: torch.device) -> list[Problem]:
@@ -118,8 +125,8 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
         tensors = data.load(registry, recipe, environment, device)
     except DiskProblem:
         raise
-    except AblateError as error:
-        return [Problem("dataset", str(error))]
+    except Exception as error:  # factories are anybody's code
+        return [Problem("dataset", describe(error))]
     try:
         train, evaluation = pipelines(registry, recipe, tensors.info.classes)
     except PartError as error:

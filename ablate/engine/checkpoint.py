@@ -14,7 +14,7 @@ from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.writing import REMEDY, replaced
 
 Json = Any
-FORMAT = "ablate-checkpoint-1"
+FORMAT = "ablate-checkpoint-2"
 _TENSOR = "__tensor__"
 _DICT = "__dict__"
 _TUPLE = "__tuple__"
@@ -22,6 +22,8 @@ _TUPLE = "__tuple__"
 
 def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
     """Writes the state of the cell `key`; whatever happens meanwhile, `path` holds the old state or the new one.
+
+    Tensors keep their strides where they are dense and do not overlap; others come back contiguous, as torch's own copies do.
 
     Args:
         path: The file.
@@ -41,11 +43,12 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
 
 
 def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
-    """The state that was saved for the cell `key`; None where there is none.
+    """The state that was saved for the cell `key`; None where there is none. What was begun and not finished is removed.
 
     Raises:
         EnvironmentProblem: The file cannot be read, or belongs to another cell.
     """
+    remove_unfinished(path)
     if not path.is_file():
         return None
     remedy = "Delete it, and the cell is trained from its beginning."
@@ -57,17 +60,23 @@ def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
                 raise EnvironmentProblem(f"{path}: is a checkpoint of {owner}, not of cell {key[:12]}. {remedy}")
             state: dict[str, Any] = _unpack(json.loads(metadata["state"]), file.get_tensor)
             return state
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentProblem(f"{path}: the checkpoint cannot be read: {error}. {remedy}") from error
+
+
+def remove_unfinished(path: Path) -> None:
+    """Removes what processes left that were killed while they saved the state of this cell."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:
     """The value as JSON, in which each tensor is a reference to one in `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
         tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        return {_TENSOR: name, "channels_last": last}
+        stride = torch.empty_like(value, device="meta").stride()  # as torch's own copies have them
+        return {_TENSOR: name, "stride": list(stride)}
     if isinstance(value, Mapping):
         return {_DICT: [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, tuple):
@@ -85,8 +94,9 @@ def _unpack(value: Json, tensor: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if _TENSOR in value:
-        loaded: Tensor = tensor(value[_TENSOR]).clone()  # out of the file's memory, whose alignment can change sums
-        return loaded.contiguous(memory_format=torch.channels_last) if value["channels_last"] else loaded
+        loaded: Tensor = tensor(value[_TENSOR])
+        own = torch.empty_strided(loaded.shape, value["stride"], dtype=loaded.dtype, device=loaded.device)
+        return own.copy_(loaded)  # out of the file's memory, whose alignment can change sums
     if _TUPLE in value:
         return tuple(_unpack(item, tensor) for item in value[_TUPLE])
     return {_unpack(key, tensor): _unpack(item, tensor) for key, item in value[_DICT]}

@@ -151,15 +151,25 @@ def png(picture: Picture) -> bytes:
         return made.getvalue()
 
 
+def figure(picture: Picture) -> "Figure":
+    """The whole figure with its key, to look at, to change and to save."""
+    with _drawing(picture, picture.name) as made:
+        made.draw_without_rendering()  # ticks are made by the first drawing, with the settings of that time
+        return made
+
+
 @contextmanager
 def _drawing(picture: Picture, salt: str) -> "Iterator[Figure]":
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    with rc_context({**_RC, "svg.hashsalt": salt}), warnings.catch_warnings():
+    from .inline import Inline
+
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()  # a notebook may have chosen a style, and a user's file another one
+        rcParams.update({**_RC, "svg.hashsalt": salt})
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
-        figure = Figure(figsize=picture.size, layout="constrained")
+        figure = Inline(figsize=picture.size, layout="constrained")
         FigureCanvasAgg(figure)
         for index, panel in enumerate(picture.panels, start=1):
             panel.draw(figure.add_subplot(len(picture.rows), len(picture.rows[0]), index))

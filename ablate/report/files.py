@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ablate.errors import DiskProblem, UsageError, did_you_mean
+from ablate.store import storable
 from ablate.writing import REMEDY, replaced
 
 from . import data, drawing, latex, web
@@ -31,9 +32,15 @@ def render(pages: Sequence[Page], name: str) -> str:
     return storable(FORMATS[name](pages))
 
 
-def storable(text: str) -> str:
-    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def directory_of(parent: Path, study: str) -> Path:
+    """Where the report of a study belongs.
+
+    Raises:
+        UsageError: The store names a study as no folder can be named, such as `../x`.
+    """
+    if study in ("", ".", "..") or Path(study).name != study or "\0" in study:
+        raise UsageError(f"study {study!r}: its name is not one that a folder can have. Give --output.")
+    return parent / study
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -69,6 +76,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
         "cells.csv": data.frame_csv(page.study.cells),
         "epochs.csv": data.frame_csv(page.study.epochs),
     }
+    if page.study.tuning is not None:
+        contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):
         contents |= {f"figures/{name}": content for name, content in drawing.files(picture).items()}
         if picture.name == "curves":

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from ablate.components.image_folder import decoded
 from ablate.components.splits import arrange, fingerprint, space_error
 from ablate.errors import EnvironmentProblem, UsageError, describe
 from ablate.identity import file_digest
 from ablate.params import Fraction, PositiveInt
-from ablate.records import Data, Environment, Split
+from ablate.records import Data, Environment
 
 PARTS = ("train", "test")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -62,10 +63,7 @@ class HuggingFace:
                     self._decode_all(place)
         except OSError as error:
             raise space_error(place, error) from error
-        splits = []
-        for part in PARTS:
-            images = np.load(place / part / "images.npy", mmap_mode="c")
-            splits.append(Split(images, np.load(place / part / "labels.npy")))
+        splits = [decoded(place / part) for part in PARTS]
         if splits[0].images.shape[1:] != splits[1].images.shape[1:]:
             raise EnvironmentProblem(f"{self.path}: training and test images differ in size. Give a `size`.")
         classes = json.loads((place / "classes.json").read_text("utf-8"))
