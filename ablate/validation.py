@@ -110,7 +110,7 @@ def expected(schema: Schema) -> str:
     if "$ref" in schema and schema["$ref"].endswith("component"):
         return 'a component, such as {"use": "…"}'
     words = _TYPES.get(schema.get("type", ""), "another value")
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    bounds = [f"{sign} {found(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
     if bounds:
         words += " " + " and ".join(bounds)
     if "pattern" in schema:

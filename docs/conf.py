@@ -20,6 +20,7 @@ nb_execution_mode = "off"  # a notebook is committed with its output
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+napoleon_use_ivar = True  # the attributes of a class as one list
 smartquotes = False  # they change options and JSON outside of code
 default_role = "code"  # docstrings have code in single backticks
 

@@ -2,11 +2,13 @@
 
 import doctest
 import json
+import typing
 
 import pytest
-from pages import Block, blocks, pages
+from pages import DOCS, Block, blocks, pages
 from typer.testing import CliRunner
 
+from ablate import params
 from ablate.cli import app
 
 PLUGINS = ("docs/first-plugin.md", "docs/four-plugins.md")  # tests of their own write these files and use them
@@ -53,3 +55,10 @@ def test_specs_are_accepted_and_fragments_are_json(block, tmp_path):
 
 def test_specs_are_found():
     assert sum('"base"' in block.text for block in JSON) >= 2
+
+
+def test_every_annotation_for_parameters_is_on_the_page_of_plugins():
+    page = (DOCS / "plugins.md").read_text("utf-8")
+    aliases = [name for name, value in vars(params).items() if typing.get_origin(value) is typing.Annotated]
+    assert "Positive" in aliases
+    assert all(f"`{name}`" in page for name in aliases)

@@ -83,3 +83,10 @@ def test_the_references_have_all_that_the_code_has(site):
                 assert f"{kind} {component.name}" in components
                 parameters = default().load(kind, component.qualified_name).signature.parameters.values()
                 assert all(" ".join(parameter.doc.replace("`", "").split()) in components for parameter in parameters)
+
+
+def test_every_package_has_a_page(site):
+    """Which includes its README, and says nothing else: docs/packages/NAME.md."""
+    for readme in (DOCS.parent / "plugins").glob("*/README.md"):
+        name = readme.parent.name.removeprefix("ablate-")
+        assert (site / "packages" / f"{name}.html").is_file(), name
