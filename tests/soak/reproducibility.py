@@ -1,0 +1,158 @@
+"""One study, trained in different ways: every cell has to have the same weights and the same metrics, bit for bit."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.registry import default
+from ablate.testing.misfits import table
+
+from . import Row
+
+NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.5]}
+BASE = {  # draws in the data, in the model and in its steps
+    "dataset": {"use": "digits", "size": 16},
+    "train_transforms": {"crop": {"use": "random_crop", "size": 16, "padding": 2}, "normalize": NORMALIZE},
+    "eval_transforms": {"normalize": NORMALIZE},
+    "model": {"use": "net", "dropout": 0.2},
+    "optimizer": {"use": "adam", "lr": 0.002},
+}
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study in a file, and how often a run of it is killed."""
+
+    spec: Path
+    kills: int
+
+    def command(self, store: Path, *more: str) -> list[str]:
+        places = ["--store", str(store), "--data-dir", str(self.spec.parent / "data"), "--device", "cpu"]
+        return [sys.executable, "-m", "ablate", "run", str(self.spec), *places, *more]
+
+    def run(self, store: Path, *more: str) -> Path:
+        """Runs to the end, and returns the store."""
+        done = subprocess.run(self.command(store, *more), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return store
+
+    def killed(self, store: Path, *more: str) -> int:
+        """Kills the driver with signal 9 whenever a cell has saved a state since the last time; then runs to the end.
+
+        Returns:
+            How many times it was killed.
+        """
+        kills = 0
+        while kills < self.kills:
+            begun = time.time()
+            with subprocess.Popen(self.command(store, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+                while process.poll() is None and not _saved_since(begun, store):
+                    assert time.time() < begun + PATIENCE, "no cell saves its state"
+                    time.sleep(0.01)
+                if process.poll() is not None:
+                    break
+                process.kill()
+            kills += 1
+        self.run(store, *more)
+        return kills
+
+
+def _saved_since(begun: float, store: Path) -> bool:
+    """Whether a state was saved, in the directory of a store, by a run that began then."""
+    for file in (store / "checkpoints").glob("*.safetensors"):
+        try:
+            if file.stat().st_mtime > begun:
+                return True
+        except FileNotFoundError:
+            continue  # its cell has ended meanwhile
+    return False
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Two variants with one seed and two epochs, or with five and eight."""
+    with tempfile.TemporaryDirectory(prefix="ablate-") as name:
+        directory = Path(name)
+        seeds, epochs, kills = (1, 2, 1) if quick else (5, 8, 5)
+        study = _study(directory, "one", seeds, epochs, kills)
+        expected = table(study.run(directory / "one worker", "--jobs", "1"))
+        cells = f"{len(expected)} cells of {epochs} epochs"
+
+        found = table(study.run(directory / "two workers", "--jobs", "2"))
+        yield _row("The number of workers changes no bit", f"{cells} with 1 and with 2 workers", expected, found)
+
+        killed = study.killed(store := directory / "killed", "--jobs", "2")
+        tried = f"{cells}, the driver killed {_times(killed)}, {_times(_begun(store) - len(expected))} a cell begun again"
+        yield _row("A kill and a resumption change no bit", tried, expected, table(store), _begun(store) > len(expected))
+
+        found = _beside(directory, study, _study(directory, "other", seeds, epochs + 1, kills))
+        tried = f"{cells}, and another driver's study with other epochs in the same store"
+        yield _row("What runs beside a study changes no bit", tried, expected, found)
+
+        if not quick and "ray" in default().names("executor"):
+            yield from _on_ray(directory, study, expected, cells)
+
+
+def _on_ray(directory: Path, study: Study, expected: dict[str, str], cells: str) -> Iterator[Row]:
+    found = table(study.run(directory / "ray", "--jobs", "2", "--executor", "ray"))
+    yield _row("The executor changes no bit", f"{cells} on 2 workers of Ray", expected, found)
+    killed = study.killed(store := directory / "ray killed", "--jobs", "2", "--executor", "ray")
+    found = table(study.run(store, "--jobs", "2"))
+    tried = f"{cells} on Ray, the driver killed {_times(killed)}"
+    yield _row("Nor does a kill on another executor", tried, expected, found, _begun(store) > len(expected))
+
+
+def _study(directory: Path, name: str, seeds: int, epochs: int, kills: int) -> Study:
+    document: dict[str, Any] = {
+        "name": name,
+        "base": BASE | {"epochs": epochs},
+        "factors": {"batch_norm": {"on": {"model": {"batch_norm": True}}}},
+        "seeds": seeds,
+        "checkpoint_seconds": 0,
+    }
+    spec = directory / f"{name}.json"
+    spec.write_text(json.dumps(document))
+    return Study(spec, kills)
+
+
+def _beside(directory: Path, study: Study, other: Study) -> dict[str, str]:
+    """What the cells of a study give while another driver trains another study in the same store."""
+    store = directory / "beside"
+    drivers = [subprocess.Popen(each.command(store, "--jobs", "1"), stderr=subprocess.DEVNULL) for each in (other, study)]
+    codes = [driver.wait(PATIENCE) for driver in drivers]
+    assert codes == [0, 0], f"drivers end with {codes}"
+    with sqlite3.connect(store / "store.sqlite") as db:
+        keys = {key for (key,) in db.execute("SELECT key FROM study_cells WHERE study = 'one'")}
+    return {key: given for key, given in table(store).items() if key in keys}
+
+
+def _begun(store: Path) -> int:
+    """How often a cell of a store was begun."""
+    with sqlite3.connect(store / "store.sqlite") as db:
+        return int(db.execute("SELECT sum(attempt) FROM cells").fetchone()[0])
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _row(promise: str, tried: str, expected: dict[str, str], found: dict[str, str], happened: bool = True) -> Row:
+    """Whether two tables are one.
+
+    Args:
+        promise: In a few words.
+        tried: How.
+        expected: The table.
+        found: The other.
+        happened: Whether what was tried has happened.
+    """
+    same: Sequence[str] = [key for key, given in expected.items() if found.get(key) == given]
+    kept = happened and len(same) == len(expected) == len(found)
+    return Row(promise, tried, f"{len(same)} of {len(expected)} cells identical in weights and metrics", kept)
