@@ -21,9 +21,9 @@ TESTS = {
     "ablate/spec.py": ["tests/test_spec.py", "tests/test_patch.py"],
     "ablate/plan.py": ["tests/test_plan.py"],
     "ablate/store.py": ["tests/test_store.py"],
-    "ablate/database.py": ["tests/test_store.py"],
+    "ablate/database.py": ["tests/test_store.py", "tests/reliability/test_old_stores.py"],
     "ablate/executors/local.py": ["tests/executors/test_local.py"],
-    "ablate/stats/comparison.py": ["tests/stats/test_comparison.py"],
+    "ablate/stats/comparison.py": ["tests/stats/test_comparison.py", "tests/stats/test_effects.py"],
     "ablate/stats/effects.py": ["tests/stats/test_effects.py"],
     "ablate/stats/stopping.py": ["tests/stats/test_stopping.py"],
     "ablate/stats/power.py": ["tests/stats/test_power.py"],
@@ -37,13 +37,25 @@ also_copy=
     specs
     README.md
     pyproject.toml
+    forget.py
 pytest_add_cli_args=
     -o
     addopts=
     -x
     -p
     no:cacheprovider
+    -p
+    forget
 """
+FORGET = '''"""A mutant is tried in a fork of a process that has run the tests: what that one remembers hides the mutant."""
+import functools, gc
+
+
+def pytest_sessionstart():
+    for found in gc.get_objects():
+        if isinstance(found, functools._lru_cache_wrapper) and (found.__module__ or "").startswith("ablate"):
+            found.cache_clear()
+'''
 SURVIVED, NOT_TESTED = 0, 33  # mutmut's exit codes
 _MUTANT = re.compile(r"x(_|ǁ)\w+__mutmut_\d+")
 
@@ -66,6 +78,7 @@ def _try(module: str, directory: Path, count: int, rng: random.Random) -> None:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, directory / name)
     (directory / "setup.cfg").write_text(CONFIG.format(module=module, tests="\n    ".join(TESTS[module])))
+    (directory / "forget.py").write_text(FORGET)
     _mutmut(directory, "makes the mutants, and finds none of this name")
     sources = dict(_sources((directory / "mutants" / module).read_text("utf-8")))
     prefix = module.removesuffix(".py").replace("/", ".")

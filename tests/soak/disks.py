@@ -17,6 +17,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Needs Linux and a C compiler."""
     with tempfile.TemporaryDirectory(prefix="ablate-disks-") as directory:
         yield from _parts(Path(directory), quick)
+        yield from _runs(Path(directory), quick)
 
 
 def _parts(directory: Path, quick: bool) -> Iterator[Row]:
@@ -27,6 +28,19 @@ def _parts(directory: Path, quick: bool) -> Iterator[Row]:
             f"{found['name']}: old or new, never half",
             f"{len(KINDS)} kinds of failure at {'some' if quick else 'each'} of {found['places']} writes: {found['tried']}",
             f"{len(found['problems'])} problems{''.join(': ' + text for text in found['problems'][:3])}",
+            not found["problems"],
+        )
+
+
+def _runs(directory: Path, quick: bool) -> Iterator[Row]:
+    """A run as a whole, which has results, checkpoints, decoded images and reports to write."""
+    for line in _start("tests.soak._runs", directory, *["--quick"] * quick):
+        found = json.loads(line)
+        codes = ", ".join(f"{count} ended with {code}" for code, count in sorted(found["codes"].items()))
+        yield Row(
+            f"`ablate run`, disk {found['name']}: nothing stored is lost, one error, the same command goes on to the same table",
+            f"failures at {sum(found['codes'].values())} of {found['places']} writes, then mended",
+            f"{codes}; {len(found['problems'])} problems{''.join(': ' + text for text in found['problems'][:3])}",
             not found["problems"],
         )
 
