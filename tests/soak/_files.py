@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import pickle
 import sqlite3
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -180,3 +183,51 @@ def _answer(act: Callable[[], object], marker: Path) -> str:
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
     return "ran code" if marker.exists() else said
+
+
+WATCH = """
+import os, sys
+
+def tell(event):
+    frame, lines = sys._getframe(2), []
+    while frame:
+        lines.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        frame = frame.f_back
+    with open(os.environ["WATCHED"], "a") as file:
+        file.write(event + " " + " < ".join(lines[:12]) + chr(10))
+
+def watch(event, arguments):
+    if event == "pickle.find_class":
+        tell(f"{event} {arguments}")
+
+sys.addaudithook(watch)
+import pickle
+
+class Unpickler(pickle.Unpickler):
+    def __init__(self, *arguments, **named):
+        tell("pickle.Unpickler")
+        super().__init__(*arguments, **named)
+
+pickle.Unpickler = Unpickler
+for name in ("load", "loads"):
+    def called(*arguments, _name=name, _inner=getattr(pickle, name), **named):
+        tell(f"pickle.{_name}")
+        return _inner(*arguments, **named)
+    setattr(pickle, name, called)
+tell("watching")
+"""
+
+
+def unpickled(spec: dict[str, Any], folder: Path) -> tuple[list[str], int]:
+    """Every call of pickle's readers in a run with its workers and its report; and how many processes were watched."""
+    site, log = folder / "site", folder / "watched"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(WATCH)
+    (folder / "spec.json").write_text(json.dumps(spec))
+    environment = {**os.environ, "PYTHONPATH": str(site), "WATCHED": str(log), "ABLATE_DATA_DIR": str(folder / "data")}
+    command = [sys.executable, "-m", "ablate", "run", "spec.json", "--device", "cpu", "--jobs", "2"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    lines = log.read_text().splitlines()
+    return [line for line in lines if not line.startswith("watching")], sum(line.startswith("watching") for line in lines)
