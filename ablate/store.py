@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .study import Compare, Stopping, Study, VariantInfo
 
 Json = Any
 VERSION = 1
+BUSY_SECONDS = 20  # of waiting for another process to write, before something is said
 _SCHEMA = """
 CREATE TABLE cells (
     key TEXT PRIMARY KEY, recipe TEXT NOT NULL, seed INTEGER NOT NULL, device TEXT NOT NULL, identity TEXT NOT NULL,
@@ -50,13 +51,15 @@ class Store:
     Args:
         directory: Where the store is, or is to be.
         create: Whether to make it where there is none.
+        waiting: Called with a message while another process writes for very long, such as one that was stopped; unless given,
+            that is an error.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version.
     """
 
-    def __init__(self, directory: Path, create: bool = True):
-        self.directory = directory
+    def __init__(self, directory: Path, create: bool = True, waiting: Callable[[str], None] | None = None):
+        self.directory, self._waiting = directory, waiting
         self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
         path = directory / "store.sqlite"
@@ -64,7 +67,7 @@ class Store:
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
             self._db.row_factory = sqlite3.Row
             self._prepare()
         except (OSError, sqlite3.Error) as error:
@@ -74,17 +77,21 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
-                raise StoreError(
-                    f"{self.directory}: the store has format {version}, and this version of ablate reads {VERSION}. "
-                    "Use the version of ablate that made it, or another store."
-                )
+        if self._version() == 0:
+            with self._transaction():
+                if self._version() == 0:  # no other process has made it meanwhile
+                    for statement in _SCHEMA.split(";"):
+                        self._db.execute(statement)
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")
+        if (version := self._version()) != VERSION:
+            raise StoreError(
+                f"{self.directory}: the store has format {version}, and this version of ablate reads {VERSION}. "
+                "Use the version of ablate that made it, or another store."
+            )
+
+    def _version(self) -> int:
+        version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
+        return version
 
     def __enter__(self) -> "Store":
         return self
@@ -103,7 +110,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -115,6 +122,20 @@ class Store:
                 f"{self.directory}: the store cannot be written: {error}. What it has is kept; "
                 "make room or repair the place, and run the same command again."
             ) from error
+
+    def _begin(self) -> None:
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if self._waiting is None:
+                    raise StoreError(
+                        f"{self.directory}: another process writes to the store and does not end; if it is stopped, let it go on."
+                    ) from error
+                self._waiting(f"waiting for another process that writes to {self.directory}; if it is stopped, let it go on")
 
     # Studies
 
