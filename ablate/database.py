@@ -11,6 +11,7 @@ from .writing import REMEDY
 
 VERSION = 1
 LARGEST = 200_000_000  # bytes of one value
+BUSY_SECONDS = 20  # of waiting for another process to write, before something is said
 DAMAGED = "It is damaged, and was not changed: put a copy in its place, or give another store with --store or ABLATE_STORE."
 _SCHEMA = """
 CREATE TABLE cells (
@@ -45,7 +46,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None, timeout=60)
+        db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened as a store: {error}. {REMEDY}") from error
     try:

@@ -131,7 +131,7 @@ def run_study(
     likely = places.likely_workers(options.jobs, options.device)
     with build(default(), "executor", _executor(options.executor), likely) as run:
         job = prepare(spec, overrides, options)
-        with Store(places.store_dir(options.store)) as store:
+        with Store(places.store_dir(options.store), waiting=warn) as store:
             if kind := places.network_file_system(store.directory):
                 warn(
                     f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "

@@ -11,7 +11,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,15 @@ class Store:
     Args:
         directory: Where the store is, or is to be.
         create: Whether to make it where there is none.
+        waiting: Called with a message while another process writes for very long, such as one that was stopped; unless given,
+            that is an error.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version.
     """
 
-    def __init__(self, directory: Path, create: bool = True):
-        self.directory = directory
+    def __init__(self, directory: Path, create: bool = True, waiting: Callable[[str], None] | None = None):
+        self.directory, self._waiting = directory, waiting
         self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
         if not create and not exists(directory):
@@ -71,7 +73,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -80,6 +82,20 @@ class Store:
                     self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: the store cannot be written: {error}. What it has is kept. {REMEDY}") from error
+
+    def _begin(self) -> None:
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if self._waiting is None:
+                    raise StoreError(
+                        f"{self.directory}: another process writes to the store and does not end; if it is stopped, let it go on."
+                    ) from error
+                self._waiting(f"waiting for another process that writes to {self.directory}; if it is stopped, let it go on")
 
     # Studies
 

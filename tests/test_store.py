@@ -1,5 +1,8 @@
 """The store: claims are exclusive, killed drivers hold nothing, and what was stored stays."""
 
+import errno
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ablate import store as store_module
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Factor, Result
 from ablate.store import Store
@@ -255,3 +259,52 @@ def test_the_store_waits_for_a_writer(tmp_path):
         assert not claimed.done()
         store._db.execute("COMMIT")
         assert claimed.result() == "claimed"
+
+
+def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
+    """Readers do not wait; a driver waits, and says so; without anybody to tell, it is an error."""
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    told = []
+    with Store(tmp_path) as stopped:
+        save(stopped, cell().key)
+        stopped._db.execute("BEGIN IMMEDIATE")
+        with Store(tmp_path, create=False) as reader:
+            assert reader.studies() == ["s"]
+            with pytest.raises(StoreError, match="another process writes to the store and does not end"):
+                reader.claim(cell(), {})
+
+        def waiting(message):
+            told.append(message)
+            if len(told) == 3:
+                stopped._db.execute("COMMIT")
+
+        with Store(tmp_path, waiting=waiting) as driver:
+            assert driver.claim(cell(), {}) == "claimed"
+    assert len(told) == 3
+    assert "waiting for another process that writes to" in told[0]
+
+
+def test_the_holders_of_cells_are_named(tmp_path):
+    with Store(tmp_path) as one, Store(tmp_path) as other:
+        one.claim(cell(), {})
+        other.claim(cell("b"), {})
+        assert other.holders([cell().key, cell("b").key]) == [f"{os.getpid()}@{socket.gethostname()}"]
+        assert one.holders([cell().key]) == []
+
+
+def test_a_message_that_is_no_text_is_stored(tmp_path):
+    with Store(tmp_path) as store:
+        store.claim(cell(), {})
+        store.fail(cell().key, "failed", "no \udc80 luck", "a log \ud800")
+        assert store.logs(cell().key) == (r"no \udc80 luck", r"a log \ud800")
+
+
+def test_a_place_without_locks_is_refused(tmp_path, monkeypatch):
+    """A lock that is only a file outlives its process, and its cells would never be free again."""
+    monkeypatch.setattr("fcntl.flock", _no_locks)
+    with Store(tmp_path) as store, pytest.warns(UserWarning, match="flock"), pytest.raises(StoreError, match="cannot be locked"):
+        store.claim(cell(), {})
+
+
+def _no_locks(*_):
+    raise OSError(errno.ENOSYS, "not here")

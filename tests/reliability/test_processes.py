@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(1500)  # a minute where two processors have nothing else to do
 @pytest.mark.parametrize("area", ["kills", "pauses", "resume", "runaways", "writers"])
 def test_promises_about_processes(area):
     """In a process of its own, whose threads do not survive the forks of drivers."""

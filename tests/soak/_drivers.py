@@ -102,7 +102,7 @@ class Driver:
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code
 
-    def wait(self, seconds: float = 300) -> int:
+    def wait(self, seconds: float = 900) -> int:
         until(lambda: self.poll() is not None, seconds, "the driver ends", self)
         assert self.code is not None
         return self.code
@@ -177,7 +177,7 @@ def table(study: Any) -> str:
 
 def undisturbed(spec: Mapping[str, Any], store: Path) -> str:
     """The table of a study that nobody disturbs."""
-    run = start(spec, store, jobs=2)
+    run = start(spec, store)
     assert run.wait() == 0, run.output
     return (store / "table.txt").read_text()
 

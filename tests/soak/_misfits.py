@@ -19,7 +19,7 @@ from ablate.hooks import hookimpl
 SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)"]
 
 
-def _spawn() -> None:
+def spawn() -> None:
     """Three processes that outlive their parent, one of which has left the session, and one whose parent is gone."""
     subprocess.Popen(SLEEP)
     subprocess.Popen(SLEEP, start_new_session=True)
@@ -30,12 +30,12 @@ def _spawn() -> None:
 
 
 def _spawn_and_crash() -> None:
-    _spawn()
+    spawn()
     ctypes.string_at(0)
 
 
 def _spawn_and_exit() -> None:
-    _spawn()
+    spawn()
     os._exit(3)
 
 
@@ -62,10 +62,10 @@ def _garble() -> None:
 WAYS: dict[str, Callable[[], object]] = {
     "hang": lambda: time.sleep(1000),
     "hang without python": lambda: re.match("(a*)*b", "a" * 64),  # holds the interpreter's lock for longer than we live
-    "leave children": _spawn,
+    "leave children": spawn,
     "leave children and crash": _spawn_and_crash,
     "leave children and exit": _spawn_and_exit,
-    "leave children and hang": lambda: (_spawn(), time.sleep(1000)),
+    "leave children and hang": lambda: (spawn(), time.sleep(1000)),
     "eat memory": _eat,
     "crash": lambda: ctypes.string_at(0),
     "exit": lambda: os._exit(3),

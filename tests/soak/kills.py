@@ -33,7 +33,7 @@ class Tally:
 
 def rows(quick: bool) -> Iterator[Row]:
     rng, tally = random.Random(0), Tally()
-    wanted = 3 if quick else 100
+    wanted = 3 if quick else 200
     with tempfile.TemporaryDirectory() as name, misfits(Path(name) / "site"):
         spec, begun = document(), time.monotonic()
         expected = undisturbed(spec, Path(name) / "whole")

@@ -3,10 +3,14 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from ablate.executors import guard
 
 from . import Row
 from ._drivers import cells_of, document, heard, misbehaving, misfits, processes, start, until, workers
@@ -26,6 +30,7 @@ REASONS = {
 }
 FINE = ("leave children", "shout", "base")
 FEW = ("leave children and hang", "garble", "raise")
+PATIENCE = 600  # seconds for what comes at once where there is a processor for it
 TIMEOUT = 30  # seconds; more than a good cell takes on a busy machine
 MEMORY = 6_000_000_000  # bytes, more than a good worker has
 
@@ -35,8 +40,9 @@ def rows(quick: bool) -> Iterator[Row]:
         folder = Path(name)
         yield _recorded(folder / "ways", FEW if quick else (*REASONS, "leave children", "shout"))
         if not quick:
-            yield _children(folder / "children", 25)
-        yield _killed_driver(folder, 1 if quick else 10)
+            yield _children(folder / "children", 3)
+            yield _guards(100)
+        yield _killed_driver(folder, 1 if quick else 6)
         yield _early_deaths(folder)
         yield _failing_executors(folder)
 
@@ -53,7 +59,7 @@ def left_of(store: Path) -> int:
 def _recorded(store: Path, ways: tuple[str, ...]) -> Row:
     limit = (MEMORY, MEMORY)
     run = start(misbehaving(*ways, timeout=TIMEOUT), store, jobs=2, setup=lambda: resource.setrlimit(resource.RLIMIT_DATA, limit))
-    code, left = run.wait(900), left_of(store)
+    code, left = run.wait(), left_of(store)
     cells = {row.variant.replace("_", " "): row for row in cells_of(store).itertuples()}
     wrong = [
         f"{way}: {cells[way].status}, {cells[way].error}"
@@ -72,12 +78,41 @@ def _children(store: Path, seeds: int) -> Row:
     """Cells that start four processes each, some in sessions of their own or without a parent, and end in one of four ways."""
     ways = ("leave children", "leave children and exit", "leave children and crash", "leave children and hang")
     run = start(misbehaving(*ways, timeout=TIMEOUT, seeds=seeds), store, jobs=2)
-    code, left, cells = run.wait(1800), left_of(store), cells_of(store)
+    code, left, cells = run.wait(), left_of(store), cells_of(store)
     return Row(
         "no orphans of cells",
         f"{4 * seeds} cells that leave 4 processes each, and are done, exit, crash, or hang, beside {seeds} others",
         f"{left} processes left; {(cells['status'] == 'done').sum()} cells done, {(cells['status'] == 'failed').sum()} failed",
         not left and code == 1 and cells["status"].value_counts().to_dict() == {"done": 2 * seeds, "failed": 3 * seeds},
+    )
+
+
+def _guards(count: int) -> Row:
+    """The same without training: commands under a guard, which leave children and end in one of four ways."""
+    left = began = 0
+    ends = ("sys.exit(0)", "os._exit(3)", "ctypes.string_at(0)", "re.match('(a*)*b', 'a' * 64)")
+    with tempfile.TemporaryDirectory() as name:
+        for number in range(count):
+            mark = Path(name) / str(number)
+            code = f"import ctypes, os, re, sys, time; import misfits; misfits.spawn(); print(1, flush=True); {ends[number % 4]}"
+            process = subprocess.Popen(
+                [sys.executable, "-IS", guard.__file__, sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RUN": str(mark)},
+            )
+            assert process.stdout is not None
+            process.stdout.readline()
+            began += len(processes(mark))
+            process.communicate()  # which closes its input
+            left += len(processes(mark))
+    return Row(
+        "no orphans of workers",
+        f"{count} guards whose command leaves 4 processes, two in sessions of their own, and ends, exits, crashes, or hangs where no "
+        f"Python runs until its input ends: {began} processes",
+        f"{left} processes left",
+        not left,
     )
 
 
@@ -88,9 +123,9 @@ def _killed_driver(folder: Path, count: int) -> Row:
         store = folder / f"killed-{number}"
         way = "leave children and hang" if number % 2 == 0 else "hang without python"
         run = start(misbehaving(way), store)
-        until(lambda s=store: len(heard(s)) and len(cells_of(s)) == 2, 120, "the other cell begins", run)
+        until(lambda s=store: len(heard(s)) and len(cells_of(s)) == 2, PATIENCE, "the other cell begins", run)
         children = 2 + 4 * (number % 2 == 0)  # guard, worker, and what it started
-        until(lambda s=store, n=children: len(processes(s)) >= n, 60, "the cell leaves its children", run)
+        until(lambda s=store, n=children: len(processes(s)) >= n, PATIENCE, "the cell leaves its children", run)
         time.sleep(1)
         began += len(processes(store))
         run.signal(signal.SIGKILL)
@@ -111,10 +146,10 @@ def _early_deaths(folder: Path) -> Row:
     first = start(spec, store, worker_fault="import:1").wait()
     errors = cells_of(store)["error"]
     failed = int((errors == "its worker process ended with code 5.").sum())
-    second = start(spec, store, jobs=2).wait()
+    second = start(spec, store).wait()
     idle = folder / "idle"
     run = start(spec, idle)
-    until(lambda: workers(idle), 60, "a worker begins", run)
+    until(lambda: workers(idle), PATIENCE, "a worker begins", run)
     for pid in workers(idle):
         os.kill(pid, signal.SIGKILL)
     third = run.wait()
@@ -132,7 +167,7 @@ def _failing_executors(folder: Path) -> Row:
     """Executors that raise in the middle, or say nothing of a cell; the study is continued by another one."""
     store, spec = folder / "executor", document(seeds=1)
     codes = [start(spec, store, executor={"use": "broken", "how": how}).wait() for how in ("raise", "lose")]
-    told = start(spec, store, jobs=2)
+    told = start(spec, store)
     codes.append(told.wait())
     reasons = told.output.count("the executor failed: RuntimeError: the cluster is gone")
     cells = cells_of(store)
