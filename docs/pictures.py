@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation from a real run of the quickstart: `python docs/pictures.py`, in a checkout.
 
-`terminal.svg` is what the command prints, `report.png` what its report looks like; the latter needs Chromium. What the store of the
-working directory has is not trained again.
+`terminal.svg` is what the command prints, `report.png` what its report looks like; the latter needs Chromium. What the store of
+the working directory has is not trained again.
 """
 
 import os
@@ -26,7 +26,7 @@ def output() -> str:
     """What the command prints on a terminal, with its escape sequences."""
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
     command = [sys.executable, "-m", "ablate", *COMMAND, "--device", "cpu"]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout  # noqa: S603
 
 
 def svg(printed: str) -> str:
@@ -42,7 +42,7 @@ def main() -> None:
     report = store_dir().absolute() / "reports" / "quickstart" / "report.html"
     with tempfile.TemporaryDirectory() as profile:
         picture = [f"--user-data-dir={profile}", f"--screenshot={DOCS / 'report.png'}"]
-        subprocess.run([*BROWSER, *picture, report.as_uri()], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*BROWSER, *picture, report.as_uri()], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
 
 
 if __name__ == "__main__":
