@@ -197,8 +197,8 @@ def attempt(place: Path, faults: Faults, kind: Kind, at: int, whole: dict[str, A
     return ended.code, count, found
 
 
-def prepare(place: Path) -> dict[str, Any]:
-    """A study with one seed as what was there before, without its decoded images; and what two seeds give undisturbed."""
+def write_spec(place: Path) -> Path:
+    """A study of folders of images, and the images."""
     for index in range(48):
         path = place / "images" / ("train" if index % 4 else "test") / "ab"[index // 4 % 2] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,6 +206,12 @@ def prepare(place: Path) -> dict[str, Any]:
         Image.fromarray(noise.astype(np.uint8)).save(path)
     SPEC["base"]["dataset"]["path"] = str(place / "images")
     (place / "spec.json").write_text(json.dumps(SPEC))
+    return place / "spec.json"
+
+
+def prepare(place: Path) -> dict[str, Any]:
+    """A study with one seed as what was there before, without its decoded images; and what two seeds give undisturbed."""
+    write_spec(place)
     first = run(place, 1)
     assert first.code == 0, first.said
     shutil.rmtree(place / "disk" / "data")
