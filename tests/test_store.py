@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ablate import store as store_module
+from ablate import database
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Factor, Result
 from ablate.store import Store
@@ -263,7 +263,7 @@ def test_the_store_waits_for_a_writer(tmp_path):
 
 def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
     """Readers do not wait; a driver waits, and says so; without anybody to tell, it is an error."""
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     told = []
     with Store(tmp_path) as stopped:
         save(stopped, cell().key)
