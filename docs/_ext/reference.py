@@ -31,13 +31,10 @@ def commands() -> str:
 
 
 def spec_keys() -> str:
-    """Every key of a spec, of its recipe and of its comparison."""
+    """Every key of a spec, and the keys of those that are objects with a fixed set of them."""
     schema = spec_schema()
-    parts = {
-        "The spec": schema,
-        "The recipe: `base`": schema["$defs"]["recipe"],
-        "The comparison: `compare`": schema["properties"]["compare"],
-    }
+    closed = {key: part for key, part in schema["properties"].items() if part.get("additionalProperties") is False}
+    parts = {"The spec": schema, "`base`": schema["$defs"]["recipe"], **{f"`{key}`": part for key, part in closed.items()}}
     return "\n".join(f"## {title}\n\n{_table('key', _key_rows(part))}" for title, part in parts.items())
 
 
@@ -56,7 +53,9 @@ def _value(schema: Schema) -> str:
         return f"[{_plural(kind).lower() if many else kind}](components.md#{_plural(kind).lower()}){' by name' * bool(many)}"
     if reference == "slug":
         return expected(spec_schema()["$defs"]["slug"])
-    return {"recipe": "a recipe", "component": "[design](components.md#designs)"}.get(reference) or expected(schema)
+    if reference in ("recipe", "component", "space"):
+        return f"a {reference}"
+    return expected(schema)
 
 
 def components() -> str:
