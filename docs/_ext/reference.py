@@ -41,10 +41,10 @@ def spec_keys() -> str:
 def _key_rows(part: Schema) -> Iterator[list[str]]:
     for key, schema in part["properties"].items():
         required = "required" if key in part.get("required", ()) else _json(schema.get("default"), "default" in schema)
-        yield [f"`{key}`", _value(schema), required, schema.get("description", "")]
+        yield [f"`{key}`", _value(key, schema), required, schema.get("description", "")]
 
 
-def _value(schema: Schema) -> str:
+def _value(key: str, schema: Schema) -> str:
     """What a key of a spec may be, in words."""
     reference = schema.get("$ref", "").rpartition("/")[2]
     if "x-kind" in schema:
@@ -53,9 +53,9 @@ def _value(schema: Schema) -> str:
         return f"[{_plural(kind).lower() if many else kind}](components.md#{_plural(kind).lower()}){' by name' * bool(many)}"
     if reference == "slug":
         return expected(spec_schema()["$defs"]["slug"])
-    if reference in ("recipe", "component", "space"):
-        return f"a {reference}"
-    return expected(schema)
+    if reference == "component":  # whose kind the key names
+        return f"[{key}](components.md#{_plural(key).lower()})"
+    return f"a {reference}" if reference in ("recipe", "space") else expected(schema)
 
 
 def components() -> str:
