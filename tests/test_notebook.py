@@ -73,7 +73,7 @@ def messages(client, code):
     """Runs code in the kernel; its messages, until it has ended."""
     request = client.execute(code)
     while True:
-        message = client.get_iopub_msg(timeout=120)
+        message = client.get_iopub_msg(timeout=300)
         if message["parent_header"].get("msg_id") == request:
             yield message["msg_type"], message["content"]
             if message["content"].get("execution_state") == "idle":
@@ -94,6 +94,7 @@ def interrupted_at(manager, client, pattern):
     return found, error
 
 
+@pytest.mark.timeout(900)  # several starts of torch, on a machine that may be busy
 def test_a_cell_that_is_interrupted_keeps_what_it_has_and_goes_on(place):
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(place))
     try:

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,7 @@ def folder(tmp_path_factory):
             less = [*LESS[1::2], "seeds=2", f'name="{name}"']
             ablate.run(folder / "study.json", overrides=less, executor=here[1], device="cpu")
         yield folder
+    sys.modules.pop("ablate_inline", None)
     registry.default.cache_clear()
 
 

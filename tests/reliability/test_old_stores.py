@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import ablate
 from ablate import database, registry
 from ablate.cli import app
-from ablate.engine.train import Controls, train
 from ablate.errors import ExitCode, StoreError
-from ablate.records import Cell, Environment
+from ablate.executors import Settings, order
+from ablate.executors.training import messages
+from ablate.records import Cell, Environment, Result
 from ablate.store import Store
 from tests.stores.linear import install
 
@@ -63,10 +63,10 @@ def test_an_interrupted_cell_of_an_old_store_goes_on(kept, plugin, tmp_path):
         (row,) = store.cells(key)
         cell = Cell(row["key"], row["recipe"], row["seed"], row["device"], row["identity"])
         assert store.claim(cell, {}) == "claimed"
-        seen = []
-        controls = Controls(store.checkpoints / f"{key}.safetensors", on_epoch=lambda record: seen.append(record["epoch"]))
-        result = train(registry.default(), cell, Environment(tmp_path, False), torch.device("cpu"), controls)
-        assert seen == [2, 3]
+        settings = Settings(1, 1, "cpu", Environment(tmp_path, False), store.checkpoints, 60.0, None)
+        told = [message for message in messages(order(cell, settings), lambda: False) if message is not None]
+        assert [message["record"]["epoch"] for message in told if message["event"] == "epoch"] == [2, 3]
+        result = Result.from_json(told[-1]["result"])
         assert [record["epoch"] for record in result.epochs] == [1, 2, 3]
         assert store.finish(key, result)
         cells = store.study("kept").cells

@@ -24,11 +24,10 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from ablate import cli, registry
+from ablate import cli
 from ablate.engine import checkpoint
-from ablate.engine.train import Controls, train
-from ablate.errors import describe
-from ablate.executors import CellEnded, CellStarted, EpochEnded, local
+from ablate.executors import event_of, local, order
+from ablate.executors.training import messages
 from ablate.records import Cell
 
 from ._faults import KINDS, Faults, Kind
@@ -57,16 +56,9 @@ def inline(_: int, /) -> Iterator[Callable[..., Iterator[Any]]]:
 
     def run(settings: Any, take: Callable[[], Cell | None], stop: Event) -> Iterator[Any]:
         while not stop.is_set() and (cell := take()):
-            yield CellStarted(cell.key)
-            records: list[dict[str, Any]] = []
-            controls = Controls(settings.checkpoints / f"{cell.key}.safetensors", settings.checkpoint_seconds, records.append)
-            try:
-                result = train(registry.default(), cell, settings.environment, torch.device("cpu"), controls)
-            except Exception as error:
-                yield CellEnded(cell.key, "failed", None, describe(error), traceback.format_exc())
-                continue
-            yield from (EpochEnded(cell.key, record) for record in records)
-            yield CellEnded(cell.key, "done", result)
+            for message in messages(order(cell, settings), stop.is_set):
+                if message is not None:
+                    yield event_of(cell.key, message)
 
     yield run
 

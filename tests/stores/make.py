@@ -6,12 +6,13 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-import torch
 from linear import install
 
 from ablate.database import VERSION
 from ablate.driver import Options, prepare, save
-from ablate.engine.train import Controls, Interrupted, train
+from ablate.executors import Message, Settings, order
+from ablate.executors.training import messages
+from ablate.records import Cell, Result
 from ablate.store import Store
 
 SPEC = {
@@ -42,22 +43,20 @@ def main() -> None:
         with Store(place) as store:
             save(job, store)
 
-            def controls(key: str, batches: float) -> Controls:
+            def told(cell: Cell, batches: float) -> list[Message]:
+                """What becomes of a cell that is asked to stop after so many batches."""
                 seen = count(1)
-                return Controls(
-                    store.checkpoints / f"{key}.safetensors",
-                    on_epoch=lambda record: store.record_epoch(key, record),
-                    should_stop=lambda: next(seen) > batches,
-                )
+                settings = Settings(1, 1, "cpu", job.environment, store.checkpoints, 60.0, None)
+                return [m for m in messages(order(cell, settings), lambda: next(seen) > batches) if m is not None]
 
             for cell in (done, interrupted):
                 assert store.claim(cell, {"python": "3.11"}) == "claimed"
-            endless = controls(done.key, float("inf"))
-            assert store.finish(done.key, train(job.registry, done, job.environment, torch.device("cpu"), endless))
-            try:
-                train(job.registry, interrupted, job.environment, torch.device("cpu"), controls(interrupted.key, 7))
-            except Interrupted:
-                store.fail(interrupted.key, "interrupted", None, None)
+            assert store.finish(done.key, Result.from_json(told(done, float("inf"))[-1]["result"]))
+            for message in told(interrupted, 7):
+                if message["event"] == "epoch":
+                    store.record_epoch(interrupted.key, message["record"])
+            assert message["event"] == "interrupted"
+            store.fail(interrupted.key, "interrupted", None, None)
             cells = json.loads(store.study("kept").cells[["variant", "status", "accuracy"]].to_json(orient="records"))
     (place / "drivers").rmdir()
     (place / "cells.json").write_text(json.dumps(cells, indent=2) + "\n")
