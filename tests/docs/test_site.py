@@ -16,7 +16,7 @@ from ablate.recipe import spec_schema
 from ablate.registry import KINDS, default
 
 pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
-pytestmark = pytest.mark.xdist_group("site")
+pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]  # it takes longer where the machine is shared
 
 
 @pytest.fixture(scope="module")
