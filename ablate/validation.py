@@ -117,7 +117,8 @@ def expected(schema: Schema) -> str:
         words += f" that matches {schema['pattern']}"
     if schema.get("type") == "array":
         items = schema.get("items") or (schema.get("prefixItems") or [None])[0]
-        length = f" of length {schema['maxItems']}" if "maxItems" in schema else ""
+        most = schema.get("maxItems")
+        length = "" if most is None else f" of {'length' if schema.get('minItems') == most else 'at most'} {most}"
         words += f"{length} with {expected(items)} each" if items else length
     return words
 

@@ -31,23 +31,20 @@ def commands() -> str:
 
 
 def spec_keys() -> str:
-    """Every key of a spec, of its recipe and of its comparison."""
+    """Every key of a spec, and the keys of those that are objects with a fixed set of them."""
     schema = spec_schema()
-    parts = {
-        "The spec": schema,
-        "The recipe: `base`": schema["$defs"]["recipe"],
-        "The comparison: `compare`": schema["properties"]["compare"],
-    }
+    closed = {key: part for key, part in schema["properties"].items() if part.get("additionalProperties") is False}
+    parts = {"The spec": schema, "`base`": schema["$defs"]["recipe"], **{f"`{key}`": part for key, part in closed.items()}}
     return "\n".join(f"## {title}\n\n{_table('key', _key_rows(part))}" for title, part in parts.items())
 
 
 def _key_rows(part: Schema) -> Iterator[list[str]]:
     for key, schema in part["properties"].items():
         required = "required" if key in part.get("required", ()) else _json(schema.get("default"), "default" in schema)
-        yield [f"`{key}`", _value(schema), required, schema.get("description", "")]
+        yield [f"`{key}`", _value(key, schema), required, schema.get("description", "")]
 
 
-def _value(schema: Schema) -> str:
+def _value(key: str, schema: Schema) -> str:
     """What a key of a spec may be, in words."""
     reference = schema.get("$ref", "").rpartition("/")[2]
     if "x-kind" in schema:
@@ -56,7 +53,9 @@ def _value(schema: Schema) -> str:
         return f"[{_plural(kind).lower() if many else kind}](components.md#{_plural(kind).lower()}){' by name' * bool(many)}"
     if reference == "slug":
         return expected(spec_schema()["$defs"]["slug"])
-    return {"recipe": "a recipe", "component": "[design](components.md#designs)"}.get(reference) or expected(schema)
+    if reference == "component":  # whose kind the key names
+        return f"[{key}](components.md#{_plural(key).lower()})"
+    return f"a {reference}" if reference in ("recipe", "space") else expected(schema)
 
 
 def components() -> str:

@@ -25,11 +25,13 @@ ELSEWHERE = {  # pages that a test of their own follows
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
+    ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for nine reports; docs/reports.md joins two",
     ("plugins/ablate-mlflow/README.md", "ablate run"): "needs a server; the package's own tests start one",
     ("plugins/ablate-ray/README.md", "ablate run"): "needs a cluster; the package's own tests start one",
     ("plugins/ablate-slurm/README.md", "ablate run"): "needs a cluster; the package's own tests have a stand-in",
+    ("plugins/ablate-speedrun/README.md", "ablate run"): "needs the package and a GPU, or an hour; its own tests try the spec",
     ("plugins/ablate-tensorboard/README.md", "ablate run"): "needs the package, whose own tests do this",
     ("plugins/ablate-wandb/README.md", "ablate run"): "needs the package or a login; the package's own tests do it offline",
 }
