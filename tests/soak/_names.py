@@ -45,7 +45,17 @@ def names(count: int, address: str = "http://127.0.0.1:9") -> list[str]:
     """So many distinct names: each piece, long ones, and pieces joined."""
     rng = random.Random(0)
     pieces = [piece.replace("{address}", address) for piece in PIECES]
-    found = dict.fromkeys([*pieces, *(f"x{piece}\n" for piece in pieces[:20]), "x" * 10_000, "<b>" * 3_000, "\\" * 5_000, "é🙂" * 2_000, "a,b=c/" * 1_500])
+    found = dict.fromkeys(
+        [
+            *pieces,
+            *(f"x{piece}\n" for piece in pieces[:20]),
+            "x" * 10_000,
+            "<b>" * 3_000,
+            "\\" * 5_000,
+            "é🙂" * 2_000,
+            "a,b=c/" * 1_500,
+        ]
+    )
     while len(found) < count:
         found["".join(rng.choice(pieces) for _ in range(rng.randrange(2, 5)))] = None
     return rng.sample(list(found), count)
@@ -99,13 +109,27 @@ def wrong(some: list[str], folder: Path) -> list[str]:
     if {row.count("|") for row in rows[: 2 + len(some)]} != {rows[0].count("|")}:
         found.append("a row of Markdown has other cells than its heading")
     cells = list(csv.reader(io.StringIO(render([made], "csv"), newline="")))
-    begins = {cell for row in cells for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "＝") and not _number(cell)}
+    begins = {
+        cell for row in cells for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n", "＝") and not _number(cell)
+    }
     if begins or {len(row) for row in cells} != {len(cells[0])}:
         found.append(f"CSV has {sorted(begins)[:3]}")
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     console.print(study_view(made, 120))
-    shown = console.file.getvalue().replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[3m", "").replace("\x1b[0m", "").replace("\x1b[31m", "")
-    for where, text in (("the terminal", shown), ("HTML", html), ("Markdown", "\n".join(markdown)), ("LaTeX", render([made], "latex"))):
+    shown = (
+        console.file.getvalue()
+        .replace("\x1b[1m", "")
+        .replace("\x1b[2m", "")
+        .replace("\x1b[3m", "")
+        .replace("\x1b[0m", "")
+        .replace("\x1b[31m", "")
+    )
+    for where, text in (
+        ("the terminal", shown),
+        ("HTML", html),
+        ("Markdown", "\n".join(markdown)),
+        ("LaTeX", render([made], "latex")),
+    ):
         if odd := {character for character in text if not character.isprintable() and character != "\n"}:
             found.append(f"{where} has {sorted(odd)!r}")
     before = set(folder.parent.rglob("*"))
