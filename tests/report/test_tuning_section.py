@@ -45,7 +45,7 @@ def test_every_variant_stands_with_and_without_tuning_its_setting_and_its_cost(t
     assert rows["base"][0] == "0.3100 ± 0.0100"
     assert rows["base"][1].startswith(f"{mean:.4f} ± ")
     assert rows["base"][2] == f"{mean - 0.31:+.4f}"
-    assert rows["base"][4:] == ("2", "40 s", "4", "optimizer.lr = 0.002, base = base")
+    assert rows["base"][4:] == ("2", "40 s", "4", "optimizer.lr=0.002, base=base")
     assert rows["y"][1:4] == ("–", "–", "–")
     assert rows["y"][4:] == ("2 (2 failed)", "0.0 s", "0", "none: every trial failed")
     (note,) = section(made).notes
@@ -76,7 +76,7 @@ def test_where_the_untuned_setting_was_best_there_is_no_interval(tuned):
     object.__setattr__(told, "chosen", 0)
     row = section(page(same)).tables[0].rows[0]
     assert row[4] == "–"
-    assert row[-1] == "optimizer.lr = 0.001, base = base (untuned)"
+    assert row[-1] == "optimizer.lr=0.001, base=base (untuned)"
 
 
 def test_a_search_that_goes_on_says_nothing_of_a_setting(tuned):
@@ -97,7 +97,7 @@ def test_every_format_has_the_table(tuned, tmp_path):
     assert "<h2>Tuning</h2>" in web.html(pages)
     rows = list(csv.DictReader(io.StringIO(as_csv(pages))))
     assert [float(row["untuned"]) for row in rows] == pytest.approx([0.31, 0.33, 0.35])
-    assert [row["tuning_setting"] for row in rows][:2] == ["optimizer.lr = 0.002, base = base", "optimizer.lr = 0.002, x = x"]
+    assert [row["tuning_setting"] for row in rows][:2] == ["optimizer.lr=0.002, base=base", "optimizer.lr=0.002, x=x"]
     assert [row["tuning_trials"] for row in rows] == ["2", "2", "2"]
     found = json.loads(as_json(pages))
     assert found["tuning"]["variants"][0]["trials"][1]["value"] == 0.5
@@ -123,7 +123,7 @@ def test_the_terminal_shows_all_of_it_in_any_window(tuned, width, tmp_path):
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
     flat = " ".join(text.split())
-    for words in ("0.3100 ± 0.0100", "optimizer.lr = 0.002", "every trial failed"):
+    for words in ("0.3100 ± 0.0100", "optimizer.lr=0.002", "every trial failed"):
         assert words in flat
 
 
