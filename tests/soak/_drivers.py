@@ -68,7 +68,8 @@ def misfits(folder: Path) -> Iterator[None]:
     """Installs the components of `_misfits.py`, and the fault points of workers, for this process and those that it starts."""
     info = folder / "misfits-1.0.dist-info"
     info.mkdir(parents=True)
-    for name, source in (("misfits.py", "_misfits.py"), ("sitecustomize.py", "_fault_points.py")):
+    modules = {"misfits.py": "_misfits.py", "orphans.py": "_orphans.py", "sitecustomize.py": "_fault_points.py"}
+    for name, source in modules.items():
         (folder / name).write_text((HERE / source).read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misfits\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(

@@ -94,7 +94,7 @@ def _guards(count: int) -> Row:
     with tempfile.TemporaryDirectory() as name:
         for number in range(count):
             mark = Path(name) / str(number)
-            code = f"import ctypes, os, re, sys, time; import misfits; misfits.spawn(); print(1, flush=True); {ends[number % 4]}"
+            code = f"import ctypes, os, re, sys, time; import orphans; orphans.spawn(); print(1, flush=True); {ends[number % 4]}"
             process = subprocess.Popen(
                 [sys.executable, "-IS", guard.__file__, sys.executable, "-c", code],
                 stdin=subprocess.PIPE,
@@ -109,8 +109,8 @@ def _guards(count: int) -> Row:
             left += len(processes(mark))
     return Row(
         "no orphans of workers",
-        f"{count} guards whose command leaves 4 processes, two in sessions of their own, and ends, exits, crashes, or hangs where no "
-        f"Python runs until its input ends: {began} processes",
+        f"{count} guards whose command leaves 4 processes, two in sessions of their own, and ends, exits, crashes, or hangs "
+        f"where no Python runs until its input ends: {began} processes",
         f"{left} processes left",
         not left,
     )
