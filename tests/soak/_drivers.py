@@ -4,6 +4,7 @@ The process that forks must not compute anything with torch before, whose thread
 """
 
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -80,6 +81,8 @@ def misfits(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        for run in STARTED:
+            run.signal(signal.SIGKILL)
         sys.path.remove(str(folder))
         registry.default.cache_clear()
 
@@ -113,6 +116,9 @@ class Driver:
             os.kill(self.pid, number)
 
 
+STARTED: list[Driver] = []
+
+
 def start(
     spec: Mapping[str, Any],
     store: Path,
@@ -137,7 +143,8 @@ def start(
     store.mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if pid:
-        return Driver(pid, store)
+        STARTED.append(Driver(pid, store))
+        return STARTED[-1]
     code = 70
     try:
         os.dup2(os.open(store / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 1)
