@@ -11,7 +11,7 @@ from .writing import REMEDY
 
 VERSION = 1
 LARGEST = 200_000_000  # bytes of one value
-BUSY_SECONDS = 20  # of waiting for another process to write, before something is said
+BUSY_SECONDS = 30  # of waiting for another process to write, before something is said
 DAMAGED = "It is damaged, and was not changed: put a copy in its place, or give another store with --store or ABLATE_STORE."
 _SCHEMA = """
 CREATE TABLE cells (

@@ -157,11 +157,12 @@ class _Pool:
 
     def send(self, worker: Worker, **message: Any) -> None:
         assert worker.process.stdin is not None
+        text = json.dumps(message) + "\n"
         try:
-            worker.process.stdin.write(json.dumps(message) + "\n")
+            worker.process.stdin.write(text)
             worker.process.stdin.flush()
-        except BrokenPipeError:
-            return  # it has died, and the end of its output says so
+        except (BrokenPipeError, ValueError):
+            return  # it has died or was ended, and the end of its output says so
 
     def postpone(self, seconds: float) -> None:
         """Gives cells the time back in which this process was stopped."""
