@@ -129,7 +129,9 @@ def _space(
         resolved = []
         for value in values if not problems else ():
             recipe, wrong = resolve(registry, put(variant.given, split(path), value), "", memo)
-            problems += [Problem("", f"{problem.path}: {problem.message}", f"{problem.hint} {OWN_SPACE}".strip()) for problem in wrong]
+            problems += [
+                Problem("", f"{problem.path}: {problem.message}", f"{problem.hint} {OWN_SPACE}".strip()) for problem in wrong
+            ]
             resolved.append(None if wrong else get(recipe, split(path)))
         if not problems:
             space[path], problems = _domain(domain, resolved)

@@ -1,6 +1,7 @@
 """Settings that are tried and chosen: as often for every variant, on validation images, and the same however often one asks."""
 
 import dataclasses
+import json
 import math
 import os
 import signal
@@ -8,9 +9,11 @@ import signal
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import ablate
 from ablate import driver, tuning
+from ablate.cli import app
 from ablate.engine import data
 from ablate.engine.train import Controls, train
 from ablate.errors import EnvironmentProblem, SpecError
@@ -321,3 +324,17 @@ def test_a_setting_that_cannot_work_is_told_before_anything_is_trained(tuned, tm
     tuned["tune"]["space"] = {"train_transforms.crop": {"choices": [None, {"use": "random_crop", "size": 99}]}}
     with pytest.raises(SpecError, match=r"base with train_transforms.crop"):
         ablate.run(tuned, store=tmp_path, device="cpu")
+
+
+def test_check_shows_what_is_searched_and_how_many_cells_it_takes_at_most(tuned, write, tmp_path):
+    rates = {"optimizer.lr": {"low": 0.01, "high": 0.1}}
+    tuned["tune"] |= {"seeds": 2, "spaces": {"batch_norm=on": rates}}
+    shown = CliRunner().invoke(app, ["check", str(write(tuned)), "--store", str(tmp_path), "--device", "cpu"])
+    text = " ".join(shown.stdout.split())
+    assert "tuning: 5 trials of 2 seeds for each variant (random)" in text
+    assert "base optimizer.lr: 0.001 to 1.0, logarithmic batch_norm=on optimizer.lr: 0.01 to 0.1" in text
+    assert "at most 28 cells, for each variant 5 trials of 2 seeds, 2 seeds tuned and 2 untuned: 0 stored, 28 to train" in text
+    as_json = CliRunner().invoke(app, ["check", str(write(tuned)), "--store", str(tmp_path), "--device", "cpu", "--json"])
+    told = json.loads(as_json.stdout)["tuning"]
+    assert [len(variant["trials"]) for variant in told["variants"]] == [5, 5]
+    assert told["variants"][0]["trials"][0] == {"name": "base (trial 1)", "setting": {"optimizer.lr": 0.05}, "value": None}
