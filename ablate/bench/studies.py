@@ -65,7 +65,7 @@ def _scripts(size: Size, arrays: Path, augment: bool, at_once: int) -> Callable[
 
 def _start(module: str, arrays: Path, settings: Json) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", module, str(arrays), json.dumps(settings)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603, no shell
 
 
 def _finish(process: "subprocess.Popen[str]") -> Any:

@@ -89,7 +89,7 @@ class _Pool:
         return worker
 
     def _listen(self, worker: Worker) -> None:
-        assert worker.process.stdout is not None
+        assert worker.process.stdout is not None  # noqa: S101, for the type checker
         for line in worker.process.stdout:
             self.inbox.put((worker, json.loads(line)))
         self.inbox.put((worker, None))
@@ -116,7 +116,7 @@ class _Pool:
                 training.deadline = time.monotonic() + settings.timeout
 
     def send(self, worker: Worker, **message: Any) -> None:
-        assert worker.process.stdin is not None
+        assert worker.process.stdin is not None  # noqa: S101, for the type checker
         try:
             worker.process.stdin.write(json.dumps(message) + "\n")
             worker.process.stdin.flush()
