@@ -22,6 +22,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and listeners of all installed packages, and what is wrong with them."""
+    from ablate.loading import problems
     from ablate.registry import KINDS, default
     from ablate.report.plain import aligned
 
@@ -30,11 +31,7 @@ def list_(
     registry = default()
     rows = []
     components = registry.all(kind) if kind else [*(c for k in KINDS for c in registry.all(k)), *registry.hooks]
-    broken: dict[object, str] = {}
-    if load:
-        from ablate.loading import problems
-
-        broken |= problems(components)
+    broken = problems(components) if load else {}
     for component in components:
         problem = broken.get(component) or component.problem
         if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
