@@ -1,6 +1,8 @@
 """Ablation studies for PyTorch image classification."""
 
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     executor: "str | Mapping[str, Any]" = "local",
+    progress: bool = True,
 ) -> "Study":
     """Runs a study and returns it with its results, as `ablate run` does.
 
@@ -31,19 +34,21 @@ def run(
         jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor, or its component with parameters.
+        progress: Whether to show how far it is, in a notebook or on standard error.
 
     Returns:
         The study; `study.cells` and `study.epochs` are pandas frames. A cell that failed has the status `failed` there.
 
     Raises:
         AblateError: The spec is wrong, or something that it needs is missing.
+        KeyboardInterrupt: It was interrupted. What is trained is stored, and the same call goes on.
     """
-    import warnings
-
     from .driver import Options, run_study
+    from .progress import display
 
     options = Options(store, data_dir, jobs, device, executor)
-    study, stopped = run_study(spec, overrides, options, {}, warnings.warn)
+    with display() if progress else nullcontext() as shown:
+        study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:
         raise KeyboardInterrupt
     return study

@@ -1,22 +1,21 @@
 """Runs a study: plans it, leaves out what the store has, gives the rest to an executor, and tells listeners what happens."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from . import places, provenance
-from .errors import Problem, SpecError
+from . import places, provenance, tuning
+from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe, some_variants
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
 from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
 from .recipe import resolve_component
 from .records import Cell, Environment, Result
 from .registry import Registry, build, default
+from .signals import stop_on_signals
 from .spec import load
 from .store import Store
 from .study import Study
@@ -83,6 +82,8 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
 def try_recipes(job: Job, keys: set[str]) -> None:
     """Tries, with two images, each recipe that has a cell among `keys`.
 
+    Where settings are tuned, it tries the ends of what is searched: one that cannot work between them is a trial that fails.
+
     Raises:
         SpecError: With the problems of all of them.
     """
@@ -91,18 +92,17 @@ def try_recipes(job: Job, keys: set[str]) -> None:
     from .engine.build import preflight
 
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
+    if recipes and job.plan.search is not None:
+        recipes = tuning.recipes_to_try(job.plan, job.registry)
     found: dict[tuple[str, str, str], list[str]] = {}
     for variant, recipe in recipes.items():
         for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):
             found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
     if found:
-        problems = [Problem(path, f"{message} (in {_some(names)})", hint) for (path, message, hint), names in found.items()]
+        problems = [
+            Problem(path, f"{message} (in {some_variants(names)})", hint) for (path, message, hint), names in found.items()
+        ]
         raise SpecError(job.plan.spec.source, problems)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:3])
-    return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
 def run_study(
@@ -131,7 +131,12 @@ def run_study(
     likely = places.likely_workers(options.jobs, options.device)
     with build(default(), "executor", _executor(options.executor), likely) as run:
         job = prepare(spec, overrides, options)
-        with Store(places.store_dir(options.store)) as store:
+        with Store(places.store_dir(options.store), waiting=warn) as store:
+            if kind := places.network_file_system(store.directory):
+                warn(
+                    f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "
+                    "because its locks may not reach others"
+                )
             return _execute(job, options, store, run, listeners, warn)
 
 
@@ -151,15 +156,24 @@ def _execute(
     for name, listener in listeners.items():
         hooks.register(listener, name)
     hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
-    study = None
-    with _stop_on_signals(warn) as stop:
+    study, before = None, None
+    with stop_on_signals(warn) as stop:
         while True:
-            cells = wanted(job.plan, job.cells, study)
-            if study is not None and (stop.is_set() or len(cells) == len(study.cells)):
+            now = as_known(job, store)
+            now = replace(now, cells=wanted(now.plan, now.cells, study))
+            if study is not None and (stop.is_set() or _members(now) == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
-            _round(replace(job, cells=cells), options, store, run, hooks, stop)
-            study = store.study(job.plan.spec.name)
+            if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
+                try_recipes(now, _pending(now, store))
+            _round(now, options, store, run, hooks, stop, warn)
+            study, before = store.study(job.plan.spec.name), _members(now)
+
+
+def as_known(job: Job, store: Store | None) -> Job:
+    """The job with the settings that are tried and chosen so far, as the results in the store tell; None for an empty store."""
+    plan, cells = tuning.advance(job.plan, job.cells, job.registry, store.ended if store else lambda keys: {})
+    return replace(job, plan=plan, cells=cells)
 
 
 def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> list[PlannedCell]:
@@ -174,31 +188,54 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
         failed = study.cells[study.cells["status"] == "failed"]
         gone = set(zip(failed["variant"], failed["seed"], strict=True))
         counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone)
+    counts |= {told.untuned: counts[told.variant] for told in plan.tuning.variants} if plan.tuning else {}
     place = {seed: index for index, seed in enumerate(plan.seeds)}
-    return [planned for planned in cells if place[planned.seed] < counts[planned.variant]]
+    return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]
 
 
-def _round(job: Job, options: Options, store: Store, run: Run, hooks: Hooks, stop: threading.Event) -> None:
+def _round(
+    job: Job, options: Options, store: Store, run: Run, hooks: Hooks, stop: threading.Event, warn: Callable[[str], None]
+) -> None:
     """Trains those of the job's cells that the store does not have."""
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
-    done = store.stored(list(todo))
-    pending = [cell for key, cell in todo.items() if key not in done]
-    try_recipes(job, {cell.key for cell in pending})
+    keys = _pending(job, store)
+    pending = [cell for key, cell in todo.items() if key in keys]
     save(job, store)
-    hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(done))
+    stored = todo.keys() - keys
+    for left in store.checkpoints.glob("*.safetensors"):  # by a driver that was killed when it had stored the result
+        if left.stem in stored:
+            left.unlink(missing_ok=True)
+    hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
-        for event in _events(job, options, store, run, pending, stop):
+        for event in _events(job, options, store, run, pending, stop, warn):
             _tell(hooks, infos, event)
+
+
+def _pending(job: Job, store: Store) -> set[str]:
+    """The keys of the job's cells that the store does not have."""
+    keys = {planned.cell.key for planned in job.cells}
+    return keys - store.stored(list(keys))
+
+
+def _members(job: Job) -> list[tuple[str, int, str]]:
+    return [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
 
 
 def save(job: Job, store: Store) -> None:
     """Stores a study's spec and plan, and which cells it has."""
-    members = [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
-    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), members)
+    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), _members(job))
 
 
-def _events(job: Job, options: Options, store: Store, run: Run, pending: list[Cell], stop: threading.Event) -> Iterator[Event]:
+def _events(
+    job: Job,
+    options: Options,
+    store: Store,
+    run: Run,
+    pending: list[Cell],
+    stop: threading.Event,
+    warn: Callable[[str], None],
+) -> Iterator[Event]:
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
     threads = max(cell.recipe["threads"] for cell in pending)
@@ -213,10 +250,39 @@ def _events(job: Job, options: Options, store: Store, run: Run, pending: list[Ce
         timeout=document.get("timeout"),
     )
     take = _Queue(pending, store, provenance.collect(job.device))
+    told: list[str] = []
     while take.pending and not stop.is_set():
-        yield from run(settings, take, stop)
+        yield from _sitting(run, settings, take, stop)
+        holders = store.holders([cell.key for cell in take.pending])
+        if holders and holders != told and not stop.is_set():
+            told = holders
+            warn(f"waiting for cells that other runs train on this store: process {', '.join(holders)}")
         if take.pending:
             stop.wait(HELD_SECONDS)
+
+
+def _sitting(run: Run, settings: Settings, take: "_Queue", stop: threading.Event) -> Iterator[Event]:
+    """What the executor tells; what becomes of every cell that it took is told, whatever the executor does.
+
+    Raises:
+        EnvironmentProblem: The executor failed.
+    """
+    begun = len(take.taken)
+    ended: set[str] = set()
+    try:
+        for event in run(settings, take, stop):
+            if isinstance(event, CellEnded):
+                ended.add(event.key)
+            yield event
+    except AblateError:
+        raise
+    except Exception as error:  # executors are other people's code
+        message = f"the executor failed: {describe(error)}. What was finished is stored; the same command goes on."
+        raise EnvironmentProblem(message) from error
+    for key in take.taken[begun:]:
+        if key not in ended:
+            status: Literal["failed", "interrupted"] = "interrupted" if stop.is_set() else "failed"
+            yield CellEnded(key, status, None, "the executor did not say what became of it" if status == "failed" else None)
 
 
 class _Queue:
@@ -224,6 +290,7 @@ class _Queue:
 
     def __init__(self, pending: list[Cell], store: Store, where: dict[str, Any]):
         self.pending, self._store, self._where = list(pending), store, where
+        self.taken: list[str] = []  # keys
         self._next_look = 0.0
 
     def __call__(self) -> Cell | None:
@@ -234,6 +301,7 @@ class _Queue:
             if state != "held":
                 self.pending.remove(cell)
             if state == "claimed":
+                self.taken.append(cell.key)
                 return cell
         self._next_look = time.monotonic() + HELD_SECONDS
         return None
@@ -264,30 +332,14 @@ class StoreWriter:
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
         if result is None:
             self._store.fail(cell.key, status, error, log)
-        elif self._store.finish(cell.key, result):
+            return
+        try:
+            stored = self._store.finish(cell.key, result)
+        except (TypeError, ValueError) as problem:  # such as NaN, from an executor that is not ours
+            self._store.fail(cell.key, "failed", f"its result cannot be stored: {problem}", log)
+            return
+        if stored:
             (self._store.checkpoints / f"{cell.key}.safetensors").unlink(missing_ok=True)
-
-
-@contextmanager
-def _stop_on_signals(warn: Callable[[str], None]) -> Iterator[threading.Event]:
-    """Sets the flag on the first SIGINT or SIGTERM; a second one ends the process without waiting for the cells."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        warn("stopping: the cells that run save their state (once more to stop without)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread may set handlers
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def fetch(job: Job) -> list[str]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
+from .report.plain import printable
+
 MOST = 100  # problems that are told: who made more of them made one many times
 LONGEST = 1000  # characters of one message
 
@@ -25,12 +27,20 @@ class AblateError(Exception):
 
     exit_code = ExitCode.ENVIRONMENT
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows instead of a traceback: the message says where the mistake is."""
+        return [f"{type(self).__name__}: {printable(str(self))}"]
+
 
 class EnvironmentProblem(AblateError):
     """Something outside the spec is missing or broken: data, disk, device, network, an installed package."""
 
 
-class StoreError(EnvironmentProblem):
+class DiskProblem(EnvironmentProblem):
+    """A disk is full, broken or read-only: no mistake of a spec, whatever was being done for it."""
+
+
+class StoreError(DiskProblem):
     """The store cannot be read or written."""
 
 
@@ -79,6 +89,12 @@ def _cut(text: str) -> str:
 def describe(error: Exception) -> str:
     """An exception in a line; the type is left out where the message was written for users."""
     return str(error) if isinstance(error, (AblateError, ValueError)) else f"{type(error).__name__}: {error}"
+
+
+def some_variants(names: Sequence[str]) -> str:
+    """Names of variants, of which no more than three are told."""
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
 def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:

@@ -88,7 +88,7 @@ class Hooks:
 
     def register_installed(self, registry: Registry) -> None:
         """Registers the listeners of installed plugins; a broken one is reported and left out."""
-        for component in registry.hooks:
+        for component in registry.all("hooks"):
             self.register_one(component)
 
     def register_one(self, component: Component) -> None:

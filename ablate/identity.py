@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _packages(component: Component) -> Mapping[str, str]:
     """The component's distribution with its version (and digest of its source, where it is an editable install), and what
     it requires; the core's own requirements that matter are in `NUMERICS`."""
     name = normalized(component.distribution)
-    installed = distribution(component.distribution)
+    installed = _installed(component.distribution)
     if not _is_editable(installed):
         packages = {name: installed.version}
     else:
@@ -102,6 +102,12 @@ def _version(name: str) -> str:
         return distribution(name).version
     except PackageNotFoundError:
         return "not installed"
+
+
+def _installed(name: str) -> Distribution:
+    """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
+    found = list(distributions(name=name))
+    return next(filter(_is_editable, found), found[0])
 
 
 def _is_editable(installed: Distribution) -> bool:

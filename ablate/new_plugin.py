@@ -26,6 +26,7 @@ _SUMMARIES = {  # what the example of a kind is, and how a spec uses it
     "loss": ("Focal loss", '"loss": {"use": "$component", "gamma": 2}'),
     "metric": ("The Brier score", '"metrics": {"brier": {"use": "$component"}}'),
     "design": ("Factors alone and in pairs", '"design": {"use": "$component"}'),
+    "tuner": ("A local search", '"tune": {"tuner": {"use": "$component"}, "trials": 20, "space": {…}}'),
     "executor": ("Cells one after another in one process", "ablate run study.json --executor $component"),
 }
 

@@ -82,6 +82,15 @@ def has(document: Json, path: str) -> bool:
     return True
 
 
+def get(document: Json, keys: Sequence[str]) -> Json:
+    """What a document has at a path; None where it has nothing."""
+    for key in keys:
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(key)
+    return document
+
+
 def flatten(document: Json, path: str = "") -> dict[str, Json]:
     """Every leaf of a document by its dotted path; lists are leaves, and so are empty objects."""
     if not isinstance(document, Mapping) or not document:

@@ -7,11 +7,26 @@ from .errors import EnvironmentProblem, UsageError
 
 STORE = "ABLATE_STORE"
 DATA = "ABLATE_DATA_DIR"
+MOUNTS = Path("/proc/self/mountinfo")  # of Linux, see proc(5)
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.glusterfs")
 
 
 def store_dir(given: Path | str | None = None) -> Path:
     """The directory of the run store: `ablate-store` in the working directory unless given."""
     return Path(given or os.environ.get(STORE) or "ablate-store").expanduser()
+
+
+def network_file_system(directory: Path) -> str | None:
+    """The type of the network file system that a directory is on; None where it is local, or the system does not say."""
+    if not MOUNTS.exists():
+        return None
+    device = directory.stat().st_dev
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        mount, _, file_system = line.partition(" - ")
+        kind = file_system.split()[0]
+        if mount.split()[2] == f"{os.major(device)}:{os.minor(device)}" and kind in NETWORK:
+            return kind
+    return None
 
 
 def data_dir(given: Path | str | None = None) -> Path:

@@ -6,14 +6,15 @@ from itertools import islice
 from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
-from .errors import MOST, Problem, SpecError, describe
+from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
+from .space import Search, search_of
 from .spec import Spec
-from .study import Compare, Stopping, VariantInfo
+from .study import Compare, Stopping, Tuning, VariantInfo
 
 Json = Any
 MOST_CELLS = 100_000  # of a study
@@ -26,7 +27,9 @@ class Variant:
     name: str
     levels: dict[str, str]
     recipe: Recipe
+    canonical: Json  # the recipe as keys see it
     seed_shift: int = 0  # added to every seed of the plan
+    given: Json = None  # the recipe as the spec has it, patches applied
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Plan:
         factors: What varies.
         design: The design's resolved spec; None without factors.
         stopping: Where seeds are added until comparisons are decided; None for all seeds.
+        search: What is tuned before variants are compared; None for nothing.
+        tuning: What `tuning.advance` decided so far.
     """
 
     spec: Spec
@@ -52,6 +57,8 @@ class Plan:
     factors: tuple[Factor, ...] = ()
     design: Json = None
     stopping: Stopping | None = None
+    search: Search | None = None
+    tuning: Tuning | None = None
 
     @property
     def reference(self) -> Variant:
@@ -73,6 +80,7 @@ class Plan:
             "factors": [asdict(factor) for factor in self.factors],
             "design": self.design,
             "stopping": self.stopping and asdict(self.stopping),
+            "tuning": self.tuning and self.tuning.record(),
         }
 
 
@@ -113,12 +121,13 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if found:
         raise SpecError(spec.source, found)
-    found += _repetitions(registry, variants)
+    found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
     published = published_of(document, factors, variants, found)
+    search = None if found else search_of(registry, document, factors, variants, compare, found)
     if found:
         raise SpecError(spec.source, found)
-    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping)
+    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping, search)
 
 
 def _size_problems(variants: int, seeds: int) -> Iterator[Problem]:
@@ -143,15 +152,24 @@ def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping
 
 
 def placebo(plan: Plan) -> Plan:
-    """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there."""
+    """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there.
+
+    Raises:
+        UsageError: The study tunes its variants.
+    """
+    if plan.search is not None:
+        raise UsageError(
+            "--placebo shows what chance does to variants that are all trained as the reference is, and a spec with `tune` "
+            "trains each in a way of its own. Take `tune` out of the spec for it."
+        )
     shift = max(plan.seeds) + 1
     reference = plan.reference
-    others = [Variant(f"placebo {i}", {}, reference.recipe, i * shift) for i in range(1, len(plan.variants))]
+    others = [replace(reference, name=f"placebo {i}", levels={}, seed_shift=i * shift) for i in range(1, len(plan.variants))]
     seeds = plan.seeds[: plan.stopping.least] if plan.stopping else plan.seeds
     document = {**plan.spec.document, "name": f"{plan.spec.name}-placebo"}
     return Plan(
         Spec(plan.spec.source, document),
-        (Variant(reference.name, {}, reference.recipe), *others),
+        (replace(reference, levels={}), *others),
         seeds,
         replace(plan.compare, paired=False),  # seeds that differ cannot pair
         {},
@@ -242,7 +260,7 @@ def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json
     resolved, problems = resolve(registry, recipe, "", memo)
     problems = problems or list(selection_problems(resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    return Variant(name, levels, resolved)
+    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved), given=recipe)
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -251,7 +269,7 @@ def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: A
     return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
 
 
-def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Problem]:
+def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:
     """A variant that is another one under a second name would be compared with itself."""
     first: dict[str, str] = {}
     names: set[str] = set()
@@ -259,7 +277,7 @@ def _repetitions(registry: Registry, variants: Sequence[Variant]) -> Iterator[Pr
         if variant.name in names:
             yield Problem(join("variants", variant.name), "another variant has this name", "Choose another.")
         names.add(variant.name)
-        text = canonical_json(canonical_recipe(registry, variant.recipe))
+        text = canonical_json(variant.canonical)
         if text in first:
             yield Problem(
                 f"variant {variant.name!r}",
@@ -285,11 +303,13 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         try:
             if dataset not in fingerprints:
                 fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
+        except DiskProblem:
+            raise
         except Exception as error:  # factories are anybody's code
             found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
-        digest = recipe_digest(canonical_recipe(registry, variant.recipe), device, identity)
+        digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:
         raise SpecError(plan.spec.source, found)

@@ -1,16 +1,17 @@
-"""The progress display, a listener: a bar in a terminal, plain lines elsewhere."""
+"""The progress display, a listener: a bar in a terminal, one output that changes in a notebook, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .hooks import CellInfo, hookimpl
 from .records import Result
-from .report.console import text
+from .report.console import err, text
+from .report.content import cells_done
 from .report.plain import printable
 from .report.tables import duration
 from .study import Study
@@ -18,37 +19,88 @@ from .study import Study
 LINE_SECONDS = 15.0  # least time between two plain lines about epochs
 
 
-class Display:
-    """Shows cells, epochs, images a second, and the time that is left.
+class View(Protocol):
+    """Where progress is shown."""
 
-    Args:
-        console: Where to.
-    """
+    def line(self, message: str, style: str = "", state: str = "") -> None:
+        """Something has happened; it has a style where the user should know it afterwards too."""
+        ...
+
+    def update(self, done: int, total: int, state: str, latest: str) -> None:
+        """So many epochs of all are done; `state` is how far it is in words, `latest` is the epoch that has just ended."""
+        ...
+
+    def end(self, message: str) -> None:
+        """The run has ended, with a sentence that stays."""
+        ...
+
+
+class Lines:
+    """A line for each cell, and now and then one for an epoch: for files and pipes."""
 
     def __init__(self, console: Console):
         self._console = console
-        self._bar: Progress | None = None
+        self._last = time.monotonic()
+
+    def line(self, message: str, style: str = "", state: str = "") -> None:
+        self._last = time.monotonic()
+        self._console.print(text(f"{message}; {state}" if state else message, style), soft_wrap=True)
+
+    def update(self, done: int, total: int, state: str, latest: str) -> None:
+        if latest and time.monotonic() - self._last >= LINE_SECONDS:
+            self.line(latest, state=state)
+
+    def end(self, message: str) -> None:
+        """The last line has said it."""
+
+
+class Bar:
+    """A bar at the bottom of a terminal, below a line for each cell."""
+
+    def __init__(self, console: Console, progress: Progress):
+        self._console, self._progress = console, progress
+        self._task = progress.add_task("starting", total=None)
+
+    def line(self, message: str, style: str = "", state: str = "") -> None:
+        self._console.print(text(message, style), soft_wrap=True)
+
+    def update(self, done: int, total: int, state: str, latest: str) -> None:
+        self._progress.update(self._task, total=total, completed=done, description=state)
+
+    def end(self, message: str) -> None:
+        """The bar goes, and the last line has said it."""
+
+
+@contextmanager
+def display(console: Console = err) -> "Iterator[Display]":
+    """A display for one run; it is to be told of the run as a listener."""
+    if console.is_jupyter:
+        from .report.notebook import Output
+
+        with Output() as output:
+            yield Display(output)
+    elif console.is_terminal:
+        numbers = (MofNCompleteColumn(), TextColumn("epochs"), TimeElapsedColumn()) if console.width >= 80 else ()
+        bar = BarColumn(40 if numbers else 20)
+        with Progress(bar, *numbers, TextColumn("{task.description}"), console=console, transient=True) as progress:
+            yield Display(Bar(console, progress))
+    else:
+        yield Display(Lines(console))
+
+
+class Display:
+    """Counts cells, epochs, images a second, and the time that is left.
+
+    Args:
+        view: Where they are shown.
+    """
+
+    def __init__(self, view: View):
+        self._view = view
         self._epochs: dict[str, int] = {}
         self._total = self._cells = self._ended = self._resumed = 0
         self._speed: dict[str, float] = {}
-        self._begun = self._last_line = time.monotonic()
-
-    @contextmanager
-    def shown(self) -> Iterator["Display"]:
-        """Keeps the bar on the screen while the study runs, in a terminal."""
-        if not self._console.is_terminal:
-            yield self
-            return
-        columns = (
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("epochs"),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-        )
-        with Progress(*columns, console=self._console, transient=True) as self._bar:
-            self._bar.add_task("starting", total=None)
-            yield self
+        self._begun = time.monotonic()
 
     @hookimpl
     def study_start(self, study: str, cells: Sequence[CellInfo], stored: int) -> None:
@@ -57,7 +109,7 @@ class Display:
         more = "more " if self._cells and cells else ""
         self._cells, self._total = self._cells + len(cells), self._total + sum(cell.epochs for cell in cells)
         have = f", {stored} stored already" if stored else ""
-        self._line(f"{study}: {len(cells)} {more}cells to train{have}")
+        self._view.line(f"{study}: {len(cells)} {more}cells to train{have}")
         self._update()
 
     @hookimpl
@@ -70,9 +122,7 @@ class Display:
             self._resumed += record["epoch"] - 1  # epochs of an earlier sitting
         self._epochs[cell.key] = record["epoch"]
         self._speed[cell.key] = record["images_per_second"]
-        self._update()
-        if self._bar is None and time.monotonic() - self._last_line >= LINE_SECONDS:
-            self._line(f"{_label(cell)}: epoch {record['epoch']} of {cell.epochs}; {self._state()}")
+        self._update(f"{_label(cell)}: epoch {record['epoch']} of {cell.epochs}")
 
     @hookimpl
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
@@ -84,19 +134,16 @@ class Display:
         detail = f"{first[0]} {first[1]:.4f}" if first and first[1] is not None else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
-        self._line(
-            f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}; {self._state()}",
-            status == "failed",
-        )
+        message = f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}"
+        self._view.line(message, "red" if status == "failed" else "", self._state())
 
     @hookimpl
     def study_end(self, study: Study) -> None:
-        self._update()
+        now = f"; {self._ended} run in {duration(time.monotonic() - self._begun)}" if self._ended else ""
+        self._view.end(f"{study.name}: {cells_done(study)} cells done{now}")
 
-    def _update(self) -> None:
-        if self._bar is not None:
-            task = self._bar.tasks[0].id
-            self._bar.update(task, total=self._total, completed=sum(self._epochs.values()), description=self._state())
+    def _update(self, latest: str = "") -> None:
+        self._view.update(sum(self._epochs.values()), self._total, self._state(), latest)
 
     def _state(self) -> str:
         """Cells, speed, and the time left."""
@@ -108,10 +155,6 @@ class Display:
         if fresh > 0 and finished < self._total:
             parts.append(f"{duration((time.monotonic() - self._begun) / fresh * (self._total - finished))} left")
         return ", ".join(parts)
-
-    def _line(self, message: str, bad: bool = False) -> None:
-        self._last_line = time.monotonic()
-        self._console.print(text(message, "red" if bad else ""), soft_wrap=True)
 
 
 def _label(cell: CellInfo) -> str:

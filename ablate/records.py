@@ -1,5 +1,6 @@
 """The plain records that flow between the parts. Nothing here imports torch."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,6 +114,66 @@ class Factor:
 
 
 Assignment = dict[str, str]  # a level for every factor, in the order of the spec
+
+
+@dataclass(frozen=True)
+class Range:
+    """A setting that a tuner takes from an interval. Both ends are `int` where the setting is a whole number, else `float`.
+
+    Attributes:
+        low: The smallest value.
+        high: The largest value.
+        log: Whether ratios matter, and not differences.
+        step: Between two values, counted from `low`; None for any value, 1 unless given for whole numbers.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.low, int)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A setting that a tuner chooses.
+
+    Attributes:
+        values: At least two, of any JSON type.
+    """
+
+    values: tuple[Json, ...]
+
+
+Space = dict[str, Range | Choice]  # what a tuner factory is given: what is searched, by its path in the recipe
+Setting = dict[str, Json]  # a value for every path of a space
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting that was tried, or is about to be.
+
+    Attributes:
+        setting: That of the first trial is what the spec says, which may lie outside the space.
+        value: What came of it: the larger, the better; NaN where it failed, None where that is not known yet.
+    """
+
+    setting: Setting
+    value: float | None = None
+
+
+class Tuner(Protocol):
+    """What a tuner factory returns: a function of the trials so far, and of nothing else."""
+
+    def __call__(self, trials: Sequence[Trial], /) -> Setting | None:
+        """The setting of the next trial; None to wait until the values of all trials are known.
+
+        An interrupted study asks again for every trial from the first one on, and has to get the same answers.
+        """
+        ...
 
 
 @dataclass(frozen=True)

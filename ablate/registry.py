@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "loss": "ablate.losses",
     "metric": "ablate.metrics",
     "design": "ablate.designs",
+    "tuner": "ablate.tuners",
     "executor": "ablate.executors",
 }
 HOOKS = "ablate.hooks"
@@ -107,7 +108,9 @@ class Registry:
     _loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def all(self, kind: str) -> list[Component]:
-        """Every component of a kind, sorted by name."""
+        """Every component of a kind, or every one of `hooks`, sorted by name."""
+        if kind == "hooks":
+            return sorted(self.hooks, key=lambda component: component.qualified_name)
         return [component for name in self.names(kind) for component in self.components[kind][name]]
 
     def names(self, kind: str) -> list[str]:

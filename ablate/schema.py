@@ -31,6 +31,8 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
         **_described(schema["properties"]["design"]),
         "$ref": f"#/$defs/{_name('design', False)}",
     }
+    tune = schema["properties"]["tune"]["properties"]
+    tune["tuner"] = {**_described(tune["tuner"]), "$ref": f"#/$defs/{_name('tuner', False)}"}
     return schema, list(dict.fromkeys(problems))
 
 

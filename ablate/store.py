@@ -6,41 +6,31 @@ immediate transactions, and a commit is on disk before the next cell is taken.
 """
 
 import json
+import os
+import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from . import database
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
-from .study import Compare, Stopping, Study, VariantInfo
+from .study import Compare, Stopping, Study, Tuning, VariantInfo
+from .writing import REMEDY
 
 Json = Any
-VERSION = 1
-LARGEST = 200_000_000  # bytes of one value
-_SCHEMA = """
-CREATE TABLE cells (
-    key TEXT PRIMARY KEY, recipe TEXT NOT NULL, seed INTEGER NOT NULL, device TEXT NOT NULL, identity TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
-    owner TEXT, attempt INTEGER NOT NULL, started REAL NOT NULL, finished REAL,
-    metrics TEXT, weights_sha256 TEXT, parameters INTEGER, seconds REAL, error TEXT, log TEXT, provenance TEXT NOT NULL
-) STRICT;
-CREATE TABLE epochs (
-    key TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, epoch INTEGER NOT NULL, record TEXT NOT NULL,
-    PRIMARY KEY (key, epoch)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE studies (name TEXT PRIMARY KEY, spec TEXT NOT NULL, plan TEXT NOT NULL, updated REAL NOT NULL) STRICT;
-CREATE TABLE study_cells (
-    study TEXT NOT NULL REFERENCES studies (name) ON DELETE CASCADE,
-    position INTEGER NOT NULL, variant TEXT NOT NULL, seed INTEGER NOT NULL, key TEXT NOT NULL,
-    PRIMARY KEY (study, position)
-) STRICT;
-"""
+
+
+def exists(directory: Path) -> bool:
+    """Whether there is a store, and not only the empty file of a run that ended before it had begun one."""
+    path = database.path_in(directory)
+    return path.is_file() and path.stat().st_size > 0
 
 
 class Store:
@@ -49,45 +39,21 @@ class Store:
     Args:
         directory: Where the store is, or is to be.
         create: Whether to make it where there is none.
+        waiting: Called with a message while another process writes for very long, such as one that was stopped; unless given,
+            that is an error.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version.
     """
 
-    def __init__(self, directory: Path, create: bool = True):
-        self.directory = directory
-        self.owner = uuid.uuid4().hex
+    def __init__(self, directory: Path, create: bool = True, waiting: Callable[[str], None] | None = None):
+        self.directory, self._waiting = directory, waiting
+        self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
-        path = directory / "store.sqlite"
-        if not create and not path.is_file():
+        if not create and not exists(directory):
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=60)
-            self._db.row_factory = sqlite3.Row
-            self._prepare()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{path}: cannot be opened as a store: {error}") from error
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA trusted_schema = OFF")
-        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
-        for kind, name in self._db.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"):
-            raise StoreError(f"{self.directory}: has a {kind}, {name!r}, which no store has. Do not use it, whoever it is from.")
-        with self._transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
-                raise StoreError(
-                    f"{self.directory}: the store has format {version}, and this version of ablate reads {VERSION}. "
-                    "Use the version of ablate that made it, or another store."
-                )
+        self._path = database.path_in(directory)
+        self._db = database.connect(self._path)
 
     def __enter__(self) -> "Store":
         return self
@@ -95,8 +61,9 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
         if self._lock:
-            self._lock.release()
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+            with suppress(OSError):  # where it cannot be removed, nobody holds it all the same
+                self._lock.release()
+                Path(self._lock.lock_file).unlink(missing_ok=True)
 
     @property
     def checkpoints(self) -> Path:
@@ -106,7 +73,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -114,10 +81,37 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: the store cannot be written: {error}. What it has is kept. {REMEDY}") from error
+
+    def _begin(self) -> None:
+        """Gets the right to write. SQLite's own waiting makes those who wait longest ask least often, and some for a minute."""
+        self._db.execute("PRAGMA busy_timeout = 0")
+        begun = said = time.monotonic()
+        try:
+            while not self._begun():
+                now = time.monotonic()
+                if now - said > database.BUSY_SECONDS:
+                    said = now
+                    self._say_that_it_waits()
+                time.sleep(max(0.002, 0.02 / (1 + 10 * (now - begun))))
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * database.BUSY_SECONDS)}")
+
+    def _begun(self) -> bool:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        return True
+
+    def _say_that_it_waits(self) -> None:
+        if self._waiting is None:
             raise StoreError(
-                f"{self.directory}: the store cannot be written: {error}. What it has is kept; "
-                "make room or repair the place, and run the same command again."
-            ) from error
+                f"{self.directory}: another process writes to the store and does not end; if it is stopped, let it go on."
+            )
+        self._waiting(f"waiting for another process that writes to {self.directory}; if it is stopped, let it go on")
 
     # Studies
 
@@ -145,8 +139,13 @@ class Store:
             return self._study(name, rows)
 
     def _study(self, name: str, rows: Sequence[sqlite3.Row]) -> Study:
-        plan = json.loads(rows[0]["plan"])
+        plan = _load(rows[0]["plan"])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
+        tuning = None
+        if plan.get("tuning"):
+            own = [frame["variant"].isin([variant["name"] for variant in plan["variants"]]) for frame in (cells, epochs)]
+            tuning = Tuning.from_record(plan["tuning"], cells[~own[0]], epochs[~own[1]])
+            cells, epochs = (frame[rows].reset_index(drop=True) for frame, rows in zip((cells, epochs), own, strict=True))
         return Study(
             name=name,
             question=plan["question"],
@@ -159,6 +158,7 @@ class Store:
             factors=tuple(Factor(f["name"], f["base"], tuple(f["others"])) for f in plan.get("factors", ())),
             design=plan.get("design"),
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
+            tuning=tuning,
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -173,20 +173,20 @@ class Store:
         columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
         for metric in metrics:
-            values = [(json.loads(row["metrics"]) if row["metrics"] else {}).get(metric) for row in rows]
+            values = [_load(row["metrics"]).get(metric) for row in rows]
             cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
         records = self._read(
             """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
                WHERE m.study = ? ORDER BY m.position, e.epoch""",
             name,
         )
-        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **json.loads(r["record"])} for r in records])
+        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **_load(r["record"])} for r in records])
         if epochs.empty:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
             )
         distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
-        return cells, epochs, tuple(json.loads(text) for text in distinct)
+        return cells, epochs, tuple(_load(text) for text in distinct)
 
     def _status(self, row: sqlite3.Row) -> str:
         if row["status"] == "running" and not self._alive(row["owner"]):
@@ -198,6 +198,20 @@ class Store:
     def stored(self, keys: Sequence[str]) -> set[str]:
         """Which of these cells are done."""
         return {key for key in dict.fromkeys(keys) if self._read("SELECT 1 FROM cells WHERE key = ? AND status = 'done'", key)}
+
+    def ended(self, keys: Sequence[str]) -> dict[str, Result | None]:
+        """What became of those of these cells that have ended: their results, and None for those that failed."""
+        found: dict[str, Result | None] = {}
+        for key in dict.fromkeys(keys):
+            for row in self._read("SELECT * FROM cells WHERE key = ? AND status IN ('done', 'failed')", key):
+                epochs = self._read("SELECT record FROM epochs WHERE key = ? ORDER BY epoch", key)
+                found[key] = self._result(row, epochs) if row["status"] == "done" else None
+        return found
+
+    def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
+        with self._decoding():
+            records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
+            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"])
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
@@ -271,10 +285,15 @@ class Store:
                 (status, time.time(), error and storable(error), log and storable(log), key, self.owner),
             )
 
+    def holders(self, keys: Sequence[str]) -> list[str]:
+        """The other drivers that train some of these cells, as `PROCESS@HOST`."""
+        rows = [row for key in keys for row in self._read("SELECT owner FROM cells WHERE key = ? AND status = 'running'", key)]
+        return sorted({row["owner"].rpartition("-")[0] for row in rows if row["owner"] != self.owner})
+
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
         with self._decoding():
-            return json.loads(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
+            return _load(self._read("SELECT spec FROM studies WHERE name = ?", study)[0]["spec"])
 
     def cells(self, prefix: str) -> list[dict[str, Json]]:
         """The first few cells, by key, whose keys begin so, with all that is known of them but epochs and logs."""
@@ -286,7 +305,7 @@ class Store:
         )
         parsed = ("recipe", "identity", "metrics", "provenance")
         with self._decoding():
-            return [{**dict(row), **{name: json.loads(row[name] or "{}") for name in parsed}} for row in rows]
+            return [{**dict(row), **{name: _load(row[name]) for name in parsed}} for row in rows]
 
     def logs(self, key: str) -> tuple[str | None, str | None]:
         """Error and log of a cell that failed."""
@@ -298,15 +317,14 @@ class Store:
         try:
             yield
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise StoreError(
-                f"{self.directory}: a record is not what ablate writes: {type(error).__name__}: {error}. Use another store."
-            ) from error
+            problem = f"a record is not what ablate writes: {type(error).__name__}: {error}"
+            raise StoreError(f"{self._path}: the store cannot be read: {problem}. {database.DAMAGED}") from error
 
     def _read(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         try:
             return self._db.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.directory}: the store cannot be read: {error}") from error
+            raise StoreError(f"{self._path}: the store cannot be read: {error}. {database.DAMAGED}") from error
 
     # Drivers
 
@@ -320,8 +338,10 @@ class Store:
                 (self.directory / "drivers").mkdir(exist_ok=True)
                 self._lock = self._lock_of(self.owner)
                 self._lock.acquire()
-            except OSError as error:
-                raise StoreError(f"{self.directory}: the store cannot be locked: {error}") from error
+                if type(self._lock) is not FileLock:  # it has become one that outlives its process
+                    raise NotImplementedError("the file system has no locks")
+            except (OSError, NotImplementedError) as error:
+                raise self._lock_error(error) from error
 
     def _alive(self, owner: str | None) -> bool:
         """Whether the driver of this name still runs."""
@@ -335,6 +355,15 @@ class Store:
                 return False
         except Timeout:
             return True
+        except OSError as error:
+            raise self._lock_error(error) from error
+
+    def _lock_error(self, error: Exception) -> StoreError:
+        return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
+
+
+def _load(text: str | None) -> Json:
+    return json.loads(text or "{}")
 
 
 def _dump(value: Json) -> str:

@@ -1,11 +1,17 @@
 """A study with what is known of its cells: what reports and users read."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from .errors import UsageError, did_you_mean
 from .records import Factor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .stats.records import Analysis
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,88 @@ class VariantInfo:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """A setting that a variant was tried with.
+
+    Attributes:
+        name: What its cells are called in `Tuning.cells`.
+        setting: A value for every path that was searched; of the first trial, what the spec says.
+        value: The metric on the validation images, mean of the seeds of the trial; None where a cell failed or has not ended.
+    """
+
+    name: str
+    setting: dict[str, Any]
+    value: float | None
+
+
+@dataclass(frozen=True)
+class TunedVariant:
+    """How a variant came to its setting.
+
+    Attributes:
+        variant: Its name.
+        untuned: What its cells without tuning are called in `Tuning.cells`.
+        space: What was searched: paths, each with its range or choices in words.
+        trials: In their order, as far as they are decided.
+        chosen: Index of the trial that is best, the earliest of equal ones; None before the last has ended, and where all failed.
+        ended: Whether all trials have ended.
+    """
+
+    variant: str
+    untuned: str
+    space: dict[str, str]
+    trials: tuple[Tried, ...]
+    chosen: int | None
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Settings that were searched for every variant.
+
+    Attributes:
+        tuner: The tuner's spec with every parameter.
+        trials: Settings that every variant is tried with.
+        seeds: Seeds of each trial.
+        variants: In the order of the study.
+        cells: Those of the trials, told on the validation images, and of the variants without tuning, told like the study's;
+            columns as in `Study.cells`.
+        epochs: Columns as in `Study.epochs`.
+    """
+
+    tuner: dict[str, Any]
+    trials: int
+    seeds: int
+    variants: tuple[TunedVariant, ...]
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    epochs: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+
+    def names(self, variant: str) -> set[str]:
+        """What the cells are called that belong to a variant."""
+        (told,) = (told for told in self.variants if told.variant == variant)
+        return {told.untuned, *(trial.name for trial in told.trials)}
+
+    def record(self) -> dict[str, Any]:
+        """The decisions, as JSON."""
+        return {
+            "tuner": self.tuner,
+            "trials": self.trials,
+            "seeds": self.seeds,
+            "variants": [asdict(variant) for variant in self.variants],
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], cells: pd.DataFrame, epochs: pd.DataFrame) -> "Tuning":
+        variants = (
+            TunedVariant(**{**variant, "trials": tuple(Tried(**trial) for trial in variant["trials"])})
+            for variant in record["variants"]
+        )
+        return cls(**{**record, "variants": tuple(variants)}, cells=cells, epochs=epochs)
+
+
+@dataclass(frozen=True)
 class Study:
-    """A study and its results so far.
+    """A study and its results so far. A notebook shows it as its question, the answer, and the table of verdicts.
 
     Attributes:
         name: Name of the study.
@@ -81,6 +167,7 @@ class Study:
         factors: What varies, with the levels in the order of the spec; empty where all variants are named patches.
         design: The design's spec with every parameter; None where there are no factors.
         stopping: Where seeds were added as long as comparisons were undecided; None for a fixed number.
+        tuning: Where settings were tuned; then `cells` are those of the tuned variants. None where the spec is run as it is.
     """
 
     name: str
@@ -94,3 +181,54 @@ class Study:
     factors: tuple[Factor, ...] = ()
     design: dict[str, Any] | None = None
     stopping: Stopping | None = None
+    tuning: Tuning | None = None
+
+    @property
+    def every_cell(self) -> pd.DataFrame:
+        """`cells`, and those of the tuning before them."""
+        return self.cells if self.tuning is None else pd.concat([self.tuning.cells, self.cells], ignore_index=True)
+
+    def __repr__(self) -> str:
+        done = int((self.cells["status"] == "done").sum())
+        return f"Study({self.name!r}: {len(self.variants)} variants, {done} of {len(self.cells)} cells done)"
+
+    def _repr_html_(self) -> str:
+        from .report.notebook import study_html
+
+        return study_html(self)
+
+    def analysis(self) -> "Analysis":
+        """What is concluded: the answer in a sentence, every comparison, and what belongs to the design, as plain records."""
+        from .stats.analysis import analyse
+
+        return analyse(self)
+
+    def effects(self) -> pd.DataFrame:
+        """Every variant but the reference, one row each in the order of the spec, against the reference.
+
+        The columns are the attributes of `ablate.stats.records.Effect`: `variant`, `n`, `difference`, `low`, `high`,
+        `p_adjusted`, `verdict` and so on, in units of the study's metric.
+        """
+        from .stats.effects import effects
+        from .stats.records import Effect
+
+        names = [field.name for field in fields(Effect)]
+        return pd.DataFrame([vars(effect) for effect in effects(self)], columns=names)
+
+    def figure(self, name: str = "effects") -> "Figure":
+        """A figure of the report, for a notebook to show, to be changed, or to be saved with `savefig`.
+
+        Args:
+            name: `effects` (every variant's difference with its interval), `curves` (each epoch), and where the design has
+                them `terms`, `interactions` and `attribution`.
+
+        Raises:
+            UsageError: The study has no such figure.
+        """
+        from .report.content import page
+        from .report.drawing import figure
+
+        pictures = {picture.name: picture for section in page(self).sections for picture in section.pictures}
+        if name not in pictures:
+            raise UsageError(f"study {self.name!r} has no figure {name!r}. {did_you_mean(name, pictures)}".strip())
+        return figure(pictures[name])

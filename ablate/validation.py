@@ -110,14 +110,15 @@ def expected(schema: Schema) -> str:
     if "$ref" in schema and schema["$ref"].endswith("component"):
         return 'a component, such as {"use": "…"}'
     words = _TYPES.get(schema.get("type", ""), "another value")
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema]
+    bounds = [f"{sign} {found(schema[key])}" for key, sign in _BOUNDS.items() if key in schema]
     if bounds:
         words += " " + " and ".join(bounds)
     if "pattern" in schema:
         words += f" that matches {schema['pattern']}"
     if schema.get("type") == "array":
         items = schema.get("items") or (schema.get("prefixItems") or [None])[0]
-        length = f" of length {schema['maxItems']}" if "maxItems" in schema else ""
+        most = schema.get("maxItems")
+        length = "" if most is None else f" of {'length' if schema.get('minItems') == most else 'at most'} {most}"
         words += f"{length} with {expected(items)} each" if items else length
     return words
 

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from ablate.errors import ExitCode
 
@@ -104,9 +106,18 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.USAGE, "there is no folder 'train'"),
         (["--jobs", "0"], ExitCode.USAGE, "--jobs"),
         (["--store", "/dev/null/x"], ExitCode.ENVIRONMENT, "cannot be opened as a store"),
+        (
+            ["--data-dir", "/dev/null/x", "--set", 'base.dataset={"use": "image_folder", "path": "images", "size": 16}'],
+            ExitCode.ENVIRONMENT,
+            "cannot be written: [Errno 20] Not a directory: '/dev/null/x/image_folder'. Make room there, or choose another place",
+        ),
     ],
 )
-def test_a_run_that_cannot_work_says_so(ablate, spec, write, arguments, code, message):
+def test_a_run_that_cannot_work_says_so(ablate, spec, write, tmp_path, arguments, code, message):
+    for index in range(4):
+        place = tmp_path / "images" / ("train", "test")[index % 2] / "ab"[index // 2]
+        place.mkdir(parents=True)
+        Image.new("L", (16, 16)).save(place / "0.png")
     assert message in ablate("run", write(spec), *arguments, code=code).stderr
 
 
@@ -132,6 +143,16 @@ def test_a_broken_pipe_is_no_error(write, spec, tmp_path):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.startswith("kind")
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("words", ["list", "show metric accuracy --json", "--help"])
+def test_output_that_a_full_disk_refuses_is_told(words):
+    command = f"{sys.executable} -m ablate {words} > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.returncode == ExitCode.ENVIRONMENT
+    assert done.stderr.startswith("error: the output, or a temporary file: cannot be written: [Errno 28]")
+    assert done.stderr.count("\n") == 1
 
 
 def test_lists_and_pages(ablate):

@@ -22,13 +22,29 @@ sign_sgd = "ablate_example:sign_sgd"
 invert = "ablate_example:invert"
 [project.entry-points."ablate.models"]
 linear = "ablate_example:linear"
+[project.entry-points."ablate.hooks"]
+good = "ablate_example:Good"
+misspelt = "ablate_example:Misspelt"
 [tool.setuptools]
 py-modules = ["ablate_example"]
 """
 MODULE = '''
 import torch
+from ablate.hooks import hookimpl
 from ablate.params import Positive, Unit
 from torch import nn
+
+
+class Good:
+    @hookimpl
+    def cell_end(status):
+        print("done", status)
+
+
+class Misspelt:
+    @hookimpl
+    def cell_ended(status):
+        print("never", status)
 
 
 class SignSGD(torch.optim.Optimizer):
@@ -93,6 +109,9 @@ def test_a_plugin_comes_and_goes(environment, spec, write, tmp_path):
     assert "no installed package provides model 'linear'" in call("ablate", "check", path, code=2)
     call("pip", "install", "--no-deps", "--no-build-isolation", "--quiet", source)
     assert "ablate-example 1.2.3" in call("ablate", "list", "optimizer")
+    assert "ablate-example 1.2.3" in call("ablate", "list", "hooks")
+    (told,) = [line for line in call("ablate", "list", "hooks", "--load").splitlines() if "unknown hook" in line]
+    assert told.startswith("hooks  misspelt  ablate-example 1.2.3  ")
     assert "Steps of the sign of the gradient." in call("ablate", "show", "optimizer", "sign_sgd")
     wrong = call("ablate", "check", path, "--set", "base.optimizer.lr=-1", code=2)
     assert "base.optimizer.lr: found -1, expected a number > 0 (ablate-example 1.2.3: optimizer 'sign_sgd')" in wrong

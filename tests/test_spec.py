@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.errors import SpecError, UsageError
+from ablate.errors import Problem, SpecError, UsageError
 from ablate.spec import DEEPEST, load
 
 
@@ -14,6 +14,8 @@ from ablate.spec import DEEPEST, load
         ('{"name": NaN}', "the number NaN is not allowed"),
         ('{"name": -Infinity}', "the number -Infinity is not allowed"),
         ('{"name": 1e999}', "the number 1e999 is not allowed"),
+        ('{"name": -1e999}', "the number -1e999 is not allowed"),
+        ('{"name": ' + "9" * 5000 + "}", "not JSON that can be read"),
         ('{"name": ', "line 1, column 10: not JSON"),
         ("[" * 100_000, f"line 1, column {DEEPEST + 1}: nested more than {DEEPEST} levels deep"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "levels deep"),
@@ -22,9 +24,11 @@ from ablate.spec import DEEPEST, load
     ],
 )
 def test_what_is_not_strict_json_is_refused(write, text, message):
+    path = write(text)
     with pytest.raises(SpecError) as error:
-        load(write(text))
+        load(path)
     assert message in str(error.value)
+    assert str(error.value).startswith(f"{path}: 1 problem")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +50,60 @@ def test_structure_is_checked(spec, write, path, value, message):
     with pytest.raises(SpecError) as error:
         load(write(spec | {path: value}))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (
+            {"factors": {"a.b": {"x": {}, "y": {}}}},
+            Problem('factors."a.b"', "levels 'x', 'y' are all the base", "At most one level is {}."),
+        ),
+        ({"factors": {"a": {"x": {}}}}, Problem("factors.a", "no level changes anything", "Give a level that patches the base.")),
+        (
+            {"factors": {"a": {"base": {"epochs": 1}}}},
+            Problem("factors.a.base", "the level that changes nothing is called 'base'", "Choose another name."),
+        ),
+    ],
+)
+def test_a_factor_that_is_none_has_a_place_and_a_remedy(spec, write, more, problem):
+    path = write(spec | more)
+    with pytest.raises(SpecError) as error:
+        load(path)
+    assert problem in error.value.problems
+    assert error.value.source == str(path)
+
+
+def test_a_design_needs_factors(spec):
+    del spec["factors"]
+    with pytest.raises(SpecError) as error:
+        load(spec | {"variants": {"long": {"epochs": 9}}, "design": {"use": "factorial"}})
+    expected = Problem("design", "there are no factors to make a design of", "Add factors, or remove the design.")
+    assert (error.value.source, error.value.problems) == ("spec", (expected,))
+    assert load(spec | {"factors": {"long": {"on": {"epochs": 9}}}, "design": {"use": "factorial"}}).document["design"]
+
+
+def test_the_recipe_is_looked_at_with_its_components(spec):
+    """Not here, where nothing is known of them: so that all of its problems are told at once."""
+    del spec["base"]["optimizer"]
+    assert load(spec).name == "tiny"
+
+
+def test_the_limits_are_allowed(spec, write, monkeypatch):
+    path = write(spec)
+    monkeypatch.setattr("ablate.spec.LARGEST", path.stat().st_size)
+    assert load(path).document == spec
+    monkeypatch.setattr("ablate.spec.LARGEST", path.stat().st_size - 1)
+    with pytest.raises(UsageError, match=r"spec\.json: the file is larger than \d+ bytes, which no spec is"):
+        load(path)
+    with pytest.raises(SpecError, match="expected an object"):
+        load(write("[" * DEEPEST + "]" * DEEPEST))
+
+
+def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path):
+    (tmp_path / "spec.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"spec\.json: cannot be read: .*utf-8"):
+        load(tmp_path / "spec.json")
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):

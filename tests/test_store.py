@@ -1,5 +1,8 @@
 """The store: claims are exclusive, killed drivers hold nothing, and what was stored stays."""
 
+import errno
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -8,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from ablate import database
 from ablate.errors import StoreError, UsageError
-from ablate.records import Cell, Result
+from ablate.records import Cell, Factor, Result
 from ablate.store import Store
-from ablate.study import Compare, VariantInfo
+from ablate.study import Compare, Stopping, VariantInfo
 
 RESULT = Result([{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}], {"accuracy": 0.5, "loss": None}, "w", 1.0, 7)
 
@@ -121,6 +125,94 @@ def test_a_study_that_is_not_there_gets_close_matches(tmp_path):
             store.study("bach")
 
 
+def test_a_study_comes_back_with_all_that_was_planned(tmp_path):
+    record = {
+        "question": "which?",
+        "compare": vars(Compare("accuracy", 3, "x", margin=0.01, paired=True)),
+        "variants": [{"name": "x", "levels": {"f": "a"}, "changes": ["epochs: 1 → 2"]}],
+        "metrics": ["accuracy"],
+        "published": {"source": "s", "accuracy": {"x": 0.5}},
+        "factors": [{"name": "f", "base": "a", "others": ["b", "c"]}],
+        "design": {"use": "factorial"},
+        "stopping": {"least": 3, "most": 9},
+    }
+    with Store(tmp_path) as store:
+        store.save_study("s", {"name": "s"}, record, [("x", 4, "k")])
+        study = store.study("s")
+        assert store.spec("s") == {"name": "s"}
+    assert (study.name, study.question, study.compare) == ("s", "which?", Compare("accuracy", 3, "x", margin=0.01, paired=True))
+    assert study.variants == (VariantInfo("x", {"f": "a"}, ("epochs: 1 → 2",)),)
+    assert (study.factors, study.design) == ((Factor("f", "a", ("b", "c")),), {"use": "factorial"})
+    assert (study.stopping, study.published) == (Stopping(3, 9), record["published"])
+    assert study.cells[["variant", "seed", "key", "status"]].values.tolist() == [["x", 4, "k", "missing"]]
+    columns = ["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", "accuracy"]
+    assert study.epochs.columns.tolist() == columns
+    assert study.provenance == ()
+
+
+def test_a_cell_comes_back_with_all_that_is_known_of_it(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, "abc1", "abd2")
+        for key in ("abc1", "abd2"):
+            store.claim(Cell(key, {"epochs": 1}, 7, "cpu", {"engine": 2}), {"cpu": key})
+            store.finish(key, RESULT)
+        (found,) = store.cells("abc")
+        assert found == {
+            "key": "abc1",
+            "recipe": {"epochs": 1},
+            "seed": 7,
+            "device": "cpu",
+            "identity": {"engine": 2},
+            "status": "done",
+            "metrics": RESULT.metrics,
+            "seconds": 1.0,
+            "parameters": 7,
+            "weights_sha256": "w",
+            "provenance": {"cpu": "abc1"},
+        }
+        assert [cell["key"] for cell in store.cells("ab")] == ["abc1", "abd2"]
+        assert store.logs("nobody") == (None, None)
+        study = store.study("s")
+    assert study.provenance == ({"cpu": "abc1"}, {"cpu": "abd2"})
+    frame = study.cells[["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]]
+    assert frame.values.tolist() == [["base", 0, "abc1", "done", None, 1.0, 7, "w"], ["x", 1, "abd2", "done", None, 1.0, 7, "w"]]
+    assert study.epochs[["variant", "seed", "epoch"]].values.tolist() == [["base", 0, 1], ["x", 1, 1]]
+
+
+def test_attempts_are_counted_and_an_epoch_is_told_again(tmp_path):
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        for accuracy in (0.1, 0.2):
+            assert store.claim(cell(), {}) == "claimed"
+            store.record_epoch(cell().key, {"epoch": 1, "accuracy": accuracy})
+            store.fail(cell().key, "interrupted", None, None)
+        store.record_epoch(cell().key, {"epoch": 2, "accuracy": 0.3})  # of a cell that is not its own any more
+        assert store.study("s").epochs["accuracy"].tolist() == [0.2]
+        assert store._read("SELECT attempt FROM cells")[0]["attempt"] == 2
+
+
+def test_what_is_no_json_is_not_stored(tmp_path):
+    with Store(tmp_path) as store:
+        store.claim(cell(), {})
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store.record_epoch(cell().key, {"epoch": 1, "accuracy": float("nan")})
+
+
+def test_a_driver_has_a_lock_while_it_lives(tmp_path):
+    with Store(tmp_path) as store:
+        assert not (tmp_path / "drivers").exists()
+        store.claim(cell(), {})
+        assert [path.name for path in (tmp_path / "drivers").iterdir()] == [f"{store.owner}.lock"]
+    assert list((tmp_path / "drivers").iterdir()) == []
+
+
+def test_a_store_that_cannot_be_locked_says_so(tmp_path):
+    with Store(tmp_path) as store:
+        (tmp_path / "drivers").write_text("")
+        with pytest.raises(StoreError, match=r"drivers: the store cannot be locked: .* Make room or repair the place"):
+            store.claim(cell(), {})
+
+
 def test_a_place_without_a_store(tmp_path):
     with pytest.raises(StoreError, match="there is no store in"):
         Store(tmp_path, create=False)
@@ -167,3 +259,52 @@ def test_the_store_waits_for_a_writer(tmp_path):
         assert not claimed.done()
         store._db.execute("COMMIT")
         assert claimed.result() == "claimed"
+
+
+def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
+    """Readers do not wait; a driver waits, and says so; without anybody to tell, it is an error."""
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    told = []
+    with Store(tmp_path) as stopped:
+        save(stopped, cell().key)
+        stopped._db.execute("BEGIN IMMEDIATE")
+        with Store(tmp_path, create=False) as reader:
+            assert reader.studies() == ["s"]
+            with pytest.raises(StoreError, match="another process writes to the store and does not end"):
+                reader.claim(cell(), {})
+
+        def waiting(message):
+            told.append(message)
+            if len(told) == 3:
+                stopped._db.execute("COMMIT")
+
+        with Store(tmp_path, waiting=waiting) as driver:
+            assert driver.claim(cell(), {}) == "claimed"
+    assert len(told) == 3
+    assert "waiting for another process that writes to" in told[0]
+
+
+def test_the_holders_of_cells_are_named(tmp_path):
+    with Store(tmp_path) as one, Store(tmp_path) as other:
+        one.claim(cell(), {})
+        other.claim(cell("b"), {})
+        assert other.holders([cell().key, cell("b").key]) == [f"{os.getpid()}@{socket.gethostname()}"]
+        assert one.holders([cell().key]) == []
+
+
+def test_a_message_that_is_no_text_is_stored(tmp_path):
+    with Store(tmp_path) as store:
+        store.claim(cell(), {})
+        store.fail(cell().key, "failed", "no \udc80 luck", "a log \ud800")
+        assert store.logs(cell().key) == (r"no \udc80 luck", r"a log \ud800")
+
+
+def test_a_place_without_locks_is_refused(tmp_path, monkeypatch):
+    """A lock that is only a file outlives its process, and its cells would never be free again."""
+    monkeypatch.setattr("fcntl.flock", _no_locks)
+    with Store(tmp_path) as store, pytest.warns(UserWarning, match="flock"), pytest.raises(StoreError, match="cannot be locked"):
+        store.claim(cell(), {})
+
+
+def _no_locks(*_):
+    raise OSError(errno.ENOSYS, "not here")

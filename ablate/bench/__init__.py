@@ -3,19 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-PARTS = ("study", "honest", "augmentation", "fixed", "scaling", "ceiling")
+PARTS = ("study", "honest", "augmentation", "fixed", "scaling", "ceiling", "specs")
 
 
 def parts() -> Mapping[str, Callable[..., list[Any]]]:
     """Each part of the benchmark: a function of `common.Size` that gives figures."""
-    from . import augmentation, costs, studies
+    from . import augmentation, costs, epochs, studies
 
     functions = (
         studies.against_scripts,
         studies.against_hand,
         augmentation.augmentation,
         costs.fixed,
-        studies.scaling,
+        epochs.scaling,
         costs.ceiling,
+        epochs.specs,
     )
     return dict(zip(PARTS, functions, strict=True))

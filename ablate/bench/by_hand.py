@@ -1,59 +1,102 @@
-"""The best loop that we can write by hand for two cores: tensors in memory, channels_last, one thread, several runs a process.
+"""The best loop that we can write by hand: tensors in memory, channels_last, a thread, several runs a process; a graph on a GPU.
 
 It starts each run from the same weights and takes the same batches as the engine does, so that the results can be compared.
 
-    python -m ablate.bench.by_hand images.npz '{"epochs": 3, "runs": [["sgd", 0], ["adam", 0]]}'
+    python -m ablate.bench.by_hand images.npz '{"recipe": …, "epochs": 3, "device": "cpu", "runs": [["sgd", 0], ["adam", 0]]}'
 """
 
 import json
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
-from ablate.components.models import net
 from ablate.engine.seeding import generator, global_rng
 from ablate.records import DataInfo
+from ablate.registry import build, default
+
+EAGER_STEPS = 3  # before the capture, as the engine has them
+
+Train = Callable[[Tensor], None]  # on a batch, by its indices
 
 
 def main(path: str, settings: dict[str, Any]) -> None:
     torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = True  # has no meaning on a CPU
+    device = torch.device(settings["device"])
     arrays = np.load(path)
-    images, test = (_normalized(arrays[f"{part}_images"]) for part in ("train", "test"))
-    labels, test_labels = (torch.from_numpy(arrays[f"{part}_labels"]) for part in ("train", "test"))
-    results = []
-    for name, seed in settings["runs"]:
-        results.append([name, seed, _run(images, labels, test, test_labels, settings["epochs"], name, seed)])
+    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():  # none but such is captured
+        images, test = (_normalized(arrays[f"{part}_images"], device) for part in ("train", "test"))
+        labels, test_labels = (torch.from_numpy(arrays[f"{part}_labels"]).to(device) for part in ("train", "test"))
+        results = [[name, seed, _run(images, labels, test, test_labels, settings, name, seed)] for name, seed in settings["runs"]]
     sys.stdout.write(json.dumps(results))
 
 
-def _normalized(images: Any) -> Tensor:
-    return ((torch.from_numpy(images).float() - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+def _normalized(images: Any, device: torch.device) -> Tensor:
+    tensor = (torch.from_numpy(images).to(device).float() - 127.5) / 127.5
+    return tensor.contiguous(memory_format=torch.channels_last)
 
 
-def _run(images: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, epochs: int, name: str, seed: int) -> float:
+def _run(
+    images: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, settings: dict[str, Any], name: str, seed: int
+) -> float:
+    recipe, device = settings["recipe"], images.device
     with global_rng(seed, "model"):
-        model = net(DataInfo(*images.shape[1:], int(labels.max()) + 1))  # type: ignore[call-arg]
-    model.to(memory_format=torch.channels_last)
+        info = DataInfo(*images.shape[1:], int(labels.max()) + 1)  # type: ignore[call-arg]
+        model: nn.Module = build(default(), "model", recipe["model"], info)
+    model.to(device).to(memory_format=torch.channels_last)
     if name == "sgd":
         optimizer: optim.Optimizer = optim.SGD(model.parameters(), lr=0.001, momentum=0.9, fused=True)
     else:
-        optimizer = optim.Adam(model.parameters(), lr=0.001, fused=True)
+        optimizer = optim.Adam(model.parameters(), lr=0.001, fused=True, capturable=device.type == "cuda")
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe["precision"] == "bfloat16")
+
+    def step(batch: Tensor, targets: Tensor) -> None:
+        with autocast:
+            loss = nn.functional.cross_entropy(model(batch), targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    size = recipe["batch_size"]
+    train = _captured(step, images, labels, size) if device.type == "cuda" else lambda batch: step(images[batch], labels[batch])
     accuracy = 0.0
-    for epoch in range(epochs):
+    for epoch in range(settings["epochs"]):
         model.train()
-        for batch in torch.randperm(len(labels), generator=generator(seed, "order", epoch)).split(64):
-            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+        for batch in torch.randperm(len(labels), generator=generator(seed, "order", epoch)).to(device).split(size):
+            train(batch)
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), autocast:
             logits = torch.cat([model(part) for part in test.split(1000)])
         accuracy = (logits.argmax(1) == test_labels).double().mean().item()
     return accuracy
+
+
+def _captured(step: Callable[[Tensor, Tensor], None], images: Tensor, labels: Tensor, size: int) -> Train:
+    """The step as a CUDA graph, after the first few; batches that are not full stay eager."""
+    batch, targets = images[:size].clone(), labels[:size].clone()
+    graph: torch.cuda.CUDAGraph | None = None
+    steps = 0
+
+    def train(indices: Tensor) -> None:
+        nonlocal graph, steps
+        steps += 1
+        if steps <= EAGER_STEPS or len(indices) < size:
+            step(images[indices], labels[indices])
+            return
+        if graph is None:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+                step(batch, targets)
+        batch.copy_(images[indices])
+        targets.copy_(labels[indices])
+        graph.replay()
+
+    return train
 
 
 if __name__ == "__main__":

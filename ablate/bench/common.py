@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ class Size:
         images: Images of an augmentation.
         cells: Two numbers of cells, whose difference in time gives the cost of a cell.
         planned: Cells of a large plan, and of a large store.
+        slope: Two numbers of epochs, whose difference in time gives the time of an epoch without any start-up.
+        at_once: Numbers of cells that are trained at once; the first is 1.
+        specs: Studies whose time is extrapolated.
+        spec_seeds: Seeds of each of them.
+        device: `cpu`, `cuda` or `cuda:N`.
         work: An empty directory.
     """
 
@@ -47,7 +53,16 @@ class Size:
     images: int
     cells: tuple[int, int]
     planned: int
+    slope: tuple[int, int]
+    at_once: tuple[int, ...]
+    specs: tuple[Path, ...]
+    spec_seeds: int
+    device: str
     work: Path
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device != "cpu"
 
     def data(self) -> Data:
         data: Data = build(default(), "dataset", self.dataset, self.environment).load()
@@ -94,11 +109,16 @@ def write_arrays(size: Size) -> Path:
     return path
 
 
+def new_store(size: Size) -> Path:
+    """Where a store can be made that nothing else uses."""
+    return size.work / f"store-{len(list(size.work.iterdir()))}"
+
+
 def run_ablate(size: Size, document: Json, store: Path, *options: str) -> Json:
     """`ablate run` in a fresh process with an empty store; returns what it prints as JSON."""
     path = size.work / f"{document['name']}.json"
     path.write_text(json.dumps(document))
-    command = [sys.executable, "-m", "ablate", "run", str(path), "--store", str(store), "--device", "cpu", "--json"]
+    command = [sys.executable, "-m", "ablate", "run", str(path), "--store", str(store), "--device", size.device, "--json"]
     data = ["--data-dir", str(size.environment.data_dir)]
     done = subprocess.run([*command, *data, *options], capture_output=True, text=True, check=True)  # noqa: S603, no shell
     return json.loads(done.stdout)
@@ -124,6 +144,22 @@ def compare(ways: Mapping[str, Callable[[], Any]], repeats: int) -> tuple[dict[s
             took, results[name] = timed(way)
             seconds[name].append(took)
     return {name: statistics.median(values) for name, values in seconds.items()}, results
+
+
+def an_epoch(
+    ways: Mapping[str, Callable[[int], Any]], epochs: tuple[int, int], repeats: int
+) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
+    """Times ways of training for two numbers of epochs.
+
+    Returns:
+        Seconds of an epoch of each way, its seconds without any epoch, and what it returned for the larger number.
+    """
+    few, many = epochs
+    runs = {(name, count): partial(way, count) for name, way in ways.items() for count in epochs}
+    seconds, results = compare({f"{name}, {count}": run for (name, count), run in runs.items()}, repeats)
+    slopes = {name: (seconds[f"{name}, {many}"] - seconds[f"{name}, {few}"]) / (many - few) for name in ways}
+    start = {name: seconds[f"{name}, {few}"] - few * slopes[name] for name in ways}
+    return slopes, start, {name: results[f"{name}, {many}"] for name in ways}
 
 
 def figure(name: str, value: float, unit: str, goal: str = "", **more: Any) -> Json:

@@ -25,7 +25,7 @@ def executors(incomplete: str) -> list[str]:
 
 
 def specs(incomplete: str) -> list[str]:
-    """JSON files here, and in directories whose name begins so: shells put a space behind a directory, which ends the argument."""
+    """JSON files here, and in directories of that name: a space behind a directory's name would end the argument."""
     folder, slash, start = incomplete.rpartition("/")
     before = folder + slash
     found = []

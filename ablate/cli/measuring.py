@@ -8,7 +8,7 @@ import typer
 
 from ablate.errors import UsageError
 
-from .common import AsJson, DataDir, app, print_json
+from .common import AsJson, DataDir, Device, app, print_json
 
 
 @app.command()
@@ -21,11 +21,19 @@ def bench(
     smallest: Annotated[
         bool, typer.Option("--smallest", help="As little as possible, on embedded digits: to see that it works.")
     ] = False,
+    specs: Annotated[
+        list[Path] | None,
+        typer.Option("--spec", metavar="SPEC", help="A study for the part `specs`, ten seeds each; may be repeated."),
+    ] = None,
+    device: Device = "cpu",
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write all figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this machine: studies against scripts and a hand-written loop, transforms, fixed costs. Takes a while."""
+    """Measure this machine: studies against scripts and a hand-written loop, transforms, fixed costs. Takes a while.
+
+    Transforms, plans and the ceiling are measured on the CPU, whatever the device.
+    """
     from ablate import places
     from ablate.bench import PARTS
     from ablate.bench.run import measure
@@ -37,9 +45,14 @@ def bench(
     for name in names or ():
         if name not in PARTS:
             raise UsageError(f"the benchmark has no part {name!r}. {did_you_mean(name, PARTS)}")
-    spec = parse(dataset, "--dataset")
+    if not specs and "specs" in (names or ()):
+        raise UsageError(
+            "the part 'specs' measures the studies that --spec names. Give at least one, such as --spec specs/q2.json."
+        )
+    chosen = names or [name for name in PARTS if specs or name != "specs"]
+    images, target = parse(dataset, "--dataset"), places.device_of(device)
     figures = []
-    for name, part in measure(names or PARTS, spec, places.data_dir(data_dir), repeats, smallest):
+    for name, part in measure(chosen, images, places.data_dir(data_dir), target, specs or (), repeats, smallest):
         err.print(f"{name}: done", soft_wrap=True)
         figures += part
     if output is not None:

@@ -1,6 +1,7 @@
 """Commands about what is installed, and about data."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -21,17 +22,20 @@ def list_(
     load: Annotated[bool, typer.Option("--load", help="Import each one, in a process apart, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be used: the components and listeners of all installed packages, and what is wrong with them."""
-    from ablate.loading import problems
-    from ablate.registry import KINDS, default
+    """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
+    from ablate.registry import KINDS, Component, default
     from ablate.report.plain import aligned
 
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in (*KINDS, "hooks"):
         raise _no_kind(kind)
     registry = default()
     rows = []
-    components = registry.all(kind) if kind else [*(c for k in KINDS for c in registry.all(k)), *registry.hooks]
-    broken = problems(components) if load else {}
+    components = [component for k in ([kind] if kind else [*KINDS, "hooks"]) for component in registry.all(k)]
+    broken: Mapping[Component, str] = {}
+    if load:
+        from ablate.loading import problems
+
+        broken = problems(components)
     for component in components:
         problem = broken.get(component) or component.problem
         if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:

@@ -22,7 +22,8 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     with Store(places.store_dir(store), create=False) as opened:
         studies = [opened.study(name) for name in opened.studies()]
     states = ("done", "running", "interrupted", "failed", "missing")
-    rows = [[s.name, len(s.cells), *(int((s.cells["status"] == state).sum()) for state in states)] for s in studies]
+    found = {study.name: study.every_cell["status"] for study in studies}
+    rows = [[name, len(cells), *(int((cells == state).sum()) for state in states)] for name, cells in found.items()]
     headings = ["study", "cells", *states]
     if as_json:
         print_json([dict(zip(headings, row, strict=True)) for row in rows])

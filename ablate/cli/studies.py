@@ -36,15 +36,14 @@ def run(
         driver.try_recipes(job, {planned.cell.key for planned in job.cells})
         _show_plan(job, options, as_json)
         return
-    from ablate.progress import Display
+    from ablate.progress import display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
     from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
 
-    display = Display(err)
-    with display.shown():
-        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": display}, warn)
+    with display() as shown:
+        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": shown}, warn)
     made = page(study)
     if as_json:
         sys.stdout.write(render([made], "json"))
@@ -60,9 +59,10 @@ def run(
     err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
     if stopped:
         complain("interrupted: run the same command again, and it goes on where it stopped", ExitCode.INTERRUPTED)
-    failed = int((study.cells["status"] == "failed").sum())
+    cells = study.every_cell
+    failed = int((cells["status"] == "failed").sum())
     if failed:
-        complain(f"{failed} of {len(study.cells)} cells failed; --debug shows their logs", ExitCode.FAILED_CELLS)
+        complain(f"{failed} of {len(cells)} cells failed; --debug shows their logs", ExitCode.FAILED_CELLS)
 
 
 def _executor(text: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _show_logs(study: Any, options: Any) -> None:
     from ablate.store import Store
 
     with Store(places.store_dir(options.store), create=False) as opened:
-        for row in study.cells[study.cells["status"] == "failed"].itertuples():
+        for row in study.every_cell[study.every_cell["status"] == "failed"].itertuples():
             error, log = opened.logs(row.key)
             err.print(text(f"\n{row.variant}, seed {row.seed}: {error}\n{log or ''}"), soft_wrap=True)
 
@@ -117,30 +117,41 @@ def check(
 
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
-    from ablate import places
+    from ablate import driver, places
     from ablate.report.console import out, wide
+    from ablate.report.tables import plural
     from ablate.report.terminal import variants_view
-    from ablate.store import Store
+    from ablate.report.tuning import tuning_view
+    from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
     stored: set[str] = set()
-    if (directory / "store.sqlite").is_file():
-        with Store(directory) as opened:
+    if exists(directory):
+        with Store(directory, create=False) as opened:
+            job = driver.as_known(job, opened)
             stored = opened.stored([planned.cell.key for planned in job.cells])
-    infos = job.plan.infos()
-    counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant == info.name] for info in infos}
+    else:
+        job = driver.as_known(job, None)
+    infos, tuning = job.plan.infos(), job.plan.tuning
+    names = {info.name: {info.name} | (tuning.names(info.name) if tuning else set()) for info in infos}
+    counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant in names[info.name]] for info in infos}
     reference = job.plan.compare.reference
     if as_json:
         variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
         cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
-        print_json({"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells})
+        plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells}
+        print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
         return
     console = wide(out)
     console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
-    done, total = sum(p.cell.key in stored for p in job.cells), len(job.cells)
-    console.print(
-        f"\n{total} cells ({len(infos)} variants × {len(job.plan.seeds)} seeds), {done} stored, {total - done} to train"
-    )
+    done, total, seeds = sum(p.cell.key in stored for p in job.cells), len(job.cells), len(job.plan.seeds)
+    if tuning:
+        console.print("", tuning_view(tuning), sep="\n")
+        total = len(infos) * (tuning.trials * tuning.seeds + 2 * seeds)
+        each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned, {seeds} untuned"
+        console.print(f"\nat most {total} cells ({len(infos)} variants × {each}), {done} stored, {total - done} to train")
+    else:
+        console.print(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train")
 
 
 @app.command()

@@ -5,23 +5,26 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from filelock import FileLock
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.identity import file_digest
 from ablate.params import Bound, FolderPath, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
+from ablate.writing import replaced
 
 from .splits import arrange, fingerprint, space_error
 
 EXTENSIONS = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 File = tuple[str, int]  # path, and class
+Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 
 
 def _images_under(folder: str, above: tuple[tuple[int, int], ...] = ()) -> list[str]:
@@ -44,7 +47,7 @@ def decoded(folder: Path) -> Split:
     """The images and labels that a folder of the cache has.
 
     Raises:
-        EnvironmentProblem: They are not what was written there.
+        DiskProblem: They are not what was written there.
     """
     try:
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
@@ -52,7 +55,9 @@ def decoded(folder: Path) -> Split:
         if images.dtype != np.uint8 or images.ndim != 4 or labels.dtype != np.int64 or labels.shape != images.shape[:1]:
             raise ValueError(f"{images.dtype} {list(images.shape)} with labels {labels.dtype} {list(labels.shape)}")
     except (OSError, ValueError, EOFError) as error:
-        raise EnvironmentProblem(f"{folder}: is not a cache of decoded images: {error}. Delete {folder.parent}.") from error
+        raise DiskProblem(
+            f"{folder}: the decoded images cannot be read: {error}. Delete {folder.parent}, and they are decoded again."
+        ) from error
     return Split(images, labels)
 
 
@@ -125,14 +130,12 @@ class ImageFolder:
             stat = os.stat(path)
             listing.update(f"{path}\0{label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
         note = self._cache / f"{listing.hexdigest()[:32]}.json"
+        with suppress(OSError, ValueError, KeyError):  # there is none, or it is damaged
+            return str(json.loads(note.read_text())["sha256"])
+        content = fingerprint(*(f"{os.path.relpath(path, self.root)} {label} {_digest(Path(path))}" for path, label in files))
         try:
-            if note.is_file():
-                return str(json.loads(note.read_text())["sha256"])
-            content = fingerprint(
-                *(f"{os.path.relpath(path, self.root)} {label} {file_digest(Path(path))}" for path, label in files)
-            )
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(json.dumps({"root": str(self.root), "images": len(files), "sha256": content}))
+            with replaced(note) as temporary:
+                temporary.write_text(json.dumps({"root": str(self.root), "images": len(files), "sha256": content}))
         except OSError as error:
             raise space_error(note, error) from error
         return content
@@ -149,21 +152,24 @@ class ImageFolder:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _decode(self, files: Sequence[File], folder: Path) -> None:
-        np.save(folder / "labels.npy", np.array([label for _, label in files], dtype=np.int64))
+        labels = np.array([label for _, label in files], dtype=np.int64)
+        _write(folder / "labels.npy", labels.dtype, labels.shape, [labels])
         images = self._images(files)
         first = next(images)
-        decoded = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (len(files), *first.shape))
-        decoded[0] = first
-        for index, (image, (path, _)) in enumerate(zip(images, files[1:], strict=True), start=1):
-            if image.shape != first.shape:
-                raise EnvironmentProblem(
-                    f"{path}: is {image.shape[1]}×{image.shape[2]}, and {files[0][0]} is {first.shape[1]}×{first.shape[2]}. "
-                    "Give a `size`, and all are resized to it."
-                )
-            decoded[index] = image
-        decoded.flush()
 
-    def _images(self, files: Sequence[File]) -> Iterator[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+        def alike() -> Iterator[Array]:
+            yield first
+            for image, (path, _) in zip(images, files[1:], strict=True):
+                if image.shape != first.shape:
+                    raise EnvironmentProblem(
+                        f"{path}: is {image.shape[1]}×{image.shape[2]}, and {files[0][0]} is {first.shape[1]}×{first.shape[2]}. "
+                        "Give a `size`, and all are resized to it."
+                    )
+                yield image
+
+        _write(folder / "images.npy", first.dtype, (len(files), *first.shape), alike())
+
+    def _images(self, files: Sequence[File]) -> Iterator[Array]:
         from PIL import Image, ImageOps
 
         for path, _ in files:
@@ -174,6 +180,23 @@ class ImageFolder:
             if self.size:
                 image = ImageOps.fit(image, (self.size, self.size), Image.Resampling.BILINEAR)
             yield np.atleast_3d(np.asarray(image, dtype=np.uint8)).transpose(2, 0, 1)
+
+
+def _write(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], parts: Iterable[Array]) -> None:
+    """An array as a file, part after part, and not through mapped memory: there, a full disk would kill the process."""
+    with replaced(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        )
+        for part in parts:
+            file.write(part.tobytes())
+
+
+def _digest(image: Path) -> str:
+    try:
+        return file_digest(image)
+    except OSError as error:
+        raise DiskProblem(f"{image}: cannot be read: {error}. Repair it or remove it.") from error
 
 
 def image_folder(

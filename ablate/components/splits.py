@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.records import Data, Split
 
 
@@ -64,5 +64,5 @@ def fingerprint(*parts: str | bytes | int | float | None) -> str:
     return digest.hexdigest()
 
 
-def space_error(place: Path, error: OSError) -> EnvironmentProblem:
-    return EnvironmentProblem(f"{place}: cannot be written: {error}. Make room there, or choose another place with --data-dir.")
+def space_error(place: Path, error: OSError) -> DiskProblem:
+    return DiskProblem(f"{place}: cannot be written: {error}. Make room there, or choose another place with --data-dir.")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ablate.errors import Problem, describe
+from ablate.errors import DiskProblem, Problem, describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Environment, Horizon
 from ablate.registry import Registry, build
@@ -123,6 +123,8 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
     """
     try:
         tensors = data.load(registry, recipe, environment, device)
+    except DiskProblem:
+        raise
     except Exception as error:  # factories are anybody's code
         return [Problem("dataset", describe(error))]
     try:

@@ -1,7 +1,6 @@
 """A training's state in one file: tensors as safetensors, the rest as JSON in its header. No pickle is written or read."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
+from ablate.writing import REMEDY, replaced
 
 Json = Any
-FORMAT = "ablate-checkpoint-1"
+FORMAT = "ablate-checkpoint-2"
 _TENSOR = "__tensor__"
 _DICT = "__dict__"
 _TUPLE = "__tuple__"
@@ -23,37 +23,32 @@ _TUPLE = "__tuple__"
 def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
     """Writes the state of the cell `key`; whatever happens meanwhile, `path` holds the old state or the new one.
 
+    Tensors keep their strides where they are dense and do not overlap; others come back contiguous, as torch's own copies do.
+
     Args:
         path: The file.
         key: Key of the cell.
         state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
 
     Raises:
-        EnvironmentProblem: It cannot be written.
+        DiskProblem: It cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = _pack(state, tensors)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replaced(path) as temporary:
+            save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
     except (OSError, SafetensorError) as error:
-        if temporary.exists():
-            temporary.unlink()
-        raise EnvironmentProblem(
-            f"{path}: the checkpoint cannot be written: {error}. Make room and run the same command again."
-        ) from error
+        raise DiskProblem(f"{path}: the checkpoint cannot be written: {error}. {REMEDY}") from error
 
 
 def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
-    """The state that was saved for the cell `key`; None where there is none.
+    """The state that was saved for the cell `key`; None where there is none. What was begun and not finished is removed.
 
     Raises:
         EnvironmentProblem: The file cannot be read, or belongs to another cell.
     """
+    remove_unfinished(path)
     if not path.is_file():
         return None
     remedy = "Delete it, and the cell is trained from its beginning."
@@ -69,13 +64,19 @@ def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
         raise EnvironmentProblem(f"{path}: the checkpoint cannot be read: {error}. {remedy}") from error
 
 
+def remove_unfinished(path: Path) -> None:
+    """Removes what processes left that were killed while they saved the state of this cell."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+
+
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:
     """The value as JSON, in which each tensor is a reference to one in `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
         tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
-        return {_TENSOR: name, "channels_last": last}
+        stride = torch.empty_like(value, device="meta").stride()  # as torch's own copies have them
+        return {_TENSOR: name, "stride": list(stride)}
     if isinstance(value, Mapping):
         return {_DICT: [[_pack(key, tensors), _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, tuple):
@@ -93,8 +94,9 @@ def _unpack(value: Json, tensor: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if _TENSOR in value:
-        loaded: Tensor = tensor(value[_TENSOR]).clone()  # out of the file's memory, whose alignment can change sums
-        return loaded.contiguous(memory_format=torch.channels_last) if value["channels_last"] else loaded
+        loaded: Tensor = tensor(value[_TENSOR])
+        own = torch.empty_strided(loaded.shape, value["stride"], dtype=loaded.dtype, device=loaded.device)
+        return own.copy_(loaded)  # out of the file's memory, whose alignment can change sums
     if _TUPLE in value:
         return tuple(_unpack(item, tensor) for item in value[_TUPLE])
     return {_unpack(key, tensor): _unpack(item, tensor) for key, item in value[_DICT]}

@@ -64,13 +64,11 @@ class Controls:
     Attributes:
         checkpoint: File of its state.
         checkpoint_seconds: Time between two savings.
-        on_epoch: Called with the record of each finished epoch.
         should_stop: Asked after each batch.
     """
 
     checkpoint: Path
     checkpoint_seconds: float = 60.0
-    on_epoch: Callable[[Record], None] = lambda record: None
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -93,10 +91,13 @@ def train(registry: Registry, cell: Cell, environment: Environment, device: torc
 
 def training(
     registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls
-) -> Generator[None, None, Result]:
+) -> Generator[Record | None, None, Result]:
     """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
 
     It sets torch's global generators and its number of threads before each batch, and leaves them so.
+
+    Yields:
+        None after each batch, and the record of each epoch after it.
 
     Raises:
         Interrupted: `controls.should_stop` said so.
@@ -114,9 +115,11 @@ def training(
     while True:
         _use_threads(cell.recipe["threads"])
         with _on(stream):
-            if next(steps, "end") == "end":
+            try:
+                record = next(steps)
+            except StopIteration:
                 return run.result()
-        yield
+        yield record
 
 
 def _use_threads(count: int) -> None:
@@ -150,7 +153,7 @@ class _Training:
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss)
 
-    def fit(self, controls: Controls) -> Iterator[None]:
+    def fit(self, controls: Controls) -> Iterator[Record | None]:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
         while self.at.epoch < self.recipe["epochs"]:
@@ -166,9 +169,10 @@ class _Training:
                     saved = time.monotonic()
                 if stop:
                     raise Interrupted
-                yield
-            controls.on_epoch(self._end_epoch())
+                yield None
+            record = self._end_epoch()
             self.at.seconds = time.monotonic() - begun
+            yield record
 
     def _batches(self) -> Any:
         """The rest of this epoch's batches, transformed a chunk at a time."""

@@ -4,6 +4,9 @@ is known, so that workers start while the study is planned; it returns a context
 `take()` hands over the next cell to train, or None when there is none at present; `stop` is set when the user wants to stop.
 `run` is a generator of the events below. It ends when nothing runs and `take()` has nothing; when `stop` is set, it lets the
 cells that run save their state, and reports each as interrupted.
+
+Between an executor and its workers crosses JSON: `order` says what to train, `ablate.executors.training.messages` trains it and
+tells how it goes, and `event_of` makes an event of each message.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,3 +77,39 @@ class CellEnded:
 
 Event = CellStarted | EpochEnded | CellEnded
 Run = Callable[[Settings, Callable[[], Cell | None], Flag], Iterator[Event]]
+Message = dict[str, Any]
+
+
+def order(cell: Cell, settings: Settings) -> Message:
+    """What a worker has to know to train a cell, as JSON."""
+    return {
+        "cell": cell.to_json(),
+        "device": settings.device,
+        "data_dir": str(settings.environment.data_dir),
+        "download": settings.environment.download,
+        "checkpoint": str(settings.checkpoints / f"{cell.key}.safetensors"),
+        "checkpoint_seconds": settings.checkpoint_seconds,
+    }
+
+
+def event_of(key: str, message: Message, printed: Callable[[], str] = str) -> Event:
+    """What a message of `ablate.executors.training.messages` says.
+
+    Args:
+        key: Of the cell.
+        message: The message.
+        printed: Gives what the worker printed; asked where the cell failed, for its log.
+    """
+    match message["event"]:
+        case "started":
+            return CellStarted(key)
+        case "epoch":
+            return EpochEnded(key, message["record"])
+        case "done":
+            return CellEnded(key, "done", Result.from_json(message["result"]))
+        case "failed":
+            return CellEnded(key, "failed", None, message["error"], f"{message['traceback']}\n{printed()}".strip())
+        case "interrupted":
+            return CellEnded(key, "interrupted")
+        case other:
+            raise ValueError(f"no message is called {other!r}")

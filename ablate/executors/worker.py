@@ -1,7 +1,8 @@
 """A worker process: trains the cells that come in, and stays warm between them.
 
-Messages are JSON, one a line: cells and `stop` on standard input, events on standard output. What libraries print goes to
-standard error, which is the worker's log. When the driver dies, standard input ends, and the worker with it.
+Messages are JSON, one a line: orders and `stop` on standard input, how cells go on standard output. What libraries print goes to
+standard error, which is the worker's log. When the driver dies, standard input ends, and the worker with it. Signals that a
+terminal or a job manager sends to all processes at once are the driver's to answer.
 
 On a GPU several cells take turns, a batch each, and the device works on them at once. The worker says `room` when one more
 would fit into the device's memory.
@@ -12,44 +13,61 @@ import json
 import os
 import queue
 import signal
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
 
-from ablate import registry
-from ablate.engine.train import Controls, Interrupted, training
-from ablate.errors import describe
-from ablate.records import Cell, Environment
+from . import Message
+from .training import messages
 
-PROBE_BATCHES = 5  # after so many batches a cell has taken the memory that its training needs
+PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main() -> None:
-    out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+    source, out = _own_streams()
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the driver says when to stop
-    inbox: queue.Queue[dict[str, Any]] = queue.Queue()
+    for number in STOPPING:
+        signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by programs that a component starts
+    with suppress(OSError):  # not on every system
+        Path("/proc/self/oom_score_adj").write_text("200")  # without memory, the system is to end this and not the driver
+    inbox: queue.Queue[Message] = queue.Queue()
     stop = threading.Event()
-    threading.Thread(target=_listen, args=(sys.stdin, inbox, stop), daemon=True).start()
+    threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
     _send(out, event="ready")
     cells: dict[str, Iterator[None]] = {}
     while True:
         for message in _news(inbox, wait=not cells):
+            _send(out, key=message["cell"]["key"], event="started")
             cells[message["cell"]["key"]] = _cell(message, stop, out, cells.__len__)
         for key, steps in list(cells.items()):
             if next(steps, "end") == "end":
                 del cells[key]
 
 
-def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threading.Event) -> None:
+def _own_streams() -> tuple[TextIO, TextIO]:
+    """Standard input and output for messages alone: neither components nor processes that they fork or start have them."""
+    source, out = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w", buffering=1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+
+    def in_child() -> None:
+        for file in (source, out):
+            os.dup2(nothing, file.fileno())
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_DFL)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=in_child)
+    return source, out
+
+
+def _listen(source: TextIO, inbox: "queue.Queue[Message]", stop: threading.Event) -> None:
     for line in source:
         message = json.loads(line)
         if message["do"] == "stop":
@@ -59,41 +77,24 @@ def _listen(source: TextIO, inbox: "queue.Queue[dict[str, Any]]", stop: threadin
     os._exit(0)
 
 
-def _news(inbox: "queue.Queue[dict[str, Any]]", wait: bool) -> Iterator[dict[str, Any]]:
+def _news(inbox: "queue.Queue[Message]", wait: bool) -> Iterator[Message]:
     if wait:
         yield inbox.get()
     while not inbox.empty():
         yield inbox.get()
 
 
-def _cell(message: dict[str, Any], stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
-    """Trains a cell a batch at a time, and tells how it ends; `active` counts the cells of this process."""
-    cell = Cell.from_json(message["cell"])
-    environment = Environment(Path(message["data_dir"]), message["download"])
-    device = torch.device(message["device"])
-    controls = Controls(
-        Path(message["checkpoints"]) / f"{cell.key}.safetensors",
-        message["checkpoint_seconds"],
-        on_epoch=lambda record: _send(out, key=cell.key, event="epoch", record=record),
-        should_stop=stop.is_set,
-    )
-    try:
-        steps = training(registry.default(), cell, environment, device, controls)
-        for batch in count():
-            try:
-                next(steps)
-            except StopIteration as end:
-                _send(out, key=cell.key, event="done", result=end.value.to_json())
-                return
-            if batch == PROBE_BATCHES and _has_room(device, active()):
+def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
+    """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process."""
+    device, batches = torch.device(order["device"]), 0
+    for message in messages(order, stop.is_set):
+        if message is not None:
+            _send(out, key=order["cell"]["key"], **message)
+        else:
+            batches += 1
+            if batches == PROBE_BATCHES and _has_room(device, active()):
                 _send(out, event="room")
-            yield
-    except Interrupted:
-        _send(out, key=cell.key, event="interrupted")
-    except torch.OutOfMemoryError as error:
-        _send(out, key=cell.key, event="memory", error=describe(error), traceback=traceback.format_exc())
-    except Exception as error:  # the one place where a cell's failure is caught
-        _send(out, key=cell.key, event="failed", error=describe(error), traceback=traceback.format_exc())
+        yield
 
 
 def _has_room(device: torch.device, active: int) -> bool:

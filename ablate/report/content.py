@@ -14,6 +14,8 @@ from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .reading import caption, level, p_heading, reading, verdict
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
+from .tuning import notes as tuning_notes
+from .tuning import tuning_table
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
     digits = decimals(summary["mean"])
     sections = [
         _comparison(study, analysis, summary, digits),
+        _tuning(study, analysis, digits),
         _curves(study, summary),
         _factorial(study, analysis, digits),
         _attribution(study, analysis, digits),
@@ -83,7 +86,8 @@ def overview(pages: Sequence[Page]) -> Table:
 
 def cells_done(study: Study) -> str:
     """Such as `24 of 25`."""
-    return f"{int((study.cells['status'] == 'done').sum()):,} of {len(study.cells):,}"
+    cells = study.every_cell
+    return f"{int((cells['status'] == 'done').sum()):,} of {len(cells):,}"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -113,6 +117,12 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
         rows.append([*start, number(row["published"], ".4g")])
     table = make_table([*headings, "published"], rows, ["verdict"])
     return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=(caption(study),))
+
+
+def _tuning(study: Study, analysis: Analysis, digits: int) -> Section | None:
+    if study.tuning is None:
+        return None
+    return Section("Tuning", (tuning_table(study, analysis.tuned, digits),), notes=tuning_notes(study, study.tuning))
 
 
 def _curves(study: Study, summary: pd.DataFrame) -> Section | None:
@@ -230,12 +240,15 @@ def _cost(study: Study, summary: pd.DataFrame) -> Section | None:
         for row in _records(summary)
     ]
     note = f"{plural(len(done), 'cell')} took {duration(total.sum())} in all, training and evaluation."
+    if study.tuning is not None:
+        every = study.every_cell[study.every_cell["status"] == "done"].drop_duplicates("key")
+        note += f" With those of the tuning, {plural(len(every), 'cell')} took {duration(every['seconds'].sum())}."
     return Section("Cost", (make_table(["variant", "parameters", "time/cell", "time", "images/s"], rows),), notes=(note,))
 
 
 def _failures(study: Study) -> Section | None:
     """Each message once, with the cells that failed with it."""
-    failed = study.cells[study.cells["status"] == "failed"]
+    failed = study.every_cell[study.every_cell["status"] == "failed"]
     messages: dict[str, list[str]] = {}
     for row in _records(failed):
         messages.setdefault(str(row["error"]), []).append(f"{row['variant']}, seed {row['seed']}")

@@ -8,10 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from ablate.stats.records import Effect
+from ablate.patch import show
+from ablate.stats.records import Effect, Tuned
 from ablate.stats.summary import reproduction
+from ablate.study import Tuning
 
 from .content import Page
+from .tuning import setting
 
 Json = Any
 EFFECT_COLUMNS = {"n": "n_compared"} | {
@@ -44,7 +47,24 @@ def record(page: Page) -> Json:
         "published": study.published,
         "reproduction": _records(reproduction(study)),
         "provenance": list(study.provenance),
+        "tuning": study.tuning and _tuning(study.tuning),
     }
+
+
+def _tuning(tuning: Tuning) -> Json:
+    return {**tuning.record(), "cells": _records(tuning.cells), "epochs": _records(tuning.epochs)}
+
+
+def trials(tuning: Tuning) -> pd.DataFrame:
+    """One row a cell of a trial: `variant`, `trial` (from 1), `chosen`, its `value`, the setting, and what `Study.cells` has."""
+    rows = [
+        {"variant": told.variant, "trial": i + 1, "chosen": i == told.chosen, "value": tried.value, "name": tried.name}
+        | {path: show(value) if isinstance(value, (dict, list)) else value for path, value in tried.setting.items()}
+        for told in tuning.variants
+        for i, tried in enumerate(told.trials)
+    ]
+    cells = tuning.cells.rename(columns={"variant": "name"})
+    return pd.DataFrame(rows).merge(cells, on="name").drop(columns="name")
 
 
 def _records(frame: pd.DataFrame) -> Json:
@@ -71,10 +91,20 @@ def as_csv(pages: Sequence[Page]) -> str:
         effects = effects.set_index("variant").reindex(summary["variant"]).reset_index(drop=True)
         summary["difference"] = effects["difference"].where(effects["difference"].notna(), summary["difference"])
         frame = pd.concat([summary, effects[list(EFFECT_COLUMNS)].rename(columns=EFFECT_COLUMNS)], axis=1)
+        if page.analysis.tuned:
+            frame = pd.concat([frame, _tuned(page.analysis.tuned)], axis=1)
         if len(pages) > 1:
             frame.insert(0, "study", page.study.name)
         frames.append(frame)
     return frame_csv(pd.concat(frames, ignore_index=True))
+
+
+def _tuned(tuned: Sequence[Tuned]) -> pd.DataFrame:
+    """What tuning brought each variant, in the order of the summary; the tuned mean is there already."""
+    frame = pd.DataFrame([{**asdict(row), "setting": row.setting and setting(row.setting)} for row in tuned])
+    names = {name: f"tuning_{name}" for name in ("setting", "chosen", "trials", "failed", "difference", "low", "high")}
+    names |= {"seconds": "tuning_seconds", "share": "tuning_share"}
+    return frame[["n_untuned", "untuned", "untuned_sd", *names]].rename(columns=names)
 
 
 def frame_csv(frame: pd.DataFrame) -> str:

@@ -151,14 +151,36 @@ def png(picture: Picture) -> bytes:
         return made.getvalue()
 
 
+def figure(picture: Picture) -> "Figure":
+    """The whole figure with its key, to look at, to change and to save."""
+    with _drawing(picture, picture.name) as made:
+        made.draw_without_rendering()  # ticks are made by the first drawing, with the settings of that time
+        return made
+
+
+@contextmanager
+def settings(salt: str = "") -> "Iterator[None]":
+    """Drawing as the report does it, whatever style a notebook or a user's file has chosen.
+
+    Args:
+        salt: Keeps the identifiers inside an SVG apart from those of others.
+    """
+    from matplotlib import rc_context, rcdefaults, rcParams
+
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()
+        rcParams.update({**_RC, "svg.hashsalt": salt})
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
+        yield
+
+
 @contextmanager
 def _drawing(picture: Picture, salt: str) -> "Iterator[Figure]":
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    with rc_context({**_RC, "svg.hashsalt": salt}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
+    from .inline import Figure
+
+    with settings(salt):
         figure = Figure(figsize=picture.size, layout="constrained")
         FigureCanvasAgg(figure)
         for index, panel in enumerate(picture.panels, start=1):

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
+from ablate.errors import DiskProblem, UsageError, did_you_mean
 from ablate.store import storable
+from ablate.writing import REMEDY, replaced
 
 from . import data, drawing, latex, web
 from .content import Page
@@ -46,20 +47,24 @@ def write(path: Path, content: str | bytes) -> None:
     """Writes a file, and makes its directory.
 
     Raises:
-        EnvironmentProblem: It cannot be written.
+        DiskProblem: It cannot be written; an older one is as it was.
     """
+    data = content if isinstance(content, bytes) else content.encode("utf-8")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        if path.exists() and not path.is_file():  # such as /dev/stdout
+            path.write_bytes(data)
+            return
+        with replaced(path.resolve()) as temporary:  # where a link leads to
+            temporary.write_bytes(data)
     except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be written: {error}.") from error
+        raise DiskProblem(f"{path}: cannot be written: {error}. {REMEDY}") from error
 
 
 def write_all(page: Page, directory: Path) -> list[Path]:
     """Writes the report of a study in every format, its figures, every cell and every epoch.
 
     Raises:
-        EnvironmentProblem: A file cannot be written.
+        DiskProblem: A file cannot be written.
     """
     contents: dict[str, str | bytes] = {
         "report.html": web.html([page]),
@@ -71,6 +76,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
         "cells.csv": data.frame_csv(page.study.cells),
         "epochs.csv": data.frame_csv(page.study.epochs),
     }
+    if page.study.tuning is not None:
+        contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):
         contents |= {f"figures/{name}": content for name, content in drawing.files(picture).items()}
         if picture.name == "curves":

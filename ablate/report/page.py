@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ablate.params import Parameter
 from ablate.registry import Loaded
 from ablate.validation import expected
 
@@ -26,11 +27,16 @@ def component_page(loaded: Loaded) -> RenderableType:
         return Group(*parts, text("It has no parameters."))
     for parameter in signature.parameters.values():
         default = "required" if parameter.required else f"default {json.dumps(parameter.default, ensure_ascii=False)}"
-        kind = f"a {parameter.nested.kind}" if parameter.nested else expected(parameter.schema)
-        if parameter.nested and parameter.nested.many:
-            kind = f"an object with a name for each {parameter.nested.kind}"
-        if parameter.choices:
-            kind = f"one of {len(loaded.choices(parameter.name))} names"
-        parts.append(text(parameter.name, "bold").append(f"  {kind}; {default}", "dim"))
+        parts.append(text(parameter.name, "bold").append(f"  {accepted(parameter)}; {default}", "dim"))
         parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
     return Group(*parts)
+
+
+def accepted(parameter: Parameter) -> str:
+    """The values that a parameter takes, in words."""
+    if parameter.nested:
+        kind = parameter.nested.kind
+        return f"an object with a name for each {kind}" if parameter.nested.many else f"a {kind}"
+    if parameter.choices:
+        return f"one of {len(list(parameter.choices.list()))} names"
+    return expected(parameter.schema)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .content import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
-SHOWN = ("Comparison", "Main effects and interactions", "Attribution of the gain")
+SHOWN = ("Comparison", "Tuning", "Main effects and interactions", "Attribution of the gain")
 
 
 def study_view(page: "Page", width: int) -> RenderableType:
@@ -30,7 +30,7 @@ def study_view(page: "Page", width: int) -> RenderableType:
             parts += [Text(), table_view(section.tables[0].without(LEAVES_OUT), width)]
             parts += [text(note, "dim") for note in section.notes]
     parts += [Text(), text(page.analysis.answer, "bold")]
-    failed = study.cells[study.cells["status"] == "failed"]
+    failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
     return Group(*parts)

@@ -20,11 +20,12 @@ SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●"}
 def html(pages: Sequence[Page]) -> str:
     """The report of one study, or of several with an overview."""
     table = overview(pages) if len(pages) > 1 else None
-    return _environment().get_template("report.html.jinja").render(pages=pages, overview=table, version=__version__)
+    return environment().get_template("report.html.jinja").render(pages=pages, overview=table, version=__version__)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, in which every text is escaped and on one line."""
     made = Environment(
         loader=PackageLoader("ablate.report"),
         autoescape=True,

@@ -11,12 +11,16 @@ from .attribution import attribution
 from .effects import effects
 from .factorial import factorial
 from .records import Analysis, Effect, Verdict
+from .tuning import tuned
 
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
     found = effects(study)
-    return Analysis(found, factorial(study), attribution(study), answer(study.compare, found))
+    told = answer(study.compare, found)
+    if study.tuning is not None:
+        told += f" Every variant was tuned, by {study.tuning.trials} trials."
+    return Analysis(found, factorial(study), attribution(study), told, tuned(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:

@@ -5,7 +5,7 @@ NaN stands where the data cannot tell.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided"]
 
@@ -144,6 +144,48 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """One variant with and without tuning, both trained with the seeds of the study.
+
+    Attributes:
+        variant: Its name.
+        setting: What was chosen; None before all trials have ended, and where all of them failed.
+        chosen: Number of the trial that had it; 1 is the untuned one.
+        trials: Trials that have ended.
+        failed: Those of them that have no value.
+        n_untuned: Cells without tuning that have a value.
+        untuned: Their mean.
+        untuned_sd: Their standard deviation.
+        n_tuned: Cells with the chosen setting that have a value.
+        tuned: Their mean.
+        tuned_sd: Their standard deviation.
+        difference: Mean with tuning minus mean without.
+        low: Lower end of its confidence interval at level 1 - alpha, Welch's, or Student's where seeds pair; not corrected for
+            the number of variants. NaN where the untuned setting was chosen.
+        high: Its upper end.
+        seconds: Time of the trials.
+        share: Their part of the time of all cells of the study, each counted once.
+    """
+
+    variant: str
+    setting: dict[str, Any] | None
+    chosen: int | None
+    trials: int
+    failed: int
+    n_untuned: int
+    untuned: float
+    untuned_sd: float
+    n_tuned: int
+    tuned: float
+    tuned_sd: float
+    difference: float
+    low: float
+    high: float
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """All that is concluded from a study.
 
@@ -152,9 +194,11 @@ class Analysis:
         factorial: Where the variants are a full or fractional factorial.
         attribution: Where the variants lead from a stripped recipe to a full one.
         answer: The conclusion in a sentence.
+        tuned: Every variant with and without tuning, where settings were tuned.
     """
 
     effects: tuple[Effect, ...]
     factorial: Factorial | None
     attribution: Attribution | None
     answer: str
+    tuned: tuple[Tuned, ...] = ()

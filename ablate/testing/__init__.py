@@ -22,6 +22,7 @@ from .models import ModelContract
 from .optimizers import OptimizerContract
 from .schedulers import SchedulerContract
 from .transforms import TransformContract
+from .tuners import TunerContract
 
 CONTRACTS: Mapping[str, type[ComponentContract]] = {
     contract.kind: contract
@@ -35,6 +36,7 @@ CONTRACTS: Mapping[str, type[ComponentContract]] = {
         LossContract,
         MetricContract,
         DesignContract,
+        TunerContract,
         ExecutorContract,
     )
 }
@@ -52,4 +54,5 @@ __all__ = [
     "OptimizerContract",
     "SchedulerContract",
     "TransformContract",
+    "TunerContract",
 ]

@@ -1,6 +1,7 @@
 """Datasets: fingerprints follow the content, and what is missing has a message."""
 
 import gzip
+import shutil
 import struct
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ablate.components import datasets
 from ablate.components.image_folder import image_folder
-from ablate.errors import EnvironmentProblem
+from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.records import Environment
 
 
@@ -108,6 +109,28 @@ def test_decoded_images_are_read_again(environment, folder, monkeypatch):
     again = image_folder(environment, path=str(folder), size=16).load()
     assert np.array_equal(first.train.images, again.train.images)
     assert again.train.images.shape == (12, 3, 16, 16)
+
+
+def test_a_damaged_note_is_made_again(environment, folder):
+    """It is a cache of the content's digest, and a disk may have kept half of it."""
+    before = image_folder(environment, path=str(folder)).fingerprint()
+    (note,) = (environment.data_dir / "image_folder").glob("*.json")
+    whole = note.read_text()
+    for text in (whole[:9], "{}", ""):
+        note.write_text(text)
+        assert image_folder(environment, path=str(folder)).fingerprint() == before
+        assert note.read_text() == whole
+
+
+def test_damaged_decoded_images_say_what_to_delete(environment, folder):
+    first = image_folder(environment, path=str(folder)).load().train.images.copy()
+    (path,) = (environment.data_dir / "image_folder").glob("*/train/images.npy")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DiskProblem, match="the decoded images cannot be read: .* Delete") as error:
+        image_folder(environment, path=str(folder)).load()
+    place = str(error.value).rpartition("Delete ")[2].partition(",")[0]
+    shutil.rmtree(place)
+    assert np.array_equal(image_folder(environment, path=str(folder)).load().train.images, first)
 
 
 def test_the_fingerprint_is_of_the_content_and_not_of_the_place(environment, folder, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 
 import ablate
 from ablate.driver import Options, prepare
-from ablate.executors import CellEnded, EpochEnded, Settings
+from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings
 from ablate.executors.local import local
 
 PLUGIN = '''
@@ -103,7 +103,7 @@ def statuses(study):
 
 def test_one_failure_is_recorded_and_the_others_go_on(spec, tmp_path, plugin):
     with pytest.warns(UserWarning, match="listener 'misfits:ears' failed in cell_end: ValueError: a listener that fails"):
-        study = ablate.run(bad_study(spec, "raise", "crash", "fine"), store=tmp_path / "s", device="cpu", jobs=2)
+        study = ablate.run(bad_study(spec, "raise", "crash", "fine"), store=tmp_path / "s", device="cpu", progress=False, jobs=2)
     assert statuses(study) == {"base": "done", "way=raise": "failed", "way=crash": "failed", "way=fine": "done"}
     errors = dict(zip(study.cells["variant"], study.cells["error"], strict=True))
     assert errors["way=raise"] == "RuntimeError: no luck today"
@@ -122,8 +122,8 @@ def test_one_failure_is_recorded_and_the_others_go_on(spec, tmp_path, plugin):
 
 def test_a_failed_cell_is_tried_again_and_no_other(spec, tmp_path, plugin):
     with pytest.warns(UserWarning, match="listener"):
-        first = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu")
-        again = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu")
+        first = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu", progress=False)
+        again = ablate.run(bad_study(spec, "raise"), store=tmp_path / "s", device="cpu", progress=False)
     assert statuses(first) == statuses(again)
     with sqlite3.connect(tmp_path / "s" / "store.sqlite") as db:
         attempts = dict(db.execute("SELECT status, attempt FROM cells").fetchall())
@@ -279,3 +279,17 @@ def test_a_cell_without_memory_runs_again_alone(spec, tmp_path, plugin):
     ended, _ = in_one_process(bad_study(spec, "memory", "slow"), tmp_path)
     assert {name: event.status for name, event in ended.items()} == {"base": "done", "way=memory": "failed", "way=slow": "done"}
     assert "there is no more" in ended["way=memory"].error
+
+
+def test_a_worker_that_dies_of_the_interruption_has_not_failed(spec, tmp_path):
+    """Ctrl-C reaches every process of a terminal, and a worker that has just been started does not ignore it yet."""
+    job = prepare(spec, (), Options(data_dir=tmp_path, device="cpu"))
+    waiting = [job.cells[0].cell]
+    settings = Settings(1, 1, "cpu", job.environment, tmp_path / "checkpoints")
+    stop = threading.Event()
+    with local(1) as run:
+        events = run(settings, lambda: waiting.pop() if waiting else None, stop)
+        assert next(events) == CellStarted(job.cells[0].cell.key)
+        stop.set()
+        run.args[0].workers[0].process.kill()
+        assert [event.status for event in events] == ["interrupted"]

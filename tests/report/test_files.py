@@ -1,6 +1,8 @@
 """All files of a report, and the command that writes them."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from studies import make_study
@@ -49,6 +51,17 @@ def test_what_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentProblem, match="cannot be written"):
         write(tmp_path / "file" / "x", "text")
+
+
+def test_a_file_is_replaced_where_a_link_leads_and_a_device_is_written_to(tmp_path):
+    (tmp_path / "real.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("real.html")
+    write(tmp_path / "link.html", "new")
+    assert (tmp_path / "real.html").read_text() == "new"
+    assert (tmp_path / "link.html").is_symlink()
+    write(Path(os.devnull), "new")
+    assert not Path(os.devnull).is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.html", "real.html"]
 
 
 def test_the_command_joins_and_compares_studies(tmp_path):

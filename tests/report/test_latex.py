@@ -74,7 +74,9 @@ def test_tables_compile_inside_another_document(tmp_path):
 def test_names_without_end_compile(tmp_path):
     names = ["base", "\\" * 20_000, "🙂é" * 5_000]
     infos = tuple(VariantInfo(name, {}, (f"{name}: 1 → 2",) * 20) for name in names)
-    study = make_study(names, metric=names[2], variants=infos, published={"source": names[1], names[2]: {names[2]: [0.1, 0.2, 0.3]}})
+    study = make_study(
+        names, metric=names[2], variants=infos, published={"source": names[1], names[2]: {names[2]: [0.1, 0.2, 0.3]}}
+    )
     (tmp_path / "report.tex").write_text(render([page(study)], "latex-document"))
     compiled(tmp_path, "report.tex")
 

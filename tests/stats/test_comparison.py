@@ -1,6 +1,7 @@
 """Estimates, p-values and corrections against scipy, statsmodels and formulas written out."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -125,3 +126,37 @@ def test_verdicts():
     compare = Compare("loss", "last", "base", goal="minimize")
     found = comparison.verdicts([0.01, 0.01, 0.05, 0.01, np.nan], [1, np.nan, 0.2, 0.01, np.nan], [1, -1, 1, 1, 1], compare)
     assert found.tolist() == ["worse", "better", "undecided", "no meaningful difference", "undecided"]
+
+
+def test_too_few_values_are_no_warning_and_no_number():
+    """NaN wherever there is nothing to say, in silence: a study with one seed is no mistake."""
+    nothing, one, two, flat = [np.nan] * 3, [1.0, np.nan, np.nan], [1.0, 2.0, np.nan], [1.0, 1.0, 1.0]
+    values = np.array([nothing, one, two, flat])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for paired in (False, True):
+            e = comparison.estimate(values, np.array(two), paired)
+            g, (low, high) = comparison.hedges_g(e, paired), comparison.interval(e, 0.05)
+            p, sides = comparison.p_value(e), comparison.p_sides(e, 0.1)
+            assert np.isnan(e.difference).tolist() == [True, False, False, False]
+            assert np.isnan([g[:2], low[:2], high[:2], p[:2], *sides[:, :2]]).all()
+        assert comparison.estimate([], [], False).n == 0
+
+
+def test_two_pairs_have_no_effect_size():
+    """The correction of Hedges' g is of no use with one degree of freedom."""
+    assert np.isnan(comparison.hedges_g(comparison.estimate([1.0, 3.0], [0.0, 1.0], True), True))
+    assert comparison.hedges_g(comparison.estimate([1.0, 3.0, 4.0], [0.0, 1.0, 1.0], True), True) > 0
+
+
+def test_a_p_value_of_exactly_alpha_decides_nothing():
+    compare = Compare("accuracy", "last", "base", alpha=0.05)
+    assert comparison.verdicts([0.05, 0.049], [np.nan, np.nan], [1, 1], compare).tolist() == ["undecided", "better"]
+    assert comparison.verdicts([1.0, 1.0], [0.05, 0.049], [1, 1], compare).tolist() == ["undecided", "no meaningful difference"]
+
+
+@pytest.mark.parametrize("correction", ["holm", "benjamini_hochberg"])
+def test_studies_are_corrected_one_by_one(correction):
+    p = np.random.default_rng(0).uniform(size=(2, 3, 4))
+    one_by_one = [[comparison.adjusted(study, correction).tolist() for study in studies] for studies in p]
+    assert comparison.adjusted(p, correction).tolist() == one_by_one

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from ablate.errors import EnvironmentProblem, UsageError
@@ -38,20 +37,24 @@ def executor(
             it is not given, and where neither is, a cluster of this machine alone that lives as long as the run.
         cpus: CPUs that a cell takes, fractions allowed; 1 unless given. Should be the recipe's `threads`.
         gpus: GPUs that a cell takes, fractions allowed; unless given, 1 where the study runs on `cuda` and none elsewhere.
-        checkpoints: Directory of saved states, the same on all nodes; the store's own unless given.
+        checkpoints: Directory of saved states, the same on all nodes, or a URL of fsspec such as `s3://bucket/states`; the
+            store's own directory unless given.
         retries: How often a cell is tried again after its worker was lost; 3 unless given.
         patience: Seconds that a cluster may take to grow a node which is large enough for a worker; 120 unless given.
     """
     address = address or os.environ.get("ABLATE_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS") or "local"
     cpus = _given(cpus, "CPUS", float, 1.0)
     gpus = _given(gpus, "GPUS", float, None)
-    checkpoints = checkpoints or os.environ.get("ABLATE_RAY_CHECKPOINTS")
+    if checkpoints := checkpoints or os.environ.get("ABLATE_RAY_CHECKPOINTS"):
+        from .checkpoints import check
+
+        check(checkpoints)
     retries = _given(retries, "RETRIES", int, 3)
     patience = _given(patience, "PATIENCE", float, 120.0)
     with connected(address, workers, cpus):
         from .pool import Pool, run
 
-        pool = Pool(cpus, gpus, Path(checkpoints) if checkpoints else None, retries, patience)
+        pool = Pool(cpus, gpus, checkpoints, retries, patience)
         try:
             yield partial(run, pool)
         finally:

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
@@ -13,13 +12,14 @@ import ray
 from ray.exceptions import RayError
 
 from ablate.errors import EnvironmentProblem
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Settings
-from ablate.records import Cell, Result
+from ablate.executors import CellEnded, CellStarted, Event, Message, Settings, event_of, order
+from ablate.records import Cell
 
-from .worker import Message, Worker
+from .worker import Worker
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60  # how long a cell may take to save its state
+FORGET_SECONDS = 30  # how long the last states may take to be removed
 STILLBORN = 3  # so many workers in a row that die before they are ready are no accident
 
 
@@ -33,6 +33,7 @@ class Member:
         ready: Whether it has started.
         cell: What it trains.
         deadline: Until when its cell may take.
+        forgets: The removal of the state of the last cell that it finished.
     """
 
     actor: Any
@@ -40,6 +41,7 @@ class Member:
     ready: bool = False
     cell: Cell | None = None
     deadline: float = float("inf")
+    forgets: Any = None
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Pool:
     Attributes:
         cpus: That each takes.
         gpus: That each takes; None for one where the study runs on GPUs.
-        checkpoints: Directory of saved states; None for the store's.
+        checkpoints: Directory or URL of saved states; None for the store's directory.
         retries: How often a cell may lose its actor.
         patience: Seconds without a node that is large enough for an actor.
         kind: The class of the actors.
@@ -62,7 +64,7 @@ class Pool:
 
     cpus: float
     gpus: float | None = None
-    checkpoints: Path | None = None
+    checkpoints: str | None = None
     retries: int = 3
     patience: float = 120.0
     kind: type = Worker
@@ -91,18 +93,13 @@ class Pool:
             self.members.append(Member(actor, actor.ready.remote()))
 
     def give(self, member: Member, cell: Cell, settings: Settings) -> None:
-        order = {
-            "device": settings.device.partition(":")[0],  # an actor sees no GPU but its own
-            "data_dir": str(settings.environment.data_dir),
-            "download": settings.environment.download,
-            "checkpoint": str(self.checkpoint(cell, settings)),
-            "checkpoint_seconds": settings.checkpoint_seconds,
-        }
+        device = settings.device.partition(":")[0]  # an actor sees no GPU but its own
+        here = {"device": device, "checkpoint": self.checkpoint(cell, settings)}
         member.cell, member.deadline = cell, float("inf")
-        member.news = member.actor.train.remote(json.dumps(cell.to_json()), json.dumps(order))
+        member.news = member.actor.train.remote(json.dumps(order(cell, settings) | here))
 
-    def checkpoint(self, cell: Cell, settings: Settings) -> Path:
-        return (self.checkpoints or settings.checkpoints) / f"{cell.key}.safetensors"
+    def checkpoint(self, cell: Cell, settings: Settings) -> str:
+        return f"{str(self.checkpoints or settings.checkpoints).rstrip('/')}/{cell.key}.safetensors"
 
     def listen(self) -> list[tuple[Member, Message]]:
         """One message of every actor that has something to say; at least one, or none after a while."""
@@ -117,6 +114,8 @@ class Pool:
         ray.kill(member.actor)
 
     def close(self) -> None:
+        if forgets := [member.forgets for member in self.members if member.forgets is not None]:
+            ray.wait(forgets, num_returns=len(forgets), timeout=FORGET_SECONDS)
         for member in list(self.members):
             self.drop(member)
 
@@ -178,22 +177,16 @@ def _understand(pool: Pool, settings: Settings, member: Member, message: Message
         return
     cell = member.cell
     assert cell is not None, "only a training speaks"  # noqa: S101, for the type checker
-    if message["event"] == "started":
+    event = event_of(cell.key, message)
+    if isinstance(event, CellStarted):
         member.deadline = time.monotonic() + (settings.timeout or float("inf"))
-        yield CellStarted(cell.key)
-    elif message["event"] == "epoch":
-        yield EpochEnded(cell.key, message["record"])
-    else:
+    if isinstance(event, CellEnded):
         member.cell = member.news = None
-        if message["event"] == "done":
-            yield CellEnded(cell.key, "done", Result.from_json(message["result"]))
-            member.actor.forget.remote(str(pool.checkpoint(cell, settings)))  # it is stored, now that this goes on
-        elif message["event"] == "interrupted":
-            yield CellEnded(cell.key, "interrupted")
-        else:
-            if settings.device != "cpu":
-                pool.drop(member)  # after some errors of a GPU everything fails in that process
-            yield CellEnded(cell.key, "failed", None, message["error"], message["log"])
+        if event.status == "failed" and settings.device != "cpu":
+            pool.drop(member)  # after some errors of a GPU everything fails in that process
+    yield event
+    if message["event"] == "done":
+        member.forgets = member.actor.forget.remote(pool.checkpoint(cell, settings))  # it is stored, now that this goes on
 
 
 def _lost(pool: Pool, member: Member, error: str, stopping: bool) -> Iterator[Event]:

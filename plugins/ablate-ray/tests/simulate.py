@@ -33,9 +33,9 @@ class Sleeper:
         pass
 
     @ray.method(num_returns="streaming")
-    def train(self, cell, order):
+    def train(self, order):
         yield json.dumps({"event": "started"})
-        time.sleep(json.loads(cell)["recipe"]["seconds"])
+        time.sleep(json.loads(order)["cell"]["recipe"]["seconds"])
         yield json.dumps({"event": "epoch", "record": RECORD})
         result = {"epochs": [RECORD], "metrics": {}, "weights_sha256": "", "seconds": 0.0, "parameters": 1}
         yield json.dumps({"event": "done", "result": result})

@@ -11,6 +11,8 @@ from ablate_ray import worker
 
 from ablate.driver import Options, prepare
 from ablate.errors import EnvironmentProblem, UsageError
+from ablate.executors import Settings, order
+from ablate.records import Environment
 from ablate.registry import default
 
 
@@ -20,13 +22,13 @@ def cell(spec, tmp_path):
     return job.cells[0].cell
 
 
-def order(tmp_path):
-    places = {"data_dir": str(tmp_path / "data"), "download": False, "checkpoint": str(tmp_path / "c.safetensors")}
-    return places | {"device": "cpu", "checkpoint_seconds": 60}
+def messages(cell, tmp_path):
+    settings = Settings(1, 1, "cpu", Environment(tmp_path / "data", download=False), tmp_path / "checkpoints")
+    return list(worker.messages(order(cell, settings), lambda: False))
 
 
 def test_a_training_is_told_as_json(cell, tmp_path):
-    told = list(worker.events(cell.to_json(), order(tmp_path), lambda: False))
+    told = messages(cell, tmp_path)
     assert [message["event"] for message in told] == ["started", "epoch", "epoch", "done"]
     assert json.loads(json.dumps(told)) == told
 
@@ -38,7 +40,7 @@ def test_a_training_is_told_as_json(cell, tmp_path):
 def test_a_node_that_would_give_another_result_trains_nothing(cell, tmp_path, what, identity):
     packages = cell.identity["packages"] | identity.pop("packages", {})
     other = replace(cell, identity={**cell.identity, "packages": packages, **identity})
-    told = list(worker.events(other.to_json(), order(tmp_path), lambda: False))
+    told = messages(other, tmp_path)
     assert [message["event"] for message in told] == ["started", "failed"]
     assert "differs from the one that planned the study: " + what in told[1]["error"]
 

@@ -13,6 +13,8 @@ from ablate.driver import Options, run_study
 from ablate.errors import EnvironmentProblem
 from ablate.hooks import hookimpl
 from ablate.store import Store
+from ablate.testing import misfits
+from ablate.testing.misfits import table
 
 
 class Listener:
@@ -41,7 +43,7 @@ def statuses(study):
     return dict(zip(study.cells["variant"], study.cells["status"], strict=True))
 
 
-def test_the_table_is_the_local_executors(spec, tmp_path, address, table):
+def test_the_table_is_the_local_executors(spec, tmp_path, address):
     run(spec, tmp_path / "local", "local", jobs=2)
     study, stopped = run(spec, tmp_path / "ray")
     assert table(tmp_path / "ray") == table(tmp_path / "local")
@@ -51,12 +53,12 @@ def test_the_table_is_the_local_executors(spec, tmp_path, address, table):
 
 
 @pytest.fixture
-def slow(misfits):
-    return misfits("slow", seeds=2, epochs=4)
+def slow():
+    return misfits.study("slow", seeds=2, epochs=4)
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory, table):
+def expected(tmp_path_factory):
     """The table of the slow study, as the local executor gives it; made once."""
     made: dict[str, str] = {}
 
@@ -70,16 +72,16 @@ def expected(tmp_path_factory, table):
     return expected
 
 
-def test_a_node_that_is_lost_changes_nothing(slow, expected, tmp_path, cluster, address, table):
+def test_a_node_that_is_lost_changes_nothing(slow, expected, tmp_path, cluster, address):
     ears = Listener(lambda: cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False))
     run(slow, tmp_path / "ray", listener=ears)
     assert ears.started > 4, "the cell of the lost node was begun again"
     assert table(tmp_path / "ray") == expected(slow)
 
 
-def test_failures_are_told_and_lost_workers_replaced(misfits, tmp_path, address, pids, monkeypatch):
+def test_failures_are_told_and_lost_workers_replaced(tmp_path, address, pids, monkeypatch):
     monkeypatch.setenv("ABLATE_RAY_RETRIES", "1")
-    study, _ = run(misfits("raise", "die", "die once", "hang", timeout=20), tmp_path / "s")
+    study, _ = run(misfits.study("raise", "die", "die once", "hang", timeout=20), tmp_path / "s")
     assert statuses(study) == {
         "base": "done",
         "way=raise": "failed",
@@ -97,7 +99,7 @@ def test_failures_are_told_and_lost_workers_replaced(misfits, tmp_path, address,
     assert "about to raise" in log
 
 
-def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, address, table):
+def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, address):
     ears = Listener(lambda: signal.raise_signal(signal.SIGINT))
     options = Options(tmp_path / "ray", tmp_path / "data", 3, "cpu", "ray")
     first, stopped = run_study(slow, (), options, {"ears": ears}, lambda message: None)
@@ -111,10 +113,10 @@ def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, address,
     assert not list((tmp_path / "ray" / "checkpoints").iterdir())
 
 
-def test_workers_end_with_their_driver(misfits, tmp_path, address, pids):
+def test_workers_end_with_their_driver(tmp_path, address, pids):
     pids.write_text("")
     spec = tmp_path / "spec.json"
-    spec.write_text(json.dumps(misfits("slow", epochs=1000)))
+    spec.write_text(json.dumps(misfits.study("slow", epochs=1000)))
     command = [sys.executable, "-m", "ablate", "run", str(spec), "--executor", "ray", "--device", "cpu"]
     driver = subprocess.Popen([*command, "--store", str(tmp_path / "s"), "--data-dir", str(tmp_path / "data")])
     try:

@@ -1,17 +1,17 @@
 """What a job does: it trains one cell, and writes what happens as lines of JSON into a file on the shared folder.
 
-submitit pickles the call that it submits, which here is a `Training` and two texts, and the job reads that pickle. Its result is
+submitit pickles the call that it submits, which here is a `Training` and a text, and the job reads that pickle. Its result is
 None: what the driver reads is the JSON.
 """
 
 import json
 import threading
 import time
-import traceback
 from pathlib import Path
-from typing import Any
 
 from submitit.helpers import DelayedSubmission
+
+from ablate.executors import Message
 
 LOOK_SECONDS = 2.0  # between two looks at the sign of life
 ORPHAN_SECONDS = 300.0  # more than a network file system takes to show a change
@@ -24,22 +24,21 @@ class Training:
     thread: threading.Thread | None = None
     ending: str | None = None
 
-    def __call__(self, cell: str, order: str) -> None:
+    def __call__(self, order: str) -> None:
         """Trains a cell beside the main thread, which Slurm's signals reach.
 
         Args:
-            cell: `Cell.to_json` as text.
-            order: Device, places and times, as text.
+            order: `ablate.executors.order` as text, with the files for `events` and for the sign that the driver is `alive`.
         """
         self.warned = threading.Event()
-        self.thread = threading.Thread(target=self._train, args=(json.loads(cell), json.loads(order)), daemon=True)
+        self.thread = threading.Thread(target=self._train, args=(json.loads(order),), daemon=True)
         self.thread.start()
         self.thread.join()
 
-    def _train(self, cell: dict[str, Any], order: dict[str, Any]) -> None:
-        self.ending = train(cell, order, self.warned)
+    def _train(self, order: Message) -> None:
+        self.ending = train(order, self.warned)
 
-    def checkpoint(self, cell: str, order: str) -> DelayedSubmission | None:
+    def checkpoint(self, order: str) -> DelayedSubmission | None:
         """Called by submitit before the job is preempted or runs out of time: saves the state, and asks to go on later.
 
         Returns:
@@ -48,7 +47,7 @@ class Training:
         if self.thread is not None:
             self.warned.set()
             self.thread.join(SAVE_SECONDS)
-        return DelayedSubmission(Training(), cell, order) if self.ending in (None, "requeued") else None
+        return DelayedSubmission(Training(), order) if self.ending in (None, "requeued") else None
 
 
 class SignOfLife:
@@ -78,40 +77,19 @@ class SignOfLife:
         return self.ended
 
 
-def train(cell: dict[str, Any], order: dict[str, Any], warned: threading.Event) -> str:
-    """Writes `started`, `epoch` after each, and how it ends, which is also returned: `done`, `failed`, `interrupted` where the
-    driver wants it to stop, or `requeued` where the job is to go on later.
+def train(order: Message, warned: threading.Event) -> str:
+    """Writes the messages of `ablate.executors.training`, the last of which it names: `done`, `failed`, `interrupted` where the
+    driver wants the cell to stop, or `requeued` where the job is to go on later.
     """
-    import torch
-    import torch._dynamo  # the first optimizer would import it, and a cell's time has not begun yet
-
-    from ablate.engine.train import Controls, Interrupted
-    from ablate.engine.train import train as train_cell
-    from ablate.errors import describe
-    from ablate.records import Cell, Environment
-    from ablate.registry import default
-
-    def tell(event: str, **more: Any) -> str:
-        with Path(order["events"]).open("a") as file:  # closed each time, so that a network file system shows it
-            file.write(json.dumps({"event": event, **more}, allow_nan=False) + "\n")
-        return event
-
-    def epoch(record: dict[str, Any]) -> None:
-        tell("epoch", record=record)
+    from ablate.executors.training import messages
 
     driver = SignOfLife(Path(order["alive"]))
-    tell("started")
-    try:
-        controls = Controls(
-            Path(order["checkpoint"]),
-            order["checkpoint_seconds"],
-            on_epoch=epoch,
-            should_stop=lambda: warned.is_set() or driver.has_ended(),
-        )
-        environment = Environment(Path(order["data_dir"]), order["download"])
-        result = train_cell(default(), Cell.from_json(cell), environment, torch.device(order["device"]), controls)
-        return tell("done", result=result.to_json())
-    except Interrupted:
-        return tell("interrupted" if driver.ended else "requeued")
-    except Exception as error:  # a cell's own failure, of whatever kind
-        return tell("failed", error=describe(error), log=traceback.format_exc())
+    for message in messages(order, lambda: warned.is_set() or driver.has_ended(), elsewhere=True):
+        if message is None:
+            continue
+        if message["event"] == "interrupted" and not driver.ended:
+            message["event"] = "requeued"
+        with Path(order["events"]).open("a") as file:  # closed each time, so that a network file system shows it
+            file.write(json.dumps(message, allow_nan=False) + "\n")
+        last: str = message["event"]
+    return last

@@ -16,8 +16,8 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from ablate.errors import EnvironmentProblem
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Settings
-from ablate.records import Cell, Result
+from ablate.executors import CellEnded, CellStarted, Event, Message, Settings, event_of, order
+from ablate.records import Cell
 
 from .job import Training
 
@@ -82,7 +82,7 @@ class Job:
         self.next_question = time.monotonic() + ASK_SECONDS
         return self.handle.done()
 
-    def news(self) -> list[dict[str, Any]]:
+    def news(self) -> list[Message]:
         """What it has written since the last call, whole lines only."""
         if not self.events.exists():
             return []
@@ -170,22 +170,12 @@ class Jobs:
         executor = self.open(settings)
         assert self.folder is not None, "it is open"  # noqa: S101, for the type checker
         files = [self.folder / f"{cell.key}-{self.losses[cell.key]}.jsonl" for cell in cells]
-        orders = [
-            {
-                "device": settings.device.partition(":")[0],  # a job sees no GPU but its own
-                "data_dir": str(settings.environment.data_dir),
-                "download": settings.environment.download,
-                "checkpoint": str(settings.checkpoints / f"{cell.key}.safetensors"),
-                "checkpoint_seconds": settings.checkpoint_seconds,
-                "events": str(file),
-                "alive": str(self.alive),
-            }
-            for cell, file in zip(cells, files, strict=True)
-        ]
-        texts = [(json.dumps(cell.to_json()), json.dumps(order)) for cell, order in zip(cells, orders, strict=True)]
+        device = settings.device.partition(":")[0]  # a job sees no GPU but its own
+        here = [{"device": device, "events": str(file), "alive": str(self.alive)} for file in files]
+        texts = [json.dumps(order(cell, settings) | more) for cell, more in zip(cells, here, strict=True)]
         try:
             with executor.batch():
-                handles = [executor.submit(Training(), *text) for text in texts]
+                handles = [executor.submit(Training(), text) for text in texts]
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise EnvironmentProblem(f"the cluster does not take a job: {error}") from error
         self.running += [Job(*parts) for parts in zip(cells, files, handles, strict=True)]
@@ -263,30 +253,22 @@ def _look(jobs: Jobs, settings: Settings, job: Job, stopping: bool) -> Iterator[
         yield from _lost(jobs, job, stopping)
 
 
-def _understand(jobs: Jobs, settings: Settings, job: Job, message: dict[str, Any], stopping: bool) -> Iterator[Event]:
+def _understand(jobs: Jobs, settings: Settings, job: Job, message: Message, stopping: bool) -> Iterator[Event]:
     key = job.cell.key
-    match message["event"]:
-        case "started":
-            job.started = True
-            job.deadline = time.monotonic() + (settings.timeout or float("inf"))
-            yield CellStarted(key)
-        case "epoch":
-            yield EpochEnded(key, message["record"])
-        case "requeued":
-            job.started, job.deadline = False, float("inf")
-        case "done":
-            jobs.end(job)
-            yield CellEnded(key, "done", Result.from_json(message["result"]))
-        case "failed":
-            jobs.end(job)
-            yield CellEnded(key, "failed", None, message["error"], f"{message['log']}\n{job.log()}".strip())
-        case "interrupted" if stopping:
-            jobs.end(job)
-            yield CellEnded(key, "interrupted")
-        case _:  # it took this driver for dead, which was only asleep
-            jobs.end(job)
+    if message["event"] == "requeued":
+        job.started, job.deadline = False, float("inf")
+        return
+    event = event_of(key, message, job.log)
+    if isinstance(event, CellStarted):
+        job.started = True
+        job.deadline = time.monotonic() + (settings.timeout or float("inf"))
+    if isinstance(event, CellEnded):
+        jobs.end(job)
+        if event.status == "interrupted" and not stopping:  # it took this driver for dead, which was only asleep
             jobs.losses[key] += 1
             jobs.again.append(job.cell)
+            return
+    yield event
 
 
 def _lost(jobs: Jobs, job: Job, stopping: bool) -> Iterator[Event]:

@@ -1,52 +1,11 @@
-"""Components that misbehave, and a Slurm of a few lines that runs its jobs on this machine."""
+"""A Slurm of a few lines that runs its jobs on this machine."""
 
-import copy
 import os
-import sqlite3
-import sys
-from pathlib import Path
 
 import pytest
 
-from ablate import registry
+from ablate.testing import misfits
 
-MISFITS = '''
-"""A model that misbehaves once it is trained."""
-import os, signal, time
-from torch import nn
-from ablate.components.models import net
-
-
-class Misfit(nn.Module):
-    def __init__(self, model, how):
-        super().__init__()
-        self.model, self.how, self.calls = model, how, 0
-
-    def forward(self, images):
-        self.calls += 1
-        if self.calls > 3 and self.training:  # after the trial before the training
-            print("about to", self.how, flush=True)
-            if self.how == "raise":
-                raise RuntimeError("no luck today")
-            if self.how == "hang":
-                time.sleep(600)
-            if self.how == "slow":
-                with open(os.environ["MISFIT_PIDS"], "a") as file:
-                    file.write(f"{os.getpid()}\\n")
-                time.sleep(0.2)
-            if self.how == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self.model(images)
-
-
-def misfit(info, /, *, how: str = "fine") -> nn.Module:
-    """A network that misbehaves.
-
-    Args:
-        how: In which way.
-    """
-    return Misfit(net(info), how)
-'''
 # sbatch starts the script for each task of an array; srun runs the command; sacct tells what files say.
 SLURM = {
     "sbatch": """
@@ -84,50 +43,13 @@ SLURM = {
     """,
     "scancel": "echo $1 >> $FAKE/cancelled",
 }
-SPEC = {
-    "name": "tiny",
-    "base": {
-        "dataset": {"use": "digits", "size": 16, "limit": 160},
-        "train_transforms": {"crop": None, "normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}},
-        "eval_transforms": {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}},
-        "model": {"use": "misfit"},
-        "optimizer": {"use": "sgd", "lr": 0.05, "momentum": 0.9},
-        "batch_size": 32,
-        "epochs": 2,
-    },
-    "seeds": 1,
-}
-
-
-@pytest.fixture
-def study():
-    """A study of one variant a way to misbehave, beside one that does not."""
-
-    def study(*ways, epochs=2, **more):
-        spec = copy.deepcopy(SPEC) | more
-        spec["base"]["epochs"] = epochs
-        spec["factors"] = {"way": {way: {"model": {"how": way}} for way in ways}}
-        return spec
-
-    return study
 
 
 @pytest.fixture(scope="session", autouse=True)
 def pids(tmp_path_factory):
-    """Installs the misfits for this process and those that it starts; the file that slow cells write their process into."""
-    site = tmp_path_factory.mktemp("site")
-    info = site / "misfits-1.0.dist-info"
-    info.mkdir()
-    (site / "misfits.py").write_text(MISFITS)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misfits\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ablate.models]\nmisfit = misfits:misfit\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(site)
-        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-        patch.setenv("MISFIT_PIDS", str(site / "pids"))
-        registry.default.cache_clear()
-        yield site / "pids"
-    registry.default.cache_clear()
+    """The file that slow cells write their process into."""
+    with misfits.installed(tmp_path_factory.mktemp("site")) as file:
+        yield file
 
 
 @pytest.fixture
@@ -148,14 +70,3 @@ def slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", str(folder))
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return folder
-
-
-@pytest.fixture(scope="session")
-def table():
-    """What every cell of a store gave, bit for bit."""
-
-    def table(store: Path) -> dict[str, str]:
-        with sqlite3.connect(store / "store.sqlite") as db:
-            return dict(db.execute("SELECT key, weights_sha256 || metrics FROM cells WHERE status = 'done'").fetchall())
-
-    return table

@@ -15,6 +15,7 @@ from ablate.errors import EnvironmentProblem, UsageError
 from ablate.hooks import hookimpl
 from ablate.registry import default
 from ablate.store import Store
+from ablate.testing.misfits import study, table
 
 
 def run(spec, store, executor="slurm", listener=None, warn=pytest.fail):
@@ -40,12 +41,12 @@ class AfterFirstEpoch:
 
 
 @pytest.fixture
-def slow(study):
+def slow():
     return study("slow", epochs=4)
 
 
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory, table):
+def expected(tmp_path_factory):
     """The table of the slow study, as the local executor gives it; made once."""
     made: dict[str, str] = {}
 
@@ -59,15 +60,15 @@ def expected(tmp_path_factory, table):
     return expected
 
 
-def test_a_job_that_is_preempted_goes_on_and_gives_the_same(slow, expected, tmp_path, local, pids, table):
+def test_a_job_that_is_preempted_goes_on_and_gives_the_same(slow, expected, tmp_path, local, pids):
     pids.write_text("")
     ears = AfterFirstEpoch(lambda: None)
     seen = threading.Thread(target=warn_first_job, args=(pids,))
     seen.start()
-    study, stopped = run(slow, tmp_path / "s", listener=ears)
+    told, stopped = run(slow, tmp_path / "s", listener=ears)
     seen.join()
     assert table(tmp_path / "s") == expected(slow)
-    assert len(study.epochs) == 8
+    assert len(told.epochs) == 8
     assert not stopped
     assert ears.started == 3, "one cell was begun twice"
     assert not list((tmp_path / "s" / "slurm").iterdir())
@@ -80,7 +81,7 @@ def warn_first_job(pids):
     os.kill(int(pids.read_text().splitlines()[0]), signal.SIGUSR2)
 
 
-def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, local, table):
+def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, local):
     ears = AfterFirstEpoch(lambda: signal.raise_signal(signal.SIGINT))
     _, stopped = run(slow, tmp_path / "s", listener=ears, warn=lambda message: None)
     assert stopped
@@ -90,21 +91,21 @@ def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, local, t
     assert table(tmp_path / "s") == expected(slow)
 
 
-def test_failures_are_told(study, tmp_path, local):
-    study, _ = run(study("raise", "die", "hang", timeout=20), tmp_path / "s")
-    statuses = dict(zip(study.cells["variant"], study.cells["status"], strict=True))
+def test_failures_are_told(tmp_path, local):
+    told, _ = run(study("raise", "die", "hang", timeout=20), tmp_path / "s")
+    statuses = dict(zip(told.cells["variant"], told.cells["status"], strict=True))
     assert statuses == {"base": "done", "way=raise": "failed", "way=die": "failed", "way=hang": "failed"}
-    errors = dict(zip(study.cells["variant"], study.cells["error"], strict=True))
+    errors = dict(zip(told.cells["variant"], told.cells["error"], strict=True))
     assert errors["way=raise"] == "RuntimeError: no luck today"
     assert errors["way=hang"] == "it took longer than the timeout of 20 seconds"
     assert "without a result: " in errors["way=die"]
     with Store(tmp_path / "s") as store:
-        log = store.logs(study.cells.set_index("variant").loc["way=raise", "key"])[1]
+        log = store.logs(told.cells.set_index("variant").loc["way=raise", "key"])[1]
     assert "Traceback" in log
     assert "about to raise" in log
 
 
-def test_an_array_is_submitted_and_a_lost_node_made_up_for(study, tmp_path, slurm, monkeypatch, table):
+def test_an_array_is_submitted_and_a_lost_node_made_up_for(tmp_path, slurm, monkeypatch):
     monkeypatch.setenv("ABLATE_SLURM_PARTITION", "short")
     monkeypatch.setenv("ABLATE_SLURM_MINUTES", "7")
     monkeypatch.setenv("ABLATE_SLURM_PARAMETERS", '{"account": "lab"}')
@@ -121,7 +122,7 @@ def test_an_array_is_submitted_and_a_lost_node_made_up_for(study, tmp_path, slur
     assert (slurm / "count").read_text() == "2\n", "the cell whose node was lost was submitted again, and no other"
 
 
-def test_a_cluster_that_is_not_there_is_a_problem_of_the_environment(study, tmp_path, monkeypatch):
+def test_a_cluster_that_is_not_there_is_a_problem_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EnvironmentProblem, match="jobs cannot be submitted to slurm: .*srun"):
         ablate.run(study("well"), store=tmp_path / "s", data_dir=tmp_path / "data", device="cpu", executor="slurm")

@@ -1,0 +1,110 @@
+"""Directives that write the reference pages out of the code, so that they cannot fall behind it.
+
+`command-reference` is the typer application, `spec-reference` the schema of specs, `component-reference` the registry.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from typer.cli import get_docs_for_click
+
+from ablate.cli import app
+from ablate.params import Parameter, Schema
+from ablate.recipe import spec_schema
+from ablate.registry import KINDS, default
+from ablate.report.page import accepted
+from ablate.validation import expected
+
+CORE = "ablate-core"
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as typer documents them."""
+    group = typer.main.get_command(app)
+    text = get_docs_for_click(obj=group, ctx=typer.Context(group, info_name="ablate"), name="ablate")
+    return text.partition("\n## ")[2].join(["## ", ""])  # what comes before is the list of the sections
+
+
+def spec_keys() -> str:
+    """Every key of a spec, and the keys of those that are objects with a fixed set of them."""
+    schema = spec_schema()
+    closed = {key: part for key, part in schema["properties"].items() if part.get("additionalProperties") is False}
+    parts = {"The spec": schema, "`base`": schema["$defs"]["recipe"], **{f"`{key}`": part for key, part in closed.items()}}
+    return "\n".join(f"## {title}\n\n{_table('key', _key_rows(part))}" for title, part in parts.items())
+
+
+def _key_rows(part: Schema) -> Iterator[list[str]]:
+    for key, schema in part["properties"].items():
+        required = "required" if key in part.get("required", ()) else _json(schema.get("default"), "default" in schema)
+        yield [f"`{key}`", _value(key, schema), required, schema.get("description", "")]
+
+
+def _value(key: str, schema: Schema) -> str:
+    """What a key of a spec may be, in words."""
+    reference = schema.get("$ref", "").rpartition("/")[2]
+    if "x-kind" in schema:
+        kind = schema["x-kind"]
+        many = schema.get("x-many")
+        return f"[{_plural(kind).lower() if many else kind}](components.md#{_plural(kind).lower()}){' by name' * bool(many)}"
+    if reference == "slug":
+        return expected(spec_schema()["$defs"]["slug"])
+    if reference == "component":  # whose kind the key names
+        return f"[{key}](components.md#{_plural(key).lower()})"
+    return f"a {reference}" if reference in ("recipe", "space") else expected(schema)
+
+
+def components() -> str:
+    """Every built-in component with its parameters."""
+    sections = []
+    for kind in KINDS:
+        found = [component for component in default().all(kind) if component.distribution == CORE]
+        sections.append(f"## {_plural(kind)}\n")
+        sections += [_component(kind, component.qualified_name) for component in found]
+    return "\n".join(sections)
+
+
+def _plural(kind: str) -> str:
+    return KINDS[kind].removeprefix("ablate.").capitalize()
+
+
+def _component(kind: str, name: str) -> str:
+    loaded = default().load(kind, name)
+    signature = loaded.signature
+    rows = [_parameter(parameter) for parameter in signature.parameters.values()]
+    table = _table("parameter", rows) if rows else "It has no parameters.\n"
+    return f"### {kind} `{loaded.component.name}`\n\n{signature.doc}\n\n{table}"
+
+
+def _parameter(parameter: Parameter) -> list[str]:
+    required = "required" if parameter.required else _json(parameter.default, True)
+    return [f"`{parameter.name}`", accepted(parameter), required, parameter.doc]
+
+
+def _json(value: Any, given: bool) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if given else ""
+
+
+def _table(heading: str, rows: Iterator[list[str]] | list[list[str]]) -> str:
+    lines = [[heading, "value", "unless given", "meaning"], ["---"] * 4, *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+REFERENCES = {"command-reference": commands, "spec-reference": spec_keys, "component-reference": components}
+
+
+class Reference(SphinxDirective):
+    """A directive whose content is what one of the functions above writes."""
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes(REFERENCES[self.name](), allow_section_headings=True)
+
+
+def setup(sphinx: Sphinx) -> Mapping[str, bool]:
+    for name in REFERENCES:
+        sphinx.add_directive(name, Reference)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

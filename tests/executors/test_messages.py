@@ -1,0 +1,77 @@
+"""The training of a cell as messages, and events of them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ablate.driver import Options, prepare
+from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings, event_of, order
+from ablate.executors.training import failure, messages
+
+
+@pytest.fixture
+def cell(spec, tmp_path):
+    return prepare(spec, (), Options(tmp_path / "s", tmp_path / "data", 1, "cpu")).cells[0].cell
+
+
+@pytest.fixture
+def settings(environment, tmp_path):
+    return Settings(1, 1, "cpu", environment, tmp_path / "checkpoints")
+
+
+def told(cell, settings, should_stop=lambda: False, elsewhere=False):
+    return list(messages(json.loads(json.dumps(order(cell, settings))), should_stop, elsewhere))
+
+
+def test_batches_and_epochs_are_told_in_their_order(cell, settings):
+    heard = told(cell, settings, elsewhere=True)
+    kinds = [message and message["event"] for message in heard]
+    batches = [None] * 5  # 160 images, 32 a batch
+    assert kinds == ["started", *batches, "epoch", *batches, "epoch", "done"]
+    events = [event_of(cell.key, json.loads(json.dumps(message))) for message in heard if message is not None]
+    assert [type(event) for event in events] == [CellStarted, EpochEnded, EpochEnded, CellEnded]
+    assert [event.record for event in events[1:3]] == events[3].result.epochs
+    assert events[3].status == "done"
+
+
+def test_a_stop_saves_the_state_and_the_next_training_goes_on(cell, settings):
+    asked = iter([False] * 6 + [True])
+    heard = [message for message in told(cell, settings, lambda: next(asked)) if message is not None]
+    assert [message["event"] for message in heard] == ["started", "epoch", "interrupted"]
+    assert event_of(cell.key, heard[-1]) == CellEnded(cell.key, "interrupted")
+    rest = told(cell, settings)
+    assert rest.count(None) == 3, "seven of ten batches were trained"
+    assert rest[-1]["event"] == "done"
+
+
+def test_a_failure_is_a_message_with_what_was_printed(cell, settings):
+    broken = replace(cell, recipe=cell.recipe | {"dataset": {"use": "nothing"}})
+    started, failed = told(broken, settings)
+    assert started == {"event": "started"}
+    assert not failed["memory"]
+    event = event_of(cell.key, failed, lambda: "and this was printed")
+    assert "no installed package provides dataset 'nothing'" in event.error
+    assert event.log.startswith("Traceback")
+    assert event.log.endswith("and this was printed")
+
+
+def test_want_of_memory_is_told():
+    assert failure(torch.OutOfMemoryError("there is no more"))["memory"]
+
+
+@pytest.mark.parametrize(
+    ("what", "identity"),
+    [("torch", {"packages": {"torch": "1.0"}}), ("data", {"data": "0" * 64}), ("engine", {"engine": 0})],
+)
+def test_a_machine_that_would_give_another_result_trains_nothing(cell, settings, what, identity):
+    packages = cell.identity["packages"] | identity.get("packages", {})
+    other = replace(cell, identity=cell.identity | identity | {"packages": packages})
+    _, failed = told(other, settings, elsewhere=True)
+    assert "differs from the one that planned the study: " + what in failed["error"]
+
+
+def test_a_message_of_no_known_kind_is_an_error():
+    with pytest.raises(ValueError, match="no message is called 'other'"):
+        event_of("key", {"event": "other"})

@@ -1,0 +1,19 @@
+"""The promises of docs/reliability.md in their quick form; `python -m tests.soak` has the long one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(1500)  # a minute where two processors have nothing else to do
+@pytest.mark.parametrize("area", ["kills", "pauses", "resume", "runaways", "writers"])
+def test_promises_about_processes(area):
+    """In a process of its own, whose threads do not survive the forks of drivers."""
+    done = subprocess.run([sys.executable, "-m", "tests.soak", area, "--quick"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "BROKEN" not in done.stdout
+    assert "kept" in done.stdout

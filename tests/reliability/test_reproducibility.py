@@ -1,0 +1,23 @@
+"""The promises of `tests/soak/reproducibility.py` in their quick form, and that a broken one is seen."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.soak import reproducibility
+
+
+def test_promises_about_reproducibility():
+    command = [sys.executable, "-m", "tests.soak", "reproducibility", "--quick"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("| kept |") == 2
+
+
+def test_one_bit_that_differs_is_seen():
+    same, other = {"a": "1", "b": "2"}, {"a": "1", "b": "3"}
+    assert reproducibility._row("", "", same, dict(same)).kept
+    assert not reproducibility._row("", "", same, other).kept
+    assert not reproducibility._row("", "", same, {"a": "1"}).kept
+    assert not reproducibility._row("", "", same, same | other | {"c": "4"}).kept
+    assert not reproducibility._row("", "", same, dict(same), happened=False).kept
