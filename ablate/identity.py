@@ -118,8 +118,10 @@ def _is_editable(installed: Distribution) -> bool:
 def _source(module: str) -> Path:
     """The package that a module lies in, or the module's file where it lies in none."""
     spec = importlib.util.find_spec(module)
-    assert spec is not None, f"{module} was imported, so it is there"
-    assert spec.origin is not None, f"{module} was imported, so it has a file"
+    if spec is None or spec.origin is None:
+        raise EnvironmentProblem(
+            f"module {module}: has no file, so nothing tells its versions apart. Give its folder an __init__.py."
+        )
     path = Path(spec.origin)
     return path if "." not in module and path.name != "__init__.py" else path.parent
 

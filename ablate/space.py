@@ -207,7 +207,7 @@ def with_setting(registry: Registry, given: Json, setting: Setting) -> Recipe:
     for path, value in setting.items():
         given = put(given, split(path), value)
     recipe, problems = resolve(registry, given, "", {})
-    assert not problems, f"values that are right one by one are right together: {problems}"
+    assert not problems, f"values that are right one by one are right together: {problems}"  # noqa: S101
     return recipe
 
 

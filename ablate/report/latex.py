@@ -11,6 +11,7 @@ from .tables import Table
 PACKAGES = "array,booktabs,longtable"
 TEXT_WIDTH = 6.6  # inches, of the document
 LONGEST = 2000  # characters of a text; TeX takes lines of up to 200,000 bytes
+NARROW = 200  # of a text that is not broken into lines
 LONG = 30  # rows above which a table may run over pages
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -103,7 +104,7 @@ def _section(page: Page, section: Section) -> Iterator[str]:
     if section.items:
         yield r"\begin{description}"
         for name, lines in section.items:
-            yield rf"\item[{{{breakable(name)}}}]"
+            yield rf"\item[]\textbf{{{breakable(name)}}}"  # a label is not broken into lines, and TeX knows no line of six metres
             yield ";\n".join(map(breakable, lines))
         yield r"\end{description}"
 
@@ -133,7 +134,7 @@ def _row(cells: Sequence[str], words: Sequence[bool]) -> str:
 
 
 def _number(text: str) -> str:
-    return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped(text))
+    return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped(shorten(text, NARROW)))
 
 
 def breakable(text: str) -> str:
