@@ -73,7 +73,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            self._begin()
+            database.begin(self._db, self._path, self._waiting)
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -82,36 +82,6 @@ class Store:
                     self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: the store cannot be written: {error}. What it has is kept. {REMEDY}") from error
-
-    def _begin(self) -> None:
-        """Gets the right to write. SQLite's own waiting makes those who wait longest ask least often, and some for a minute."""
-        self._db.execute("PRAGMA busy_timeout = 0")
-        begun = said = time.monotonic()
-        try:
-            while not self._begun():
-                now = time.monotonic()
-                if now - said > database.BUSY_SECONDS:
-                    said = now
-                    self._say_that_it_waits()
-                time.sleep(max(0.002, 0.02 / (1 + 10 * (now - begun))))
-        finally:
-            self._db.execute(f"PRAGMA busy_timeout = {round(1000 * database.BUSY_SECONDS)}")
-
-    def _begun(self) -> bool:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                return False
-            raise
-        return True
-
-    def _say_that_it_waits(self) -> None:
-        if self._waiting is None:
-            raise StoreError(
-                f"{self.directory}: another process writes to the store and does not end; if it is stopped, let it go on."
-            )
-        self._waiting(f"waiting for another process that writes to {self.directory}; if it is stopped, let it go on")
 
     # Studies
 
