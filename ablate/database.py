@@ -4,6 +4,8 @@ A change of the tables counts `VERSION` up, and brings a function that turns the
 """
 
 import sqlite3
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StoreError
@@ -11,7 +13,8 @@ from .writing import REMEDY
 
 VERSION = 1
 LARGEST = 200_000_000  # bytes of one value
-BUSY_SECONDS = 20  # of waiting for another process to write, before something is said
+BUSY_SECONDS = 30  # of waiting for another process to write, before something is said
+LET_IT_GO_ON = "If it is stopped, let it go on."
 DAMAGED = "It is damaged, and was not changed: put a copy in its place, or give another store with --store or ABLATE_STORE."
 _SCHEMA = """
 CREATE TABLE cells (
@@ -100,3 +103,39 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"):
         raise StoreError(f"{path}: has a {kind}, {name!r}, which no store has. Do not use it, whoever it is from.")
     return not tables
+
+
+def begin(db: sqlite3.Connection, path: Path, waiting: Callable[[str], None] | None) -> None:
+    """Gets the right to write. SQLite's own waiting makes those who wait longest ask least often, and some for a minute.
+
+    Args:
+        db: The store.
+        path: Its file.
+        waiting: Told that it takes long; None for an error in that case.
+
+    Raises:
+        StoreError: Another process does not stop writing, and there is nobody to be told.
+    """
+    db.execute("PRAGMA busy_timeout = 0")
+    begun = said = time.monotonic()
+    try:
+        while not _begun(db):
+            now = time.monotonic()
+            if now - said > BUSY_SECONDS:
+                said = now
+                if waiting is None:
+                    raise StoreError(f"{path}: another process writes to the store, and does not end. {LET_IT_GO_ON}")
+                waiting(f"waiting for another process that writes to {path}. {LET_IT_GO_ON}")
+            time.sleep(max(0.002, 0.02 / (1 + 10 * (now - begun))))
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
+
+
+def _begun(db: sqlite3.Connection) -> bool:
+    try:
+        db.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return False
+        raise
+    return True

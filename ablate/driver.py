@@ -340,18 +340,3 @@ class StoreWriter:
             return
         if stored:
             (self._store.checkpoints / f"{cell.key}.safetensors").unlink(missing_ok=True)
-
-
-def fetch(job: Job) -> list[str]:
-    """Downloads and decodes the data of every variant; returns one line a dataset."""
-    specs = {str(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in job.plan.variants}
-    return [describe_data(job.registry, spec, job.environment) for spec in specs.values()]
-
-
-def describe_data(registry: Registry, spec: Mapping[str, Any], environment: Environment) -> str:
-    """Loads a dataset and says what it has."""
-    data = build(registry, "dataset", spec, environment).load()
-    parts = {"training": data.train, "validation": data.validation, "test": data.test}
-    counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
-    shape = "×".join(str(side) for side in data.train.images.shape[1:])
-    return f"{spec['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"

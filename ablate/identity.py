@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _packages(component: Component) -> Mapping[str, str]:
     """The component's distribution with its version (and digest of its source, where it is an editable install), and what
     it requires; the core's own requirements that matter are in `NUMERICS`."""
     name = normalized(component.distribution)
-    installed = distribution(component.distribution)
+    installed = _installed(component.distribution)
     if not _is_editable(installed):
         packages = {name: installed.version}
     else:
@@ -104,6 +104,12 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+def _installed(name: str) -> Distribution:
+    """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
+    found = list(distributions(name=name))
+    return next(filter(_is_editable, found), found[0])
+
+
 def _is_editable(installed: Distribution) -> bool:
     text = installed.read_text("direct_url.json")
     return bool(text and json.loads(text).get("dir_info", {}).get("editable"))
@@ -112,8 +118,10 @@ def _is_editable(installed: Distribution) -> bool:
 def _source(module: str) -> Path:
     """The package that a module lies in, or the module's file where it lies in none."""
     spec = importlib.util.find_spec(module)
-    assert spec is not None, f"{module} was imported, so it is there"
-    assert spec.origin is not None, f"{module} was imported, so it has a file"
+    if spec is None or spec.origin is None:
+        raise EnvironmentProblem(
+            f"module {module}: has no file, so nothing tells its versions apart. Give its folder an __init__.py."
+        )
     path = Path(spec.origin)
     return path if "." not in module and path.name != "__init__.py" else path.parent
 

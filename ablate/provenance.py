@@ -47,7 +47,7 @@ def _git_revision() -> str | None:
     """Commit of the working directory, with `+` where it has changes; None outside a repository."""
     try:
         command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--match="]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, no shell
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Json = Any
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
 JUDGES = ("dataset", "metrics", "eval_split", "select")  # fields of a recipe by which settings are judged
-OWN_SPACE = "Correct it, or give the variant a space of its own in `tune.spaces`."
+OWN_SPACE = "Correct it, or give these variants spaces of their own in `tune.spaces`."
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def search_of(
     tuner = resolve_component(registry, "tuner", given.get("tuner", {"use": "random"}), "tune.tuner", found)
     found += _judging_problems(variants)
     places = dict(_places(given, factors, variants, found))
-    wrong: dict[tuple[str, str, str], list[str]] = {}
+    wrong: dict[Problem, list[str]] = {}
     spaces: dict[str, Space] = {}
     for variant in variants:
         if variant.name in places:
             place, domains = places[variant.name]
             spaces[variant.name], problems = _space(registry, variant, domains, place, compare, memo)
-            for problem in problems:
-                wrong.setdefault((problem.path, problem.message, problem.hint), []).append(variant.name)
-    found += [Problem(path, f"{text} (in {some_variants(names)})", hint) for (path, text, hint), names in wrong.items()]
+            for problem in dict.fromkeys(problems):
+                wrong.setdefault(problem, []).append(variant.name)
+    found += [replace(problem, message=f"{problem.message} (in {some_variants(names)})") for problem, names in wrong.items()]
     if len(found) == before:
         found += [*_tuner_problems(registry, tuner, spaces), *_alike(registry, variants, spaces)]
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + given.get("seeds", 1)))
@@ -109,11 +109,11 @@ def _places(
 
 
 def _meant(key: str, factors: Sequence[Factor], variants: Sequence["Variant"]) -> list[str]:
-    """The variants that a key of `spaces` is for: the one of this name, or all at the levels that it names."""
-    if key in {variant.name for variant in variants}:
-        return [key]
+    """The variants that a key of `spaces` is for: all at the levels that it names, or the one of this name."""
     levels = {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
-    return [variant.name for variant in variants if variant.levels and levels.items() <= variant.levels.items()]
+    if levels.keys() <= {factor.name for factor in factors}:
+        return [variant.name for variant in variants if variant.levels and levels.items() <= variant.levels.items()]
+    return [variant.name for variant in variants if variant.name == key]
 
 
 def _space(
@@ -129,7 +129,9 @@ def _space(
         resolved = []
         for value in values if not problems else ():
             recipe, wrong = resolve(registry, put(variant.given, split(path), value), "", memo)
-            problems += [Problem("", f"{problem.path}: {problem.message}", problem.hint or OWN_SPACE) for problem in wrong]
+            problems += [
+                Problem("", f"{problem.path}: {problem.message}", f"{problem.hint} {OWN_SPACE}".strip()) for problem in wrong
+            ]
             resolved.append(None if wrong else get(recipe, split(path)))
         if not problems:
             space[path], problems = _domain(domain, resolved)
@@ -205,7 +207,7 @@ def with_setting(registry: Registry, given: Json, setting: Setting) -> Recipe:
     for path, value in setting.items():
         given = put(given, split(path), value)
     recipe, problems = resolve(registry, given, "", {})
-    assert not problems, f"values that are right one by one are right together: {problems}"
+    assert not problems, f"values that are right one by one are right together: {problems}"  # noqa: S101
     return recipe
 
 

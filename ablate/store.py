@@ -73,7 +73,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            self._begin()
+            database.begin(self._db, self._path, self._waiting)
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -82,20 +82,6 @@ class Store:
                     self._db.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise StoreError(f"{self._path}: the store cannot be written: {error}. What it has is kept. {REMEDY}") from error
-
-    def _begin(self) -> None:
-        while True:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                if self._waiting is None:
-                    raise StoreError(
-                        f"{self.directory}: another process writes to the store and does not end; if it is stopped, let it go on."
-                    ) from error
-                self._waiting(f"waiting for another process that writes to {self.directory}; if it is stopped, let it go on")
 
     # Studies
 

@@ -121,8 +121,8 @@ class Tuning:
     trials: int
     seeds: int
     variants: tuple[TunedVariant, ...]
-    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
-    epochs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    epochs: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
     def names(self, variant: str) -> set[str]:
         """What the cells are called that belong to a variant."""

@@ -13,13 +13,16 @@ from ablate.bench.common import Size
 from ablate.bench.run import SMALLEST
 from ablate.records import Environment
 
+Q1 = json.loads((Path(__file__).parents[1] / "specs" / "q1.json").read_text())
+
 
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_runs(part, tmp_path):
     output = tmp_path / "figures.json"
     command = [sys.executable, "-m", "ablate", "bench", part, "--smallest", "--output", output, "--data-dir", tmp_path / "data"]
     if part == "specs":
-        command += ["--spec", Path(__file__).parents[1] / "specs" / "q1.json"]
+        (tmp_path / "study.json").write_text(json.dumps({key: Q1[key] for key in ("name", "base")}))  # one recipe
+        command += ["--spec", tmp_path / "study.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     figures = json.loads(output.read_text())
     assert figures
@@ -45,8 +48,7 @@ def test_the_part_for_specs_needs_one(tmp_path):
 
 
 def test_a_study_that_the_script_cannot_do_is_told(tmp_path):
-    study = json.loads((Path(__file__).parents[1] / "specs" / "q1.json").read_text())
-    study["base"]["optimizer"] = {"use": "rmsprop"}
+    study = {"name": "rmsprop", "base": Q1["base"] | {"optimizer": {"use": "rmsprop"}}}
     (tmp_path / "study.json").write_text(json.dumps(study))
     command = [sys.executable, "-m", "ablate", "bench", "specs", "--smallest", "--spec", tmp_path / "study.json"]
     done = subprocess.run([*command, "--data-dir", tmp_path], capture_output=True, text=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.errors import SpecError
+from ablate.errors import Problem, SpecError
 from ablate.plan import make_cells, make_plan, placebo
 from ablate.registry import default
 from ablate.spec import load
@@ -222,3 +222,99 @@ def test_the_direction_is_the_metrics_own(spec):
     assert plan_of(spec).compare.goal == "maximize"
     assert plan_of(spec, 'compare.metric="loss"').compare.goal == "minimize"
     assert plan_of(spec, 'compare.metric="loss"', 'compare.goal="maximize"').compare.goal == "maximize"
+
+
+def test_the_record_has_all_that_a_stored_study_needs(spec):
+    spec["factors"]["schedule"] = {"none": {}, "cosine": {"scheduler": {"use": "cosine"}}}
+    plan = plan_of(spec | {"question": "Which?", "published": {"source": "s", "accuracy": {"base": 0.5}}})
+    assert plan.record() == {
+        "question": "Which?",
+        "compare": vars(plan.compare),
+        "variants": [
+            {"name": "schedule=none", "levels": {"batch_norm": "base", "schedule": "none"}, "changes": ()},
+            {
+                "name": "batch_norm=on,schedule=none",
+                "levels": {"batch_norm": "on", "schedule": "none"},
+                "changes": ("model.batch_norm: false → true",),
+            },
+            {
+                "name": "schedule=cosine",
+                "levels": {"batch_norm": "base", "schedule": "cosine"},
+                "changes": plan.infos()[2].changes,
+            },
+        ],
+        "metrics": ["accuracy", "loss"],
+        "published": {"source": "s", "accuracy": {"schedule=none": 0.5}},
+        "factors": [
+            {"name": "batch_norm", "base": "base", "others": ("on",)},
+            {"name": "schedule", "base": "none", "others": ("cosine",)},
+        ],
+        "design": {"use": "ablate-core:one_at_a_time"},
+        "stopping": None,
+    }
+    assert plan.infos()[2].changes[0].startswith("scheduler: constant(")
+
+
+def test_a_placebo_of_a_study_that_stops_by_itself_has_its_first_seeds(spec):
+    plan = plan_of(spec | {"seeds": {"min": 3, "max": 8, "stop": "decided"}})
+    fake = placebo(plan)
+    assert fake.seeds == (0, 1, 2)
+    assert (fake.stopping, fake.published, fake.spec.source) == (None, {}, "spec")
+    assert [(v.levels, v.seed_shift) for v in fake.variants] == [({}, 0), ({}, 8)]
+
+
+def test_a_cell_has_its_recipe_and_what_it_depends_on(spec, environment):
+    digits = default().load("dataset", "digits").factory
+    plan = plan_of(spec | {"variants": {"few": {"dataset": {"limit": 80}}}})
+    cells = {(p.variant, p.seed): p.cell for p in make_cells(plan, default(), environment, "cpu")}
+    assert [(p.variant, p.seed) for p in make_cells(plan, default(), environment, "cpu")][:4] == [
+        ("base", 0),
+        ("batch_norm=on", 0),
+        ("few", 0),
+        ("base", 1),
+    ]
+    for variant, limit in (("base", 160), ("batch_norm=on", 160), ("few", 80)):
+        cell = cells[variant, 1]
+        assert (cell.seed, cell.device) == (1, "cpu")
+        assert cell.recipe == next(v.recipe for v in plan.variants if v.name == variant)
+        assert cell.identity["data"] == digits(environment, size=16, limit=limit).fingerprint()
+        assert cell.identity["packages"]["torch"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            ['variants={"again": {"model": {"batch_norm": true}}}'],
+            Problem(
+                "variant 'again'",
+                "its recipe does not differ from that of 'batch_norm=on': comparing them would show nothing",
+                "Correct what it changes, or remove it.",
+            ),
+        ),
+        (
+            ['variants={"base": {"epochs": 9}}'],
+            Problem("variants.base", "another variant has this name", "Choose another."),
+        ),
+    ],
+)
+def test_a_repetition_has_a_place_and_a_remedy(spec, overrides, problem):
+    with pytest.raises(SpecError) as error:
+        plan_of(spec, *overrides)
+    assert problem in error.value.problems
+    assert error.value.source == "spec"
+
+
+def test_factors_that_do_not_fit_a_design_are_told(spec):
+    with pytest.raises(SpecError) as error:
+        plan_of(spec, 'design={"use": "cumulative", "orders": -1}')
+    assert {problem.path for problem in error.value.problems} == {"design.orders"}
+    with pytest.raises(SpecError, match=r"design: .*screening"):
+        plan_of(spec | {"factors": THREE, "design": {"use": "screening"}})
+
+
+def test_a_study_needs_no_factors(spec):
+    del spec["factors"]
+    plan = plan_of(spec | {"variants": {"long": {"epochs": 9}}})
+    assert ([v.name for v in plan.variants], plan.factors, plan.design) == (["base", "long"], (), None)
+    assert plan.record()["question"] == ""

@@ -80,6 +80,7 @@ def test_a_design_needs_factors(spec):
         load(spec | {"variants": {"long": {"epochs": 9}}, "design": {"use": "factorial"}})
     expected = Problem("design", "there are no factors to make a design of", "Add factors, or remove the design.")
     assert (error.value.source, error.value.problems) == ("spec", (expected,))
+    assert load(spec | {"factors": {"long": {"on": {"epochs": 9}}}, "design": {"use": "factorial"}}).document["design"]
 
 
 def test_the_recipe_is_looked_at_with_its_components(spec):

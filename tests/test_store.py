@@ -270,7 +270,7 @@ def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
         stopped._db.execute("BEGIN IMMEDIATE")
         with Store(tmp_path, create=False) as reader:
             assert reader.studies() == ["s"]
-            with pytest.raises(StoreError, match="another process writes to the store and does not end"):
+            with pytest.raises(StoreError, match="another process writes to the store, and does not end"):
                 reader.claim(cell(), {})
 
         def waiting(message):

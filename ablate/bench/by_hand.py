@@ -29,9 +29,9 @@ def main(path: str, settings: dict[str, Any]) -> None:
     torch.backends.cudnn.benchmark = True  # has no meaning on a CPU
     device = torch.device(settings["device"])
     arrays = np.load(path)
-    images, test = (_normalized(arrays[f"{part}_images"], device) for part in ("train", "test"))
-    labels, test_labels = (torch.from_numpy(arrays[f"{part}_labels"]).to(device) for part in ("train", "test"))
-    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():
+    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():  # none but such is captured
+        images, test = (_normalized(arrays[f"{part}_images"], device) for part in ("train", "test"))
+        labels, test_labels = (torch.from_numpy(arrays[f"{part}_labels"]).to(device) for part in ("train", "test"))
         results = [[name, seed, _run(images, labels, test, test_labels, settings, name, seed)] for name, seed in settings["runs"]]
     sys.stdout.write(json.dumps(results))
 

@@ -120,7 +120,7 @@ def run_ablate(size: Size, document: Json, store: Path, *options: str) -> Json:
     path.write_text(json.dumps(document))
     command = [sys.executable, "-m", "ablate", "run", str(path), "--store", str(store), "--device", size.device, "--json"]
     data = ["--data-dir", str(size.environment.data_dir)]
-    done = subprocess.run([*command, *data, *options], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([*command, *data, *options], capture_output=True, text=True, check=True)  # noqa: S603, no shell
     return json.loads(done.stdout)
 
 

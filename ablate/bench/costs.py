@@ -67,7 +67,7 @@ def _large(size: Size) -> Iterator[Json]:
             metrics: dict[str, float | None] = {"accuracy": planned.seed / size.planned, "loss": 1.0}
             store.finish(planned.cell.key, Result([{**record, **metrics}], metrics, "", 1.0, 1))
     command = [sys.executable, "-m", "ablate", "report", "bench-large", "--store", str(directory), "--format", "markdown"]
-    seconds, _ = timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))  # noqa: S603
+    seconds, _ = timed(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))  # noqa: S603, no shell
     yield figure(f"opening and reporting a store with {len(job.cells):,} cells", seconds, "s", "≤ 3")
 
 
@@ -98,7 +98,7 @@ def _cpu_seconds(size: Size, *arguments: str) -> float:
     least = float("inf")
     for _ in range(size.repeats + 2):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)  # noqa: S603
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)  # noqa: S603, no shell
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return least

@@ -87,7 +87,7 @@ def start_script(
 
 def _start(module: str, arrays: Path, settings: Json) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", module, str(arrays), json.dumps(settings)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603, no shell
 
 
 def finish(process: "subprocess.Popen[str]") -> Any:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from ablate.errors import UsageError
 
 from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
+
+if TYPE_CHECKING:
+    from ablate.records import Environment
 
 
 @app.command("list")
@@ -113,15 +116,27 @@ def fetch(
     from ablate.report.console import out, text
 
     if what.endswith(".json") or Path(what).is_file():
-        lines = driver.fetch(driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu")))
+        job = driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu"))
+        environment, specs = job.environment, [variant.recipe["dataset"] for variant in job.plan.variants]
     else:
         loaded = default().load("dataset", what)
         required = [name for name, parameter in loaded.signature.parameters.items() if parameter.required]
         if required:
             raise UsageError(f"dataset {what!r} needs {', '.join(required)}: fetch it with a spec.")
-        lines = [driver.describe_data(default(), {"use": what}, Environment(places.data_dir(data_dir)))]
-    for line in lines:
-        out.print(text(line), soft_wrap=True)
+        environment, specs = Environment(places.data_dir(data_dir)), [{"use": what}]
+    for spec in {str(spec): spec for spec in specs}.values():
+        out.print(text(_loaded(spec, environment)), soft_wrap=True)
+
+
+def _loaded(spec: Mapping[str, Any], environment: "Environment") -> str:
+    """Loads a dataset, and says what it has."""
+    from ablate.registry import build, default
+
+    data = build(default(), "dataset", spec, environment).load()
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
+    shape = "×".join(str(side) for side in data.train.images.shape[1:])
+    return f"{spec['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"
 
 
 @app.command("new-plugin")

@@ -148,8 +148,8 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     if tuning:
         console.print("", tuning_view(tuning), sep="\n")
         total = len(infos) * (tuning.trials * tuning.seeds + 2 * seeds)
-        each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned, {seeds} untuned"
-        console.print(f"\nat most {total} cells ({len(infos)} variants × {each}), {done} stored, {total - done} to train")
+        each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned and {seeds} untuned"
+        console.print(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train")
     else:
         console.print(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train")
 

@@ -68,7 +68,7 @@ class Worker:
 
     def end(self) -> None:
         """Ends the process and all that it started, without waiting."""
-        assert self.process.stdin is not None
+        assert self.process.stdin is not None  # noqa: S101, for the type checker
         with suppress(BrokenPipeError):  # a message that was not sent any more
             self.process.stdin.close()
         if os.name != "posix":  # it has no guard
@@ -131,7 +131,7 @@ class _Pool:
         return worker
 
     def _listen(self, worker: Worker) -> None:
-        assert worker.process.stdout is not None
+        assert worker.process.stdout is not None  # noqa: S101, for the type checker
         for line in worker.process.stdout:
             message = _parse(line)
             if message is None:
@@ -156,12 +156,13 @@ class _Pool:
                 training.deadline = time.monotonic() + settings.timeout
 
     def send(self, worker: Worker, **message: Any) -> None:
-        assert worker.process.stdin is not None
+        assert worker.process.stdin is not None  # noqa: S101, for the type checker
+        text = json.dumps(message) + "\n"
         try:
-            worker.process.stdin.write(json.dumps(message) + "\n")
+            worker.process.stdin.write(text)
             worker.process.stdin.flush()
-        except BrokenPipeError:
-            return  # it has died, and the end of its output says so
+        except (BrokenPipeError, ValueError):
+            return  # it has died or was ended, and the end of its output says so
 
     def postpone(self, seconds: float) -> None:
         """Gives cells the time back in which this process was stopped."""

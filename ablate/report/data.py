@@ -114,5 +114,9 @@ def frame_csv(frame: pd.DataFrame) -> str:
 
 
 def guarded(text: str) -> str:
-    """Text with an apostrophe before what a spreadsheet would calculate (OWASP, "CSV Injection")."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")) else text
+    """Text with an apostrophe before what a spreadsheet would calculate (OWASP, "CSV Injection").
+
+    A carriage return becomes a line feed: pandas puts quotes around the latter only, and a reader would begin a row at it.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")) else text

@@ -5,11 +5,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from .content import Page, Section, overview
-from .plain import one_line
+from .plain import shorten
 from .tables import Table
 
 PACKAGES = "array,booktabs,longtable"
 TEXT_WIDTH = 6.6  # inches, of the document
+LONGEST = 2000  # characters of a text; TeX takes lines of up to 200,000 bytes
+NARROW = 200  # of a text that is not broken into lines
 LONG = 30  # rows above which a table may run over pages
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -102,7 +104,8 @@ def _section(page: Page, section: Section) -> Iterator[str]:
     if section.items:
         yield r"\begin{description}"
         for name, lines in section.items:
-            yield rf"\item[{{{breakable(name)}}}] {'; '.join(map(breakable, lines))}"
+            yield rf"\item[]\textbf{{{breakable(name)}}}"  # a label is not broken into lines, and TeX knows no line of six metres
+            yield ";\n".join(map(breakable, lines))
         yield r"\end{description}"
 
 
@@ -126,11 +129,12 @@ def _table(table: Table, title: str) -> Iterator[str]:
 def _row(cells: Sequence[str], words: Sequence[bool]) -> str:
     shown = [breakable(cell) if word else _number(cell) for cell, word in zip(cells, words, strict=True)]
     first = f"{{{shown[0]}}}" if shown[0][:1] in ("[", "*") else shown[0]  # after the end of a row these would be its options
-    return " & ".join([first, *shown[1:]]) + r" \\"
+    row = [first, *shown[1:]]
+    return (" & " if sum(map(len, row)) < LONGEST else " &\n").join(row) + r" \\"
 
 
 def _number(text: str) -> str:
-    return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped(text))
+    return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped(shorten(text, NARROW)))
 
 
 def breakable(text: str) -> str:
@@ -140,7 +144,7 @@ def breakable(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text that LaTeX sets as it is, on one line; a character that pdflatex has no glyph for is given by its code point."""
-    return "".join(map(_character, one_line(text))).replace("--", "-{}-").replace("--", "-{}-").replace(",,", ",{},")
+    return "".join(map(_character, shorten(text, LONGEST))).replace("--", "-{}-").replace("--", "-{}-").replace(",,", ",{},")
 
 
 def _character(character: str) -> str:

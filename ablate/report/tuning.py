@@ -55,8 +55,8 @@ def chosen(row: Tuned, tuning: Tuning | None) -> str:
 
 
 def setting(values: dict[str, Any]) -> str:
-    """Such as `optimizer.lr = 0.01, batch_size = 64`."""
-    return ", ".join(f"{path} = {show(value)}" for path, value in values.items())
+    """Such as `optimizer.lr=0.01, batch_size=64`."""
+    return ", ".join(f"{path}={show(value)}" for path, value in values.items())
 
 
 def notes(study: Study, tuning: Tuning) -> tuple[str, ...]:

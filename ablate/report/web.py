@@ -42,7 +42,7 @@ def environment() -> Environment:
 
 def svg(picture: Picture, salt: str) -> list[Markup]:
     """The panels of a figure, in which matplotlib has escaped every text."""
-    return [Markup(panel) for panel in panels_svg(picture, salt)]  # noqa: S704
+    return [Markup(panel) for panel in panels_svg(picture, salt)]  # noqa: S704, escaped by matplotlib
 
 
 def minus(number: str) -> str:

@@ -157,7 +157,7 @@ def _negative(schema: Mapping[str, Any]) -> list[float]:
 def modules_of_listing() -> frozenset[str]:
     """What is imported after `ablate list`, in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, env=environment, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", LIST], capture_output=True, text=True, env=environment, check=False)  # noqa: S603, no shell
     if done.returncode:
         _fail(f"`ablate list` fails:\n{done.stderr}")
     return frozenset(json.loads(done.stdout.splitlines()[-1]))

@@ -87,7 +87,7 @@ class Tracker:
 
     def _write(self, log: Log) -> None:
         """Writes what waits; after a failure the file is given up, and a later one replaces what it may have."""
-        assert self._folder is not None
+        assert self._folder is not None  # noqa: S101, for the type checker
         try:
             if log.writer is None:
                 log.writer = _open(self._folder / _folder_of(log.cell), min(log.waiting, default=log.cell.epochs))

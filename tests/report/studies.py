@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from ablate.records import Factor
 from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
-from ablate.study import Compare, Study, VariantInfo
+from ablate.study import Compare, Study, Tried, TunedVariant, Tuning, VariantInfo
 
 HOSTILE = (
     "<script>document.title='ran'</script>",
@@ -121,3 +122,31 @@ ATTRIBUTION = Attribution(
     shares=(Share("a", 0.06, 0.05, 0.07), Share("b", -0.01, -0.02, 0.0)),
     orders=2,
 )
+
+
+def make_tuned(names: Sequence[str] = ("base", "x", "y"), **others: Any) -> Study:
+    """Each variant with two trials, of which the last is better by 0.3; of the last variant both have failed."""
+    made = make_study(names, seeds=3, **others)
+    cells, variants = [], []
+    metric = made.compare.metric
+    for index, name in enumerate(names):
+        failed = index == len(names) - 1
+        trials = []
+        for number, value in enumerate((0.2 + index / 100, 0.5 + index / 100), start=1):
+            status = "failed" if failed else "done"
+            trials.append(
+                Tried(f"{name} (trial {number})", {"optimizer.lr": 0.001 * number, name: name}, None if failed else value)
+            )
+            key = f"{index:032x}{10 + number:032x}"
+            cells.append([trials[-1].name, 2**32, key, status, "it broke" if failed else None, 20.0, 1234, "0" * 64, value])
+        for seed in range(3):
+            value = 0.3 + index / 50 + seed / 100
+            key = f"{index:032x}{20 + seed:032x}"
+            cells.append([f"{name} (untuned)", seed, key, "done", None, 60.0, 1234, "0" * 64, value])
+        chosen = None if failed else 1
+        variants.append(TunedVariant(name, f"{name} (untuned)", {"optimizer.lr": "0.001 to 0.1"}, tuple(trials), chosen, True))
+    frame = pd.DataFrame(cells, columns=made.cells.columns)
+    frame.loc[frame["status"] == "failed", metric] = math.nan
+    tuning = Tuning({"use": "ablate-core:random", "seed": 0}, 2, 1, tuple(variants), frame, made.epochs.iloc[:0])
+    own = made.cells[made.cells["variant"] != names[-1]].reset_index(drop=True)
+    return replace(made, cells=own, tuning=tuning)

@@ -5,6 +5,7 @@ import io
 import json
 import math
 
+import pandas as pd
 import pytest
 from studies import HOSTILE, analysis, effect, make_study
 
@@ -60,10 +61,16 @@ def test_the_summary_has_all_numbers_of_an_effect(study):
     )
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\n", "＝"])
 def test_text_is_never_a_formula(start):
     assert guarded(f"{start}1+1") == f"'{start}1+1"
     assert guarded(f"a{start}1") == f"a{start}1"
+
+
+def test_a_carriage_return_begins_no_row():
+    text = frame_csv(pd.DataFrame({"variant": ["x\r=1+1", "\r=1"], "n": [1, 2]}))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["variant", "n"], ["x\n=1+1", "1"], ["'\n=1", "2"]]
 
 
 def test_numbers_are_as_they_are_and_hostile_text_is_guarded(hostile):

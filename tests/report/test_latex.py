@@ -9,6 +9,7 @@ from studies import HOSTILE, make_study
 from ablate.report.content import page
 from ablate.report.files import render
 from ablate.report.latex import escaped, fragment
+from ablate.study import VariantInfo
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 ALL = "".join(map(chr, range(0x20, 0x250))) + "αβγωΩ≤≥≈→←±×²–—…“”‘’€中🙂\ud800\u202e"
@@ -67,6 +68,17 @@ def test_tables_compile_inside_another_document(tmp_path):
     (tmp_path / "paper.tex").write_text("\n".join(lines))
     text = compiled(tmp_path, "paper.tex")
     assert text is None or ("v39" in text and "other" in text)
+
+
+@needs_latex
+def test_names_without_end_compile(tmp_path):
+    names = ["base", "\\" * 20_000, "🙂é" * 5_000]
+    infos = tuple(VariantInfo(name, {}, (f"{name}: 1 → 2",) * 20) for name in names)
+    study = make_study(
+        names, metric=names[2], variants=infos, published={"source": names[1], names[2]: {names[2]: [0.1, 0.2, 0.3]}}
+    )
+    (tmp_path / "report.tex").write_text(render([page(study)], "latex-document"))
+    compiled(tmp_path, "report.tex")
 
 
 def test_hostile_names_have_no_command_of_their_own(hostile):

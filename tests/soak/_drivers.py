@@ -4,6 +4,7 @@ The process that forks must not compute anything with torch before, whose thread
 """
 
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -68,7 +69,8 @@ def misfits(folder: Path) -> Iterator[None]:
     """Installs the components of `_misfits.py`, and the fault points of workers, for this process and those that it starts."""
     info = folder / "misfits-1.0.dist-info"
     info.mkdir(parents=True)
-    for name, source in (("misfits.py", "_misfits.py"), ("sitecustomize.py", "_fault_points.py")):
+    modules = {"misfits.py": "_misfits.py", "orphans.py": "_orphans.py", "sitecustomize.py": "_fault_points.py"}
+    for name, source in modules.items():
         (folder / name).write_text((HERE / source).read_text())
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misfits\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
@@ -79,6 +81,8 @@ def misfits(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        for run in STARTED:
+            run.signal(signal.SIGKILL)
         sys.path.remove(str(folder))
         registry.default.cache_clear()
 
@@ -112,6 +116,9 @@ class Driver:
             os.kill(self.pid, number)
 
 
+STARTED: list[Driver] = []
+
+
 def start(
     spec: Mapping[str, Any],
     store: Path,
@@ -136,7 +143,8 @@ def start(
     store.mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if pid:
-        return Driver(pid, store)
+        STARTED.append(Driver(pid, store))
+        return STARTED[-1]
     code = 70
     try:
         os.dup2(os.open(store / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 1)

@@ -112,7 +112,8 @@ def stores() -> dict[str, str]:
     return {
         "a trigger": "CREATE TRIGGER t AFTER DELETE ON studies BEGIN DELETE FROM cells; END",
         "a view": "ALTER TABLE cells RENAME TO c; CREATE VIEW cells AS SELECT * FROM c",
-        "an endless view": "DROP TABLE study_cells; CREATE VIEW study_cells AS WITH RECURSIVE n(study, position, variant, seed, key) AS "
+        "an endless view": "DROP TABLE study_cells; CREATE VIEW study_cells AS "
+        "WITH RECURSIVE n(study, position, variant, seed, key) AS "
         "(SELECT 's', 1, 'v', 1, 'k' UNION ALL SELECT study, position + 1, variant, seed, key FROM n) SELECT * FROM n",
         "a view that loads code": "CREATE VIEW v AS SELECT load_extension('/tmp/x')",
         "deep JSON": f"UPDATE studies SET plan = '{DEEP}'",

@@ -3,30 +3,18 @@
 import ctypes
 import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from orphans import spawn
 from torch import Tensor, nn
 
 from ablate.components.models import net
 from ablate.executors import CellStarted, Event
 from ablate.hooks import hookimpl
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)"]
-
-
-def spawn() -> None:
-    """Three processes that outlive their parent, one of which has left the session, and one whose parent is gone."""
-    subprocess.Popen(SLEEP)
-    subprocess.Popen(SLEEP, start_new_session=True)
-    subprocess.run([sys.executable, "-c", f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)"], check=True)
-    if os.fork() == 0:
-        time.sleep(1000)
-        os._exit(0)
 
 
 def _spawn_and_crash() -> None:

@@ -26,18 +26,22 @@ from ablate.study import Study, VariantInfo
 from tests.report.studies import make_study
 
 PIECES = (
-    "<script>document.title='ran'</script>", "<img src=x onerror=\"document.title='ran'\">", "<svg/onload=document.title='ran'>", "</td></tr></table>",
-    "<style>@import url({address}/s.css)</style>", "<img src={address}/i.png>", "<iframe srcdoc='<script>top.document.title=1</script>'>",
-    "<base href={address}/>", "<meta http-equiv=refresh content='0;url={address}/m'>", "--><!--", "]]>", "<![CDATA[", "&lt;script&gt;", "&#60;b&#62;", "<math><mtext>",
-    "javascript:alert(1)", "[x](javascript:alert(1))", "![x]({address}/md.png)", "|a|b|", "`code`", "**b**", "~~~", "# h", "- [ ] x", "<http://x>", "\\|",
-    "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1", "=HYPERLINK(\"{address}/x\")", ";=1", '",=1', "'=1",
-    "\\input{/etc/passwd}", "\\write18{touch pwned}", "\\immediate\\openout1=pwned", "\\end{document}", "$x$", "$$", "%", "#1", "^^M", "^^5cinput", "~", "_", "&", "{", "}", "\\",
-    "\\verb|x|", "\\catcode`\\%=12", "\\loop\\iftrue\\repeat", "\\def\\x{\\x\\x}\\x", "--", ",,", "?`", "!`", "<<", ">>", "[1cm]", "*", "\\\\[1in]",
-    "\x00", "\x07", "\x08", "\x1b[2J", "\x1b]0;t\x07", "\x1b]8;;{address}\x07", "\x9b31m", "\x7f", "\r", "\n", "\r\n", "\v\f", "\u2028", "\u2029", "\x85", "\ufeff",
-    "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u200b", "\u200d", "\ud800", "\udfff", "\udc80", "\ufffe", "\U0010ffff", "e\u0301\u0301\u0301", "\u0300" * 50,
-    "..", "../x", "../../../../tmp/pwned", "/etc/passwd", "C:\\x", "\\\\host\\x", "CON", "nul.txt", ".hidden", "-rf", "--help", "a/b", "~root", "$HOME", "$(id)", "`id`", "%00", "*", "?",
-    '"', "'", "\"'`", "''", "{{7*7}}", "{% raw %}", "${7*7}", "#{7}", "{0}", "%s%n", "[bold]x[/]", "[link={address}]x[/link]", ":smile:", "\\N{BULLET}",
-    "🙂", "👩‍👩‍👧‍👦", "🏳️‍🌈", "中文", "العربية", "עברית", "ﷺ", "ß", "ĸ", "ﬁ", "Ω", "½", "", " ", "  x  ", "NaN", "null", "None", "base", "1e999", "0", "-", "–",
+    "<script>document.title='ran'</script>", "<img src=x onerror=\"document.title='ran'\">",
+    "<svg/onload=document.title='ran'>", "</td></tr></table>", "<style>@import url({address}/s.css)</style>",
+    "<img src={address}/i.png>", "<iframe srcdoc='<script>top.document.title=1</script>'>", "<base href={address}/>",
+    "<meta http-equiv=refresh content='0;url={address}/m'>", "--><!--", "]]>", "<![CDATA[", "&lt;script&gt;", "&#60;b&#62;",
+    "<math><mtext>", "javascript:alert(1)", "[x](javascript:alert(1))", "![x]({address}/md.png)", "|a|b|", "`code`", "**b**",
+    "~~~", "# h", "- [ ] x", "<http://x>", "\\|", "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1",
+    "=HYPERLINK(\"{address}/x\")", ";=1", '",=1', "'=1", "\\input{/etc/passwd}", "\\write18{touch pwned}",
+    "\\immediate\\openout1=pwned", "\\end{document}", "$x$", "$$", "%", "#1", "^^M", "^^5cinput", "~", "_", "&", "{", "}",
+    "\\", "\\verb|x|", "\\catcode`\\%=12", "\\loop\\iftrue\\repeat", "\\def\\x{\\x\\x}\\x", "--", ",,", "?`", "!`", "<<", ">>",
+    "[1cm]", "*", "\\\\[1in]", "\x00", "\x07", "\x08", "\x1b[2J", "\x1b]0;t\x07", "\x1b]8;;{address}\x07", "\x9b31m", "\x7f",
+    "\r", "\n", "\r\n", "\v\f", "\u2028", "\u2029", "\x85", "\ufeff", "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\u200b",
+    "\u200d", "\ud800", "\udfff", "\udc80", "\ufffe", "\U0010ffff", "e\u0301\u0301\u0301", "\u0300" * 50, "..", "../x",
+    "../../../../tmp/pwned", "/etc/passwd", "C:\\x", "\\\\host\\x", "CON", "nul.txt", ".hidden", "-rf", "--help", "a/b",
+    "~root", "$HOME", "$(id)", "`id`", "%00", "*", "?", '"', "'", "\"'`", "''", "{{7*7}}", "{% raw %}", "${7*7}", "#{7}",
+    "{0}", "%s%n", "[bold]x[/]", "[link={address}]x[/link]", ":smile:", "\\N{BULLET}", "🙂", "👩‍👩‍👧‍👦", "🏳️‍🌈", "中文", "العربية",
+    "עברית", "ﷺ", "ß", "ĸ", "ﬁ", "Ω", "½", "", " ", "  x  ", "NaN", "null", "None", "base", "1e999", "0", "-", "–",
 )  # fmt: skip
 
 
@@ -202,7 +206,7 @@ def serving(files: dict[str, bytes]) -> Any:
             self.end_headers()
             self.wfile.write(body)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815, the library's name
 
         def log_message(self, *_: object) -> None:
             pass

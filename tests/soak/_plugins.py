@@ -27,12 +27,26 @@ PLUGINS = (
     Plugin("import-error", "ablate.models", {"import_error.py": "raise ImportError('gone')"}, loaded="ImportError: gone"),
     Plugin("syntax-error", "ablate.models", {"syntax_error.py": "def (:"}, loaded="SyntaxError"),
     Plugin("system-exit", "ablate.models", {"system_exit.py": "import sys\nsys.exit(3)"}, loaded="SystemExit: 3"),
-    Plugin("process-exit", "ablate.models", {"process_exit.py": "import os\nos._exit(0)"}, loaded="ended the process (exit code 0)"),
+    Plugin(
+        "process-exit", "ablate.models", {"process_exit.py": "import os\nos._exit(0)"}, loaded="ended the process (exit code 0)"
+    ),
     Plugin("endless-import", "ablate.models", {"endless_import.py": "while True: pass"}, loaded="did not end within"),
-    Plugin("segfault", "ablate.models", {"segfault.py": "import ctypes\nctypes.string_at(0)"}, loaded="ended the process (signal 11)"),
+    Plugin(
+        "segfault", "ablate.models", {"segfault.py": "import ctypes\nctypes.string_at(0)"}, loaded="ended the process (signal 11)"
+    ),
     Plugin("missing-file", "ablate.models", {"missing_file/__init__.py": ""}, loaded="has no attribute 'thing'"),
-    Plugin("bad-signature", "ablate.models", {"bad_signature.py": "def thing(info, /, *, width): ..."}, loaded="'width' has no annotation"),
-    Plugin("bad-default", "ablate.models", {"bad_default.py": "def thing(*, x: str = object()): ..."}, loaded="cannot be written as JSON"),
+    Plugin(
+        "bad-signature",
+        "ablate.models",
+        {"bad_signature.py": "def thing(info, /, *, width): ..."},
+        loaded="'width' has no annotation",
+    ),
+    Plugin(
+        "bad-default",
+        "ablate.models",
+        {"bad_default.py": "def thing(*, x: str = object()): ..."},
+        loaded="cannot be written as JSON",
+    ),
     Plugin("wrong-return", "ablate.optimizers", {"wrong_return.py": OPTIMIZER + "    return 'sgd'\n"}),
     Plugin("clash-one", "ablate.losses", {"clash_one.py": OPTIMIZER}, listed="several packages have this name"),
     Plugin("clash-two", "ablate.losses", {"clash_two.py": OPTIMIZER}, listed="several packages have this name"),
@@ -44,7 +58,7 @@ PLUGINS = (
     Plugin("slow-hook", "ablate.hooks", {"slow_hook.py": HOOK.format("time.sleep(0.2)")}),
     Plugin("broken-hook", "ablate.hooks", {"broken_hook.py": "raise SystemExit(4)"}, loaded="SystemExit: 4"),
     Plugin("odd-hook", "ablate.hooks", {"odd_hook.py": HOOK.replace("record", "nothing").format("pass")}, loaded="nothing"),
-)  # fmt: skip
+)
 
 
 def install(folder: Path) -> None:
@@ -65,7 +79,7 @@ def install(folder: Path) -> None:
 
 
 def install_unreadable(folder: Path) -> None:
-    """Two whose metadata cannot be read. They stand apart, because torch asks all packages for entry points, and cannot be imported beside them."""
+    """Two whose metadata cannot be read. Apart, because torch asks all packages, and fails then."""
     for name, entry_points in (
         ("undecodable", b"[ablate.models]\n\xff\xfe = x:y\n"),
         ("nameless", b"[ablate.models]\nx = os:path\n"),

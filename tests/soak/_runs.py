@@ -32,7 +32,7 @@ from ablate.records import Cell
 
 from ._faults import KINDS, Faults, Kind
 
-SAMPLE = {"full": (0.3, 0.9), "broken once": (0.6,), "read-only": (0.05,)}
+SAMPLE = {"full": (0.5,), "broken once": (0.3,), "read-only": (0.05,)}
 REMEDY = re.compile(r"Make room|put a copy in its place|Delete ")
 SPEC: dict[str, Any] = {
     "name": "tiny",
@@ -176,6 +176,8 @@ def attempt(place: Path, faults: Faults, kind: Kind, at: int, whole: dict[str, A
         with closing(sqlite3.connect(disk / "store" / "store.sqlite")) as db:
             failed = [error for (error,) in db.execute("SELECT error FROM cells WHERE status = 'failed'")]
         found += [*complaints(ended, disk, failed), *damage(disk, old)]
+        if ended.code == 0 and table(disk) != whole["table"]:
+            found.append("code 0, and another table")
         if not had.items() <= has.items():
             found.append("a result was lost, or trained again")
         again = run(place, 2)

@@ -36,16 +36,19 @@ RAW = (
     "",
 )
 EVIL: tuple[Json, ...] = (
-    None, True, False, 0, 1, -1, 0.0, 1.0, 3.0, 1.5, 1e300, -1e300, 5e-324, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**400,
-    "", " ", "\n", "tiny\n", "a" * 10_000, "\ud800", "\udfff\ud800", "\x00", "\x1b]0;t\x07", "\u202egnp", "..", "../../x", "/etc/passwd",
-    "/dev/zero", "/dev/stdin", "~nobody-at-all/x", "~", "x/" * 3000, "=cmd|' /C calc'!A0", "<script>alert(1)</script>", "os:system",
-    "ablate-core:sgd", "ablate-core:", ":", "a:b:c", "sgd", "adam", "torchvision", "image_folder", "normalize", "digits", "random_apply",
-    [], [None], [[]], {}, {"use": ""}, {"use": None}, {"use": "sgd"}, {"use": "sgd", "use ": 1}, {"use": "torchvision", "arch": "resnet18"},
+    None, True, False, 0, 1, -1, 0.0, 1.0, 3.0, 1.5, 1e300, -1e300, 5e-324, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1,
+    10**400, "", " ", "\n", "tiny\n", "a" * 10_000, "\ud800", "\udfff\ud800", "\x00", "\x1b]0;t\x07", "\u202egnp", "..",
+    "../../x", "/etc/passwd", "/dev/zero", "/dev/stdin", "~nobody-at-all/x", "~", "x/" * 3000, "=cmd|' /C calc'!A0",
+    "<script>alert(1)</script>", "os:system", "ablate-core:sgd", "ablate-core:", ":", "a:b:c", "sgd", "adam", "torchvision",
+    "image_folder", "normalize", "digits", "random_apply", [], [None], [[]], {}, {"use": ""}, {"use": None}, {"use": "sgd"},
+    {"use": "sgd", "use ": 1}, {"use": "torchvision", "arch": "resnet18"},
     {"use": "torchvision", "arch": "resnet18", "weights_path": "/dev/zero"}, {"use": "image_folder", "path": "/dev"},
-    {"use": "image_folder", "path": "x" * 5000}, {"use": "torchvision", "name": "Lambda"}, {"use": "torchmetrics", "name": "exec"},
-    {"use": "random_apply", "transforms": {"a": {"use": "random_apply", "transforms": None}}}, {"use": "normalize", "mean": [], "std": []},
-    {"a": {"b": {"c": {"d": 1}}}}, {"": 1}, {"a.b": {'"': 1}}, {"\ud800": 1}, {"min": 3, "max": 2, "stop": "decided"},
-    [1, 1.0, True, "1"], list(range(300)), ["\ud800"] * 3, {str(i): {} for i in range(300)}, "\u2028", "é", "e\u0301", "🙂" * 100,
+    {"use": "image_folder", "path": "x" * 5000}, {"use": "torchvision", "name": "Lambda"},
+    {"use": "torchmetrics", "name": "exec"},
+    {"use": "random_apply", "transforms": {"a": {"use": "random_apply", "transforms": None}}},
+    {"use": "normalize", "mean": [], "std": []}, {"a": {"b": {"c": {"d": 1}}}}, {"": 1}, {"a.b": {'"': 1}}, {"\ud800": 1},
+    {"min": 3, "max": 2, "stop": "decided"}, [1, 1.0, True, "1"], list(range(300)), ["\ud800"] * 3,
+    {str(i): {} for i in range(300)}, "\u2028", "é", "e\u0301", "🙂" * 100,
 )  # fmt: skip
 
 
@@ -93,25 +96,29 @@ def exploding() -> dict[str, Json]:
     study = {"name": "big", "base": base}
     many = {f"v{i}": {"epochs": i + 20} for i in range(9000)}
     return {
-        "10^9 cells by factors": study | {"factors": {f"f{i}": ten for i in range(9)}, "design": {"use": "factorial"}, "seeds": 1},
-        "2^99 combinations": study | {"factors": {f"f{i}": {"x": {"epochs": 1}} for i in range(99)}, "design": {"use": "factorial"}},
+        "10^9 cells by factors": study
+        | {"factors": {f"f{i}": ten for i in range(9)}, "design": {"use": "factorial"}, "seeds": 1},
+        "2^99 combinations": study
+        | {"factors": {f"f{i}": {"x": {"epochs": 1}} for i in range(99)}, "design": {"use": "factorial"}},
         "9,000 variants × 10,000 seeds": study | {"variants": many, "seeds": 10_000},
         "a million seeds": study | {"seeds": list(range(1_000_000))},
         "25,000 seeds of two types": study | {"seeds": [i if i % 2 else str(i) for i in range(25_000)]},
         "25,000 seeds that are none": study | {"seeds": [None] * 25_000},
         "10^12 seeds": study | {"seeds": 10**12},
-        "10^9 random orders": study | {"factors": {f"f{i}": ten for i in range(9)}, "design": {"use": "cumulative", "orders": 10**9}},
+        "10^9 random orders": study
+        | {"factors": {f"f{i}": ten for i in range(9)}, "design": {"use": "cumulative", "orders": 10**9}},
         "10,000 factors": study | {"factors": {f"f{i}": {"x": {"epochs": i + 1}} for i in range(10_000)}},
         "14,000 levels": study | {"factors": {"f": {f"l{i}": {"epochs": i + 1} for i in range(14_000)}}},
         "25,000 unknown settings": study | {"base": base | {f"optimiser{i}": 1 for i in range(25_000)}},
         "9,000 wrong patches": study | {"variants": {f"v{i}": {"epochz": 1, "model": {"use": "nett"}} for i in range(9000)}},
         "25,000 published": study | {"published": {"source": "x", "accuracy": {f"bas{i}": 1 for i in range(25_000)}}},
-        "a list of 29,000 means": study | {"base": base | {"train_transforms": {"n": {"use": "normalize", "mean": [0.5] * 29_000, "std": [1]}}}},
+        "a list of 29,000 means": study
+        | {"base": base | {"train_transforms": {"n": {"use": "normalize", "mean": [0.5] * 29_000, "std": [1]}}}},
         "digits of 10^9 pixels": study | {"base": base | {"dataset": {"use": "digits", "size": 32_000}}},
         "a key of 900,000 characters": study | {"k" * 900_000: 1},
         "a name of 900,000 characters": study | {"name": "n" * 900_000},
         "an optimizer of 900,000 characters": study | {"base": base | {"optimizer": {"use": "s" * 900_000}}},
-    }  # fmt: skip
+    }
 
 
 def _value(rng: random.Random, depth: int) -> Json:

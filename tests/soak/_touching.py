@@ -20,7 +20,7 @@ def watch(event, arguments):
         opened.append((os.path.realpath(os.fsdecode(arguments[0])), str(arguments[1])))
     if event == "subprocess.Popen" and "ldconfig" in str(arguments[0]):
         return  # how ctypes finds a library
-    if event.startswith(("socket.", "urllib.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system", "ftplib.", "http.")):
+    if event.startswith(("socket.", "urllib.", "http.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system")):
         asked.append(f"{event} {arguments[:2]}")
 
 sys.addaudithook(watch)
@@ -37,7 +37,8 @@ for path in sys.argv[2:]:
     except AblateError:
         pass
     seconds.append(time.process_time() - start)
-print(json.dumps({"opened": opened, "asked": asked, "taken": taken, "seconds": seconds, "path": sys.path, "prefixes": [sys.prefix, sys.base_prefix]}))
+prefixes = [sys.prefix, sys.base_prefix]
+print(json.dumps({"opened": opened, "asked": asked, "taken": taken, "seconds": seconds, "path": sys.path, "prefixes": prefixes}))
 """
 SYSTEM = ("/proc/", "/sys/", "/dev/null", "/dev/urandom", "/etc/", "/usr/lib", "/usr/share/", "/lib")  # what libraries look at
 

@@ -4,10 +4,12 @@ import fcntl
 import os
 import pty
 import signal
+import sqlite3
 import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from . import Row
@@ -41,7 +43,7 @@ def _paused_driver(folder: Path, expected: str, pauses: list[int]) -> Row:
     for seconds in pauses:
         store = folder / f"paused-{seconds}"
         one = _begin(store)
-        one.signal(signal.SIGSTOP)
+        _stop_between_writes(one)
         other = start(document(), store)
         until(lambda s=store: len(heard(s)) >= 4, PATIENCE, "the other driver does the rest", other)
         time.sleep(seconds)
@@ -58,6 +60,19 @@ def _paused_driver(folder: Path, expected: str, pauses: list[int]) -> Row:
         "gave another table",
         not wrong and waits == len(pauses),
     )
+
+
+def _stop_between_writes(run: Driver) -> None:
+    """Stops a driver where it does not keep others from writing, which tests/test_store.py tries."""
+    while True:
+        run.signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(run.store / "store.sqlite", timeout=1)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError:
+                run.signal(signal.SIGCONT)
+        time.sleep(0.1)
 
 
 def _paused_job(store: Path) -> Row:

@@ -1,6 +1,7 @@
 """One study, trained in different ways: every cell has to have the same weights and the same metrics, bit for bit."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ablate
 from ablate.registry import default
 from ablate.testing.misfits import table
 
@@ -24,7 +26,8 @@ BASE = {  # draws in the data, in the model and in its steps
     "model": {"use": "net", "dropout": 0.2},
     "optimizer": {"use": "adam", "lr": 0.002},
 }
-PATIENCE = 600.0
+PATIENCE = 600.0  # seconds until a cell saves its state
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  or Ray's workers starve beside anything else
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,31 @@ class Study:
     spec: Path
     kills: int
 
-    def command(self, store: Path, *more: str) -> list[str]:
+    def run(self, store: Path, jobs: int, executor: str = "local") -> dict[str, str]:
+        """Runs to the end, and returns what the cells of the study gave."""
+        data = self.spec.parent / "data"
+        study = ablate.run(self.spec, store=store, data_dir=data, jobs=jobs, device="cpu", executor=executor)
+        assert set(study.cells["status"]) == {"done"}, study.cells["error"].dropna().tolist()
+        given = table(store)
+        return {key: given[key] for key in study.cells["key"]}
+
+    def start(self, store: Path, jobs: int, executor: str = "local") -> "subprocess.Popen[bytes]":
+        """The same in a process of its own."""
         places = ["--store", str(store), "--data-dir", str(self.spec.parent / "data"), "--device", "cpu"]
-        return [sys.executable, "-m", "ablate", "run", str(self.spec), *places, *more]
+        how = ["--jobs", str(jobs), "--executor", executor]
+        command = [sys.executable, "-m", "ablate", "run", str(self.spec), *places, *how]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def run(self, store: Path, *more: str) -> Path:
-        """Runs to the end, and returns the store."""
-        done = subprocess.run(self.command(store, *more), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return store
-
-    def killed(self, store: Path, *more: str) -> int:
-        """Kills the driver with signal 9 whenever a cell has saved a state since the last time; then runs to the end.
+    def killed(self, store: Path, jobs: int, executor: str = "local") -> int:
+        """Kills the driver with signal 9 whenever a cell has saved a state since it was started.
 
         Returns:
-            How many times it was killed.
+            How many times it was killed before it came to its end.
         """
         kills = 0
         while kills < self.kills:
             begun = time.time()
-            with subprocess.Popen(self.command(store, *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            with self.start(store, jobs, executor) as process:
                 while process.poll() is None and not _saved_since(begun, store):
                     assert time.time() < begun + PATIENCE, "no cell saves its state"
                     time.sleep(0.01)
@@ -61,7 +69,6 @@ class Study:
                     break
                 process.kill()
             kills += 1
-        self.run(store, *more)
         return kills
 
 
@@ -82,17 +89,22 @@ def rows(quick: bool) -> Iterator[Row]:
         directory = Path(name)
         seeds, epochs, kills = (1, 2, 1) if quick else (5, 8, 5)
         study = _study(directory, "one", seeds, epochs, kills)
-        expected = table(study.run(directory / "one worker", "--jobs", "1"))
+        expected = study.run(directory / "one worker", jobs=1)
         cells = f"{len(expected)} cells of {epochs} epochs"
 
-        found = table(study.run(directory / "two workers", "--jobs", "2"))
-        yield _row("The number of workers changes no bit", f"{cells} with 1 and with 2 workers", expected, found)
+        if not quick:  # the next one has two workers, too
+            found = study.run(directory / "two workers", jobs=2)
+            yield _row("The number of workers changes no bit", f"{cells} with 1 and with 2 workers", expected, found)
 
-        killed = study.killed(store := directory / "killed", "--jobs", "2")
-        tried = f"{cells}, the driver killed {_times(killed)}, {_times(_begun(store) - len(expected))} a cell begun again"
-        yield _row("A kill and a resumption change no bit", tried, expected, table(store), _begun(store) > len(expected))
+        killed = study.killed(store := directory / "killed", jobs=2)
+        found = study.run(store, jobs=2)
+        again = _times(_begun(store) - len(expected))
+        tried = f"{cells} with 1 worker, and with 2 whose driver was killed {_times(killed)}; {again} a cell was begun again"
+        yield _row("A kill and a resumption change no bit", tried, expected, found, _begun(store) > len(expected))
 
-        found = _beside(directory, study, _study(directory, "other", seeds, epochs + 1, kills))
+        with _study(directory, "other", seeds, epochs + 1, kills).start(store := directory / "beside", jobs=1) as other:
+            found = study.run(store, jobs=1)
+        assert other.returncode == 0, f"the driver beside ends with {other.returncode}"
         tried = f"{cells}, and another driver's study with other epochs in the same store"
         yield _row("What runs beside a study changes no bit", tried, expected, found)
 
@@ -101,10 +113,10 @@ def rows(quick: bool) -> Iterator[Row]:
 
 
 def _on_ray(directory: Path, study: Study, expected: dict[str, str], cells: str) -> Iterator[Row]:
-    found = table(study.run(directory / "ray", "--jobs", "2", "--executor", "ray"))
+    found = study.run(directory / "ray", 2, "ray")
     yield _row("The executor changes no bit", f"{cells} on 2 workers of Ray", expected, found)
-    killed = study.killed(store := directory / "ray killed", "--jobs", "2", "--executor", "ray")
-    found = table(study.run(store, "--jobs", "2"))
+    killed = study.killed(store := directory / "ray killed", 2, "ray")
+    found = study.run(store, 2, "ray")
     tried = f"{cells} on Ray, the driver killed {_times(killed)}"
     yield _row("Nor does a kill on another executor", tried, expected, found, _begun(store) > len(expected))
 
@@ -120,17 +132,6 @@ def _study(directory: Path, name: str, seeds: int, epochs: int, kills: int) -> S
     spec = directory / f"{name}.json"
     spec.write_text(json.dumps(document))
     return Study(spec, kills)
-
-
-def _beside(directory: Path, study: Study, other: Study) -> dict[str, str]:
-    """What the cells of a study give while another driver trains another study in the same store."""
-    store = directory / "beside"
-    drivers = [subprocess.Popen(each.command(store, "--jobs", "1"), stderr=subprocess.DEVNULL) for each in (other, study)]
-    codes = [driver.wait(PATIENCE) for driver in drivers]
-    assert codes == [0, 0], f"drivers end with {codes}"
-    with sqlite3.connect(store / "store.sqlite") as db:
-        keys = {key for (key,) in db.execute("SELECT key FROM study_cells WHERE study = 'one'")}
-    return {key: given for key, given in table(store).items() if key in keys}
 
 
 def _begun(store: Path) -> int:

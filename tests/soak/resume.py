@@ -65,7 +65,7 @@ def _differences(name: tuple[str, str], steps: range) -> list[str]:
 def _trained(optimizer: str, extra: str, folder: Path, stops: list[int]) -> Any:
     """The state before the last epoch ends, and the result, without times, of a training that is stopped after these steps."""
     base = {
-        "dataset": {"use": "digits", "size": 16, "limit": 200},
+        "dataset": {"use": "digits", "size": 16, "limit": 160},
         "train_transforms": NORMALIZE,
         "eval_transforms": NORMALIZE,
         "model": {"use": "net", "dropout": 0.2, "batch_norm": True},

@@ -31,20 +31,29 @@ REASONS = {
 FINE = ("leave children", "shout", "base")
 FEW = ("leave children and hang", "garble", "raise")
 PATIENCE = 600  # seconds for what comes at once where there is a processor for it
-TIMEOUT = 30  # seconds; more than a good cell takes on a busy machine
 MEMORY = 6_000_000_000  # bytes, more than a good worker has
 
 
 def rows(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name, misfits(Path(name) / "site"):
         folder = Path(name)
-        yield _recorded(folder / "ways", FEW if quick else (*REASONS, "leave children", "shout"))
+        timeout = _enough(folder / "calm")
+        yield _recorded(folder / "ways", timeout, FEW if quick else (*REASONS, "leave children", "shout"))
         if not quick:
-            yield _children(folder / "children", 3)
+            yield _children(folder / "children", timeout, 3)
             yield _guards(100)
         yield _killed_driver(folder, 1 if quick else 6)
         yield _early_deaths(folder)
         yield _failing_executors(folder)
+
+
+def _enough(store: Path) -> int:
+    """Seconds that a good cell does not take, however busy the machine is."""
+    spec = misbehaving("crash")
+    del spec["variants"]
+    begun = time.monotonic()
+    assert start(spec, store).wait() == 0
+    return 10 + round(3 * (time.monotonic() - begun))
 
 
 def left_of(store: Path) -> int:
@@ -56,9 +65,9 @@ def left_of(store: Path) -> int:
     return 0
 
 
-def _recorded(store: Path, ways: tuple[str, ...]) -> Row:
+def _recorded(store: Path, timeout: int, ways: tuple[str, ...]) -> Row:
     limit = (MEMORY, MEMORY)
-    run = start(misbehaving(*ways, timeout=TIMEOUT), store, jobs=2, setup=lambda: resource.setrlimit(resource.RLIMIT_DATA, limit))
+    run = start(misbehaving(*ways, timeout=timeout), store, jobs=2, setup=lambda: resource.setrlimit(resource.RLIMIT_DATA, limit))
     code, left = run.wait(), left_of(store)
     cells = {row.variant.replace("_", " "): row for row in cells_of(store).itertuples()}
     wrong = [
@@ -68,16 +77,16 @@ def _recorded(store: Path, ways: tuple[str, ...]) -> Row:
     ]
     return Row(
         "runaway cells end at their limit, with a reason; the study goes on",
-        f"a study of a good cell and {len(ways)} others: {', '.join(ways)}",
+        f"a study with a timeout of {timeout} s, of a good cell and {len(ways)} others: {', '.join(ways)}",
         f"{len(wrong)} recorded otherwise {wrong or ''}, exit code {code}, {left} processes left",
         not wrong and code == 1 and not left,
     )
 
 
-def _children(store: Path, seeds: int) -> Row:
+def _children(store: Path, timeout: int, seeds: int) -> Row:
     """Cells that start four processes each, some in sessions of their own or without a parent, and end in one of four ways."""
     ways = ("leave children", "leave children and exit", "leave children and crash", "leave children and hang")
-    run = start(misbehaving(*ways, timeout=TIMEOUT, seeds=seeds), store, jobs=2)
+    run = start(misbehaving(*ways, timeout=timeout, seeds=seeds), store, jobs=2)
     code, left, cells = run.wait(), left_of(store), cells_of(store)
     return Row(
         "no orphans of cells",
@@ -94,7 +103,7 @@ def _guards(count: int) -> Row:
     with tempfile.TemporaryDirectory() as name:
         for number in range(count):
             mark = Path(name) / str(number)
-            code = f"import ctypes, os, re, sys, time; import misfits; misfits.spawn(); print(1, flush=True); {ends[number % 4]}"
+            code = f"import ctypes, os, re, sys, time; import orphans; orphans.spawn(); print(1, flush=True); {ends[number % 4]}"
             process = subprocess.Popen(
                 [sys.executable, "-IS", guard.__file__, sys.executable, "-c", code],
                 stdin=subprocess.PIPE,
@@ -109,8 +118,8 @@ def _guards(count: int) -> Row:
             left += len(processes(mark))
     return Row(
         "no orphans of workers",
-        f"{count} guards whose command leaves 4 processes, two in sessions of their own, and ends, exits, crashes, or hangs where no "
-        f"Python runs until its input ends: {began} processes",
+        f"{count} guards whose command leaves 4 processes, two in sessions of their own, and ends, exits, crashes, or hangs "
+        f"where no Python runs until its input ends: {began} processes",
         f"{left} processes left",
         not left,
     )

@@ -4,12 +4,14 @@ import math
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from ablate.stats import effects as module
 from ablate.stats.effects import effects
-from ablate.study import Stopping
+from ablate.stats.stopping import decide
+from ablate.study import Compare, Stopping
 
 NAN = float("nan")
 
@@ -152,13 +154,21 @@ def test_with_a_stopping_rule_the_numbers_are_those_of_the_look(make_study):
     values = {"base": normal(0.9, 8, seed=1), "better": normal(0.99, 8, seed=2), "unclear": normal(0.9, 8, seed=3)}
     better, unclear = effects(make_study(values, Stopping(3, 20)))
     assert better.verdict == "better"
-    assert better.n == better.n_reference < 8
+    rows = [(name, seed, value) for name, numbers in values.items() for seed, value in enumerate(numbers)]
+    frame = pd.DataFrame(rows, columns=["variant", "seed", "value"])
+    decision = decide(frame, Compare("accuracy", "last", "base"), list(values), Stopping(3, 20), range(8))["better"]
+    assert better.n == better.n_reference == decision.seeds < 8
     assert better.difference == pytest.approx(np.mean(values["better"][: better.n]) - np.mean(values["base"][: better.n]))
     assert (unclear.n, unclear.verdict) == (8, "undecided")
     fixed = effects(make_study({name: numbers[: better.n] for name, numbers in values.items()}))[0]
     assert better.p == fixed.p
     assert fixed.p_adjusted < better.p_adjusted < 0.05  # looks cost something
     assert better.low < fixed.low < fixed.high < better.high
+
+
+def test_a_look_needs_the_cells_of_the_reference(make_study):
+    values = {"base": normal(0.9, 4, seed=1), "one": normal(0.9, 8, seed=2), "other": normal(0.9, 8, seed=3)}
+    assert [(e.n, e.n_reference) for e in effects(make_study(values, Stopping(3, 20)))] == [(4, 4), (4, 4)]
 
 
 def test_before_the_first_look_nothing_is_decided(make_study):

@@ -6,7 +6,15 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from ablate.stats import power
-from ablate.stats.power import detectable, detectable_differences, noise, power_of, seeds_needed, seeds_to_decide
+from ablate.stats.power import (
+    detectable,
+    detectable_differences,
+    noise,
+    power_of,
+    power_of_equivalence,
+    seeds_needed,
+    seeds_to_decide,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 20, 40])  # statsmodels has NaN for more
@@ -34,6 +42,17 @@ def test_seeds_are_the_first_number_with_the_power(paired):
     assert (power_of(effects, found, 0.0125, paired) >= 0.8).all()
     assert (power_of(effects[:-1], found[:-1] - 1, 0.0125, paired) < 0.8).all()
     assert found[-1] >= 2
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_power_of_equivalence_is_that_of_both_sides(paired):
+    """Two one-sided tests: without a difference, each is as strong as the other; at the margin, the near one has its level."""
+    n, alpha = np.array([5, 30]), 0.05
+    one_side = power_of(1.0, n, alpha, paired, "larger")
+    np.testing.assert_allclose(power_of_equivalence(0.0, 1, n, alpha, paired), np.maximum(2 * one_side - 1, 0))
+    far = power_of(2.0, n, alpha, paired, "larger")
+    for effect in (1.0, -1.0):
+        np.testing.assert_allclose(power_of_equivalence(effect, 1, n, alpha, paired), np.maximum(alpha + far - 1, 0), atol=1e-9)
 
 
 def test_equivalence_needs_fewer_seeds_where_the_difference_is_small():
@@ -105,6 +124,9 @@ def test_tables():
     assert [row.n for row in rows] == [3, 5, 10]
     assert rows[1].difference == pytest.approx(0.01 * TTestIndPower().solve_power(None, 5, 0.0125, 0.8), rel=1e-4)
     assert rows[1].low == pytest.approx(0.7 * rows[1].difference)
+    surer = detectable_differences(pilot, [5], 0.05, 4, False, wanted=0.95)[0]
+    assert surer.difference == pytest.approx(0.01 * TTestIndPower().solve_power(None, 5, 0.0125, 0.95), rel=1e-4)
+    assert rows[1].high == pytest.approx(2 * rows[1].difference)
     assert rows[0].difference > rows[1].difference > rows[2].difference
     found = seeds_needed(pilot, [rows[1].difference * 1.0001, 1e-9], 0.05, 4, paired=False)
     assert found[0].n == 5

@@ -166,3 +166,30 @@ def test_values_that_are_not_numbers_and_variants_without_any():
     assert np.isnan(decisions["a"].low)
     assert decisions["b"].verdict == "better"
     assert wanted(frame({}), COMPARE, ["base"], RULE, range(20)) == {"base": 3}
+
+
+@pytest.mark.parametrize(("margin", "nothing"), [(None, float("nan")), (0.5, 1.0)])
+def test_before_a_look_nothing_is_known_and_without_a_margin_nothing_of_equivalence(margin, nothing):
+    compare = Compare("accuracy", "last", "base", margin=margin)
+    values, (reference,) = np.random.default_rng(0).normal(size=(2, 1, 5))
+    few = replay(values[:, :2], reference[:2], np.ones((1, 2), bool), compare, RULE)
+    assert few.seeds.dtype == np.int64
+    assert (few.verdict.tolist(), few.seeds.tolist(), few.p_adjusted.tolist()) == (["undecided"], [0], [1.0])
+    np.testing.assert_equal([few.p_equivalence[0], few.low[0], few.high[0]], [nothing, np.nan, np.nan])
+    enough = replay(values, reference, np.ones((1, 5), bool), compare, RULE)
+    assert enough.seeds.tolist() == [5]
+    assert np.isnan(enough.p_equivalence[0]) == (margin is None)
+
+
+def test_a_p_value_below_all_levels_has_the_smallest_total():
+    from ablate.stats.stopping import TOTALS
+
+    for k in (3, 20):
+        assert total_level(0.0, k, RULE) == pytest.approx(TOTALS[0])
+        assert total_level(look_levels(RULE)[k - 3][0] * 0.99, k, RULE) == pytest.approx(TOTALS[0])
+
+
+def test_it_does_not_matter_in_which_order_cells_ended():
+    found = frame({"base": numbers(0.9, 9, 1), "a": numbers(0.92, 9, 2), "b": numbers(0.9, 9, 3)})
+    shuffled = found.sample(frac=1, random_state=0)
+    assert decide(shuffled, COMPARE, NAMES, RULE, range(20)) == decide(found, COMPARE, NAMES, RULE, range(20))

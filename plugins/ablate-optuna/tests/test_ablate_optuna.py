@@ -113,29 +113,28 @@ def study(tune):
     return {
         "name": "tuned",
         "base": {
-            "dataset": {"use": "digits", "size": 16, "limit": 300, "validation": 0.3},
+            "dataset": {"use": "digits", "size": 16, "limit": 400, "validation": 0.3},
             "train_transforms": transforms,
             "eval_transforms": transforms,
-            "model": {"use": "net"},
+            "model": {"use": "net", "batch_norm": True},
             "optimizer": {"use": "sgd", "lr": 0.00001, "momentum": 0.9},
             "batch_size": 32,
             "epochs": 3,
         },
-        "factors": {"norm": {"off": {}, "on": {"model": {"batch_norm": True}}}},
         "tune": tune,
-        "seeds": 2,
+        "seeds": 1,
     }
 
 
 def test_a_study_finds_a_better_rate_than_a_bad_one_and_the_same_again(tmp_path):
-    rates = {"optimizer.lr": {"low": 0.00001, "high": 0.5, "log": True}}
-    spec = study({"tuner": {"use": "optuna", "startup": 3, "at_once": 2}, "trials": 6, "space": rates})
+    rates = {"optimizer.lr": {"low": 0.00001, "high": 0.3, "log": True}}
+    spec = study({"tuner": {"use": "optuna", "startup": 3, "at_once": 2}, "trials": 7, "space": rates})
     once = ablate.run(spec, store=tmp_path / "one", device="cpu")
-    for told in once.tuning.variants:
-        best = told.trials[told.chosen]
-        assert len(told.trials) == 6
-        assert best.setting["optimizer.lr"] > 0.001
-        assert best.value > told.trials[0].value + 0.3
+    (told,) = once.tuning.variants
+    best = told.trials[told.chosen]
+    assert len(told.trials) == 7
+    assert best.setting["optimizer.lr"] > 0.001
+    assert best.value > told.trials[0].value + 0.2
     again = ablate.run(spec, store=tmp_path / "other", device="cpu")
     assert again.tuning.variants == once.tuning.variants
 

@@ -176,7 +176,7 @@ def _understand(pool: Pool, settings: Settings, member: Member, message: Message
         pool.stillborn, pool.hopeful = 0, time.monotonic()
         return
     cell = member.cell
-    assert cell is not None, "only a training speaks"
+    assert cell is not None, "only a training speaks"  # noqa: S101, for the type checker
     event = event_of(cell.key, message)
     if isinstance(event, CellStarted):
         member.deadline = time.monotonic() + (settings.timeout or float("inf"))
@@ -212,7 +212,7 @@ def _late(pool: Pool, settings: Settings, stopped_at: float | None) -> Iterator[
     """Ends cells that take longer than they may, and those that do not stop when they should."""
     now = time.monotonic()
     for member in pool.busy:
-        assert member.cell is not None, "it is busy"
+        assert member.cell is not None, "it is busy"  # noqa: S101, for the type checker
         if now > member.deadline:
             pool.drop(member)
             yield CellEnded(

@@ -4,7 +4,8 @@ import os
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch to the loopback address, read when it is imported
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # or they starve beside anything else
+os.environ["RAY_raylet_start_wait_time_s"] = "300"  # noqa: SIM112  a machine may be busy
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  or they starve beside anything else
 
 import pytest
 import ray

@@ -134,7 +134,7 @@ class Jobs:
 
     @property
     def alive(self) -> Path:
-        assert self.folder is not None, "it is open"
+        assert self.folder is not None, "it is open"  # noqa: S101, for the type checker
         return self.folder / "alive"
 
     def open(self, settings: Settings) -> Any:
@@ -168,7 +168,7 @@ class Jobs:
             EnvironmentProblem: The cluster does not take them.
         """
         executor = self.open(settings)
-        assert self.folder is not None, "it is open"
+        assert self.folder is not None, "it is open"  # noqa: S101, for the type checker
         files = [self.folder / f"{cell.key}-{self.losses[cell.key]}.jsonl" for cell in cells]
         device = settings.device.partition(":")[0]  # a job sees no GPU but its own
         here = [{"device": device, "events": str(file), "alive": str(self.alive)} for file in files]
