@@ -15,7 +15,7 @@ from ablate.spec import DEEPEST, load
         ('{"name": -Infinity}', "the number -Infinity is not allowed"),
         ('{"name": 1e999}', "the number 1e999 is not allowed"),
         ('{"name": -1e999}', "the number -1e999 is not allowed"),
-        ('{"name": ' + "9" * 5000 + "}", "not JSON that can be read"),
+        ('{"name": ' + "9" * 5000 + "}", "name: the number " + "9" * 40 + "… is not allowed"),
         ('{"name": ', "line 1, column 10: not JSON"),
         ("[" * 100_000, f"line 1, column {DEEPEST + 1}: nested more than {DEEPEST} levels deep"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "levels deep"),
