@@ -105,7 +105,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     factors = list(_factors(document))
     design, assignments = _assignments(registry, document, factors, found)
     seeds, stopping = _seeds(document.get("seeds", 3), found)
-    if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds))):
+    if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds), document.get("tune"))):
         raise SpecError(spec.source, [*found, *too_large])  # looking at each variant would take long
     patches: dict[str, Json] = {}
     for factor in document.get("factors", {}):
@@ -130,14 +130,17 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping, search)
 
 
-def _size_problems(variants: int, seeds: int) -> Iterator[Problem]:
+def _size_problems(variants: int, seeds: int, tune: Json) -> Iterator[Problem]:
+    trials = tune["trials"] * tune.get("seeds", 1) if tune else 0
+    cells = variants * (trials + seeds * (2 if tune else 1))  # what is tuned is trained untuned too
     if variants > MOST_VARIANTS:
         yield Problem(
             "design", f"there are more than {MOST_VARIANTS:,} variants", "Leave out factors or levels, or choose another."
         )
-    elif variants * seeds > MOST_CELLS:
-        message = f"{variants:,} variants with {seeds:,} seeds are {variants * seeds:,} cells; a study has at most {MOST_CELLS:,}"
-        yield Problem("seeds", message, "Take fewer of either.")
+    elif cells > MOST_CELLS:
+        searched = f" and {trials:,} cells of trials" if tune else ""
+        message = f"{variants:,} variants with {seeds:,} seeds{searched} are {cells:,} cells; a study has at most {MOST_CELLS:,}"
+        yield Problem("tune" if trials > 2 * seeds else "seeds", message, "Take fewer of them.")
 
 
 def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping | None]:

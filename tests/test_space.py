@@ -69,6 +69,12 @@ LR = {"low": 0.001, "high": 0.1}
     [
         ({"trials": 1}, ["tune.trials: found 1, expected a whole number ≥ 2"]),
         ({"space": {}}, ["tune.space: is empty"]),
+        ({"space": {f"optimizer.p{i}": LR for i in range(101)}}, ["tune.space: found", "at most 100 paths"]),
+        ({"space": {"batch_size": {"choices": list(range(1, 1002))}}}, ["tune.space.batch_size: found", "(at most 1,000)"]),
+        (
+            {"trials": 9000, "seeds": 4},
+            ["tune: 3 variants with 2 seeds and 36,000 cells of trials are 108,012 cells", "at most 100,000"],
+        ),
         ({"space": {"optimizer.lr": {"low": 1}}}, ['tune.space."optimizer.lr"', '{"choices": [32, 64]}']),
         ({"tuner": {"use": "randon"}}, ["tune.tuner.use", "Did you mean 'random'"]),
         ({"tuner": {"use": "random", "sed": 1}}, ["tune.tuner.sed: there is no such setting"]),
