@@ -13,6 +13,7 @@ from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, EpochEnded
 from ablate.records import Result
 from ablate.store import Store
+from tests.conftest import SPEC
 
 FATES = ["done"] * 4 + ["failed", "lost", "interrupted", "idle"]
 
@@ -59,8 +60,6 @@ def unstopped(warn):
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory):
     """A study of a fixed number of seeds, and one that adds seeds until it is decided."""
-    from conftest import SPEC
-
     folder = tmp_path_factory.mktemp("data")
     rules = {"fixed": 3, "sequential": {"min": 3, "max": 5, "stop": "decided"}}
     return {name: prepare(SPEC | {"seeds": seeds}, (), Options(data_dir=folder, device="cpu")) for name, seeds in rules.items()}
