@@ -251,6 +251,7 @@ def test_the_record_has_all_that_a_stored_study_needs(spec):
         ],
         "design": {"use": "ablate-core:one_at_a_time"},
         "stopping": None,
+        "tuning": None,
     }
     assert plan.infos()[2].changes[0].startswith("scheduler: constant(")
 
