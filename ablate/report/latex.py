@@ -111,7 +111,7 @@ def _section(page: Page, section: Section) -> Iterator[str]:
 
 def _table(table: Table, title: str) -> Iterator[str]:
     words = sum(heading in table.words for heading in table.headings)
-    share = 0.28 if words == 1 else 0.19 if len(table.headings) > 5 else 0.75 / words
+    share = 0.28 if words == 1 else 0.13 if len(table.headings) > 7 else 0.19 if len(table.headings) > 5 else 0.75 / words
     ragged = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
     columns = "".join(ragged if heading in table.words else "r" for heading in table.headings)
     head = [r"\toprule", _row(table.headings, [True] * len(table.headings)), r"\midrule"]

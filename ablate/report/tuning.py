@@ -24,8 +24,7 @@ def tuning_table(study: Study, tuned: Sequence[Tuned], digits: int) -> Table:
         "difference",
         f"{level(study)} interval",
         "trials",
-        "time",
-        "% of all time",
+        "time (share)",
         "setting",
     ]
     rows = [
@@ -36,8 +35,7 @@ def tuning_table(study: Study, tuned: Sequence[Tuned], digits: int) -> Table:
             number(row.difference, f"+.{digits}f"),
             interval(row.low, row.high, digits),
             f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials),
-            duration(row.seconds),
-            number(100 * row.share, ".0f"),
+            f"{duration(row.seconds)} ({number(100 * row.share, '.0f')} %)",
             chosen(row, study.tuning),
         ]
         for row in tuned

@@ -36,8 +36,7 @@ def test_every_variant_stands_with_and_without_tuning_its_setting_and_its_cost(t
         "difference",
         "95 % interval",
         "trials",
-        "time",
-        "% of all time",
+        "time (share)",
         "setting",
     )
     rows = {row[0]: row[1:] for row in table.rows}
@@ -45,9 +44,9 @@ def test_every_variant_stands_with_and_without_tuning_its_setting_and_its_cost(t
     assert rows["base"][0] == "0.3100 ± 0.0100"
     assert rows["base"][1].startswith(f"{mean:.4f} ± ")
     assert rows["base"][2] == f"{mean - 0.31:+.4f}"
-    assert rows["base"][4:] == ("2", "40 s", "4", "optimizer.lr=0.002, base=base")
+    assert rows["base"][4:] == ("2", "40 s (4 %)", "optimizer.lr=0.002, base=base")
     assert rows["y"][1:4] == ("–", "–", "–")
-    assert rows["y"][4:] == ("2 (2 failed)", "0.0 s", "0", "none: every trial failed")
+    assert rows["y"][4:] == ("2 (2 failed)", "0.0 s (0 %)", "none: every trial failed")
     (note,) = section(made).notes
     for words in ("2 settings (random)", "the untuned one first", "one seed", "validation images", "largest accuracy"):
         assert words in note
