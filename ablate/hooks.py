@@ -114,8 +114,9 @@ class Hooks:
                 raise
             except (Exception, SystemExit) as error:  # a third party's listener may fail in any way
                 self._report(implementation.plugin_name, f"failed in {hook}", f"{type(error).__name__}: {error}")
-            if (seconds := time.monotonic() - start) > SLOW_SECONDS:
-                self._report(implementation.plugin_name, f"is slow in {hook}", f"the study waited {seconds:.0f} s for it")
+            else:
+                if (seconds := time.monotonic() - start) > SLOW_SECONDS:
+                    self._report(implementation.plugin_name, f"is slow in {hook}", f"the study waited {seconds:.0f} s for it")
 
     def _report(self, listener: str, what: str, why: str) -> None:
         if (listener, what) not in self._reported:
