@@ -19,7 +19,7 @@ def merge(base: Json, patch: Json) -> Json:
     """The document with the patch applied; neither is modified."""
     if not isinstance(patch, Mapping):
         return patch
-    replaces_component = "use" in patch and isinstance(base, Mapping) and base.get("use") != patch["use"]
+    replaces_component = _use(patch) is not None and isinstance(base, Mapping) and base.get("use") != patch["use"]
     result = {} if replaces_component or not isinstance(base, Mapping) else dict(base)
     for key, value in patch.items():
         if value is None and key in result and result[key] is not None:
@@ -27,6 +27,12 @@ def merge(base: Json, patch: Json) -> Json:
         elif value is not None:
             result[key] = merge(result.get(key), value)
     return result
+
+
+def _use(value: Json) -> str | None:
+    """What a component names; None for what is no component, such as transforms of which one is called `use`."""
+    use = value.get("use") if isinstance(value, Mapping) else None
+    return use if isinstance(use, str) else None
 
 
 def useless_removals(base: Json, patch: Json, path: str) -> Iterator[Problem]:
@@ -107,17 +113,21 @@ def changes(before: Json, after: Json) -> tuple[str, ...]:
 
 
 def _changes(before: Json, after: Json, path: str) -> Iterator[str]:
-    if before == after and _order(before) == _order(after):
+    nested = isinstance(before, Mapping) and isinstance(after, Mapping)
+    if before == after and (not nested or repr(before) == repr(after)):  # a dictionary's text tells its order, at every depth
         return
-    if not (isinstance(before, Mapping) and isinstance(after, Mapping)) or before.get("use") != after.get("use"):
+    if not nested or _use(before) != _use(after):
         yield f"{path}: {show(before)} → {show(after)}"
         return
     inner = [line for key in {**before, **after} for line in _changes(before.get(key), after.get(key), join(path, key))]
-    yield from inner or [f"{path}: order {', '.join(before)} → {', '.join(after)}"]
+    if inner or _order(before) == _order(after):
+        yield from inner
+    else:
+        yield f"{path}: order {', '.join(before)} → {', '.join(after)}"
 
 
 def _order(value: Json) -> list[str]:
-    return list(value) if isinstance(value, Mapping) and "use" not in value else []
+    return list(value) if isinstance(value, Mapping) and _use(value) is None else []
 
 
 def show(value: Json) -> str:
@@ -125,8 +135,9 @@ def show(value: Json) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key}={show(item)}" for key, item in value.items() if key != "use")
-        return f"{value['use'].removeprefix('ablate-core:')}({inner})" if "use" in value else "{" + inner + "}"
+        use = _use(value)
+        inner = ", ".join(f"{key}={show(item)}" for key, item in value.items() if key != "use" or use is None)
+        return "{" + inner + "}" if use is None else f"{use.removeprefix('ablate-core:')}({inner})"
     if isinstance(value, list):
         return "[" + ", ".join(show(item) for item in value) + "]"
     return value if isinstance(value, str) else json.dumps(value)

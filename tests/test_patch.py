@@ -76,3 +76,19 @@ def test_changes_read_like_a_diff():
         "model.bn: false → true",
         "t: order a, b → b, a",
     )
+
+
+def test_a_transform_may_be_called_use():
+    """Only a component's `use`, which is a text, resets what stands beside it."""
+    base = {"crop": {"use": "random_crop"}, "use": {"use": "pad"}}
+    assert merge(base, {"use": {"use": "resize"}}) == {"crop": {"use": "random_crop"}, "use": {"use": "resize"}}
+    assert merge(base, {"use": None}) == {"crop": {"use": "random_crop"}}
+    assert changes({"t": base}, {"t": {"use": base["use"], "crop": base["crop"]}}) == ("t: order crop, use → use, crop",)
+    assert changes({"t": None}, {"t": base}) == ("t: none → {crop=random_crop(), use=pad()}",)
+
+
+def test_the_order_is_told_at_any_depth_and_that_of_arguments_is_none():
+    one = {"t": {"a": {"use": "p", "k": 1, "l": 2}, "b": {"use": "q"}}}
+    other = {"t": {"b": {"use": "q"}, "a": {"use": "p", "l": 2, "k": 1}}}
+    assert changes(one, other) == ("t: order a, b → b, a",)
+    assert changes({"t": one["t"]["a"]}, {"t": other["t"]["a"]}) == ()
