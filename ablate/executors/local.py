@@ -208,10 +208,6 @@ def _run(pool: _Pool, settings: Settings, take: Callable[[], Cell | None], stop:
     stopped_at: float | None = None
     looked = time.monotonic()
     while True:
-        if (pause := time.monotonic() - looked) > PAUSE_SECONDS:
-            pool.postpone(pause)
-            stopped_at = stopped_at and stopped_at + pause
-        looked = time.monotonic()
         if stop.is_set() and stopped_at is None:
             stopped_at = time.monotonic()
             yield from (CellEnded(cell.key, "interrupted") for cell in pool.again)
@@ -227,6 +223,10 @@ def _run(pool: _Pool, settings: Settings, take: Callable[[], Cell | None], stop:
             yield from _understand(pool, settings, worker, message, stop.is_set())
         except queue.Empty:
             pass
+        if (pause := time.monotonic() - looked) > PAUSE_SECONDS:  # wherever in this round it was
+            pool.postpone(pause)
+            stopped_at = stopped_at and stopped_at + pause
+        looked = time.monotonic()
         yield from _late(pool, settings, stopped_at)
 
 
