@@ -164,9 +164,10 @@ def _execute(
             if study is not None and (stop.is_set() or _members(now) == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
+            pending = _pending(now, store)
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
-                try_recipes(now, _pending(now, store))
-            _round(now, options, store, run, hooks, stop, warn)
+                try_recipes(now, pending)
+            _round(now, pending, options, store, run, hooks, stop, warn)
             study, before = store.study(job.plan.spec.name), _members(now)
 
 
@@ -194,12 +195,18 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
 
 
 def _round(
-    job: Job, options: Options, store: Store, run: Run, hooks: Hooks, stop: threading.Event, warn: Callable[[str], None]
+    job: Job,
+    keys: set[str],
+    options: Options,
+    store: Store,
+    run: Run,
+    hooks: Hooks,
+    stop: threading.Event,
+    warn: Callable[[str], None],
 ) -> None:
-    """Trains those of the job's cells that the store does not have."""
+    """Trains those of the job's cells that the store does not have, whose keys are given."""
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
-    keys = _pending(job, store)
     pending = [cell for key, cell in todo.items() if key in keys]
     save(job, store)
     stored = todo.keys() - keys
