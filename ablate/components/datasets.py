@@ -1,6 +1,8 @@
 """Datasets that torchvision downloads, and scikit-learn's digits, which need no download."""
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +17,8 @@ from ablate.records import Data, Environment, Split
 from .splits import arrange, fingerprint, space_error
 
 Make = Callable[..., Any]  # a torchvision dataset class, or a function of (root, train, download) that calls one
+
+SILENCE = 60.0  # seconds without a byte after which a server is not waited for
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class Downloaded:
                 f"dataset {self.name!r} cannot be read: {describe(error)}. Delete {root} and fetch it."
             ) from error
         try:
-            return self.make(root, train, True)
+            with _sockets_that_give_up(SILENCE):
+                return self.make(root, train, True)
         except Exception as error:  # the network, the server and what it sent may be wrong in any way
             raise self._missing(root, f"downloading it failed: {error}") from error
 
@@ -75,6 +80,17 @@ class Downloaded:
             f"dataset {self.name!r} cannot be had: {reason}. Run `ablate fetch` on a machine with a network and copy its data "
             f"directory; the files belong under {root}. Or use 'digits', which is embedded, or 'image_folder' for your own."
         )
+
+
+@contextmanager
+def _sockets_that_give_up(seconds: float) -> Iterator[None]:
+    """torchvision sets no limit of its own, and takes none."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _split(dataset: Any) -> Split:

@@ -6,9 +6,10 @@ from tests.soak import _downloads
 
 
 def test_what_a_server_sends_is_not_believed(tmp_path):
-    found = dict(_downloads.answers(tmp_path, ["truncated", "an archive that writes outside"]))
+    found = dict(_downloads.answers(tmp_path, ["truncated", "a file that does not come", "an archive that writes outside"]))
     assert found.pop("the true server afterwards").startswith("loaded 3 ")
-    assert len(found) == 2
+    assert len(found) == 3
+    assert "timed out" in found["a file that does not come"]
     assert all(answer.startswith("refused") and " wrote " not in answer for answer in found.values()), found
 
 

@@ -25,6 +25,7 @@ MNIST.mirrors = [settings["address"] + "/"]
 MNIST.resources = [tuple(resource) for resource in settings["resources"]]
 CIFAR10.url = settings["address"] + "/cifar.tar.gz"
 from ablate.components import datasets
+datasets.SILENCE = 2.0
 from ablate.errors import EnvironmentProblem
 from ablate.records import Environment
 try:
@@ -57,8 +58,8 @@ def archive() -> bytes:
     return made.getvalue()
 
 
-def served() -> dict[str, tuple[str, dict[str, bytes]]]:
-    """What a server may send, by what is wrong with it: the dataset that is asked for, and the files."""
+def served() -> dict[str, tuple[str, dict[str, bytes | None]]]:
+    """What a server may send, by what is wrong with it: the dataset that is asked for, and the files; `None` is never sent."""
     good = files()
     first = next(iter(good))
     truncated = {name: data[: len(data) // 2] for name, data in good.items()}
@@ -69,6 +70,7 @@ def served() -> dict[str, tuple[str, dict[str, bytes]]]:
         "swapped": ("mnist", swapped),
         "a page to sign in": ("mnist", page),
         "nothing": ("mnist", {}),
+        "a file that does not come": ("mnist", {**good, first: None}),
         "a bomb": ("mnist", {**good, first: gzip.compress(b"\0" * 100_000_000)}),
         "an archive that writes outside": ("cifar10", {"cifar.tar.gz": archive()}),
         "an archive that is none": ("cifar10", {"cifar.tar.gz": b"x" * 1000}),

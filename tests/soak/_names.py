@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -192,8 +193,12 @@ def images(some: list[str], folder: Path) -> tuple[int, list[str]]:
 
 
 @contextmanager
-def serving(files: dict[str, bytes]) -> Any:
-    """A server on this machine; yields its address, and what it was asked for."""
+def serving(files: Mapping[str, bytes | None]) -> Any:
+    """A server on this machine, which announces files that are `None` and does not send them.
+
+    Yields:
+        Its address, and what it was asked for.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -202,9 +207,12 @@ def serving(files: dict[str, bytes]) -> Any:
             body = files.get(self.path, b"")
             self.send_response(200 if self.path in files else 404)
             self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(1000 if body is None else len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if body is None:
+                self.rfile.read(1)  # until who asks gives up
+            else:
+                self.wfile.write(body)
 
         do_HEAD = do_GET  # noqa: N815, the library's name
 

@@ -56,8 +56,12 @@ def valid() -> list[Json]:
     """What the mutations begin from."""
     files = [json.loads(path.read_text("utf-8")) for path in sorted(SPECS.glob("*.json"))]
     rich = next(document for document in files if document["name"].startswith("q3"))
+    space = {"optimizer.lr": {"low": 0.001, "high": 1, "log": True}, "batch_size": {"choices": [32, 64]}}
+    tune = {"trials": 3, "seeds": 1, "space": space, "spaces": {"optimizer=adam": space}, "tuner": {"use": "random"}}
+    tuned = {**rich, "base": {**rich["base"], "dataset": {"use": "cifar10", "validation": 0.1}}, "tune": tune}
     return [
         *files,
+        *[tuned] * 3,  # as much as all of tune deserves
         {**rich, "seeds": {"min": 2, "max": 4, "stop": "decided"}, "compare": {"metric": "accuracy", "at": 2, "margin": 0.1}},
     ]
 
