@@ -43,7 +43,8 @@ def run(
         AblateError: The spec is wrong, or something that it needs is missing.
         KeyboardInterrupt: It was interrupted. What is trained is stored, and the same call goes on.
     """
-    from .driver import Options, run_study
+    from .driver import run_study
+    from .job import Options
     from .progress import display
 
     options = Options(store, data_dir, jobs, device, executor)

@@ -3,106 +3,23 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from . import places, provenance, tuning
-from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe, some_variants
+from . import places, provenance
+from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .hooks import CellInfo, Hooks, hookimpl
-from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
+from .job import Job, Options, as_known, prepare, save, try_recipes, wanted
 from .recipe import resolve_component
-from .records import Cell, Environment, Result
-from .registry import Registry, build, default
+from .records import Cell, Result
+from .registry import build, default
 from .signals import stop_on_signals
-from .spec import load
 from .store import Store
 from .study import Study
 
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a study is run; none of it changes a result.
-
-    Attributes:
-        store: Directory of the run store.
-        data_dir: Directory of datasets.
-        jobs: Cells at once; None for as many as the machine has cores, or as fit on the GPU.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        executor: Name of the executor, or its component with parameters.
-        download: Whether missing data may be fetched.
-        placebo: Whether the reference takes the place of every variant.
-    """
-
-    store: Path | str | None = None
-    data_dir: Path | str | None = None
-    jobs: int | None = None
-    device: str = "auto"
-    executor: str | Mapping[str, Any] = "local"
-    download: bool = True
-    placebo: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """A study that is ready to run on this machine."""
-
-    plan: Plan
-    cells: Sequence[PlannedCell]
-    registry: Registry
-    environment: Environment
-    device: str
-
-    def infos(self) -> dict[str, CellInfo]:
-        """Each distinct cell by its key."""
-        names: dict[str, list[str]] = {}
-        for planned in self.cells:
-            names.setdefault(planned.cell.key, []).append(planned.variant)
-        cells = {planned.cell.key: planned.cell for planned in self.cells}
-        return {key: CellInfo(key, tuple(names[key]), cell.seed, cell.recipe["epochs"]) for key, cell in cells.items()}
-
-
-def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], options: Options) -> Job:
-    """Plans a study for this machine. Nothing is built, and nothing but the data's identity is looked at.
-
-    Raises:
-        SpecError: With everything that is wrong with the spec.
-    """
-    registry = default()
-    plan = make_plan(load(spec, overrides), registry)
-    plan = placebo(plan) if options.placebo else plan
-    environment = Environment(places.data_dir(options.data_dir), options.download)
-    device = places.device_of(options.device)
-    return Job(plan, make_cells(plan, registry, environment, device.partition(":")[0]), registry, environment, device)
-
-
-def try_recipes(job: Job, keys: set[str]) -> None:
-    """Tries, with two images, each recipe that has a cell among `keys`.
-
-    Where settings are tuned, it tries the ends of what is searched: one that cannot work between them is a trial that fails.
-
-    Raises:
-        SpecError: With the problems of all of them.
-    """
-    import torch
-
-    from .engine.build import preflight
-
-    recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
-    if recipes and job.plan.search is not None:
-        recipes = tuning.recipes_to_try(job.plan, job.registry)
-    found: dict[tuple[str, str, str], list[str]] = {}
-    for variant, recipe in recipes.items():
-        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):
-            found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
-    if found:
-        problems = [
-            Problem(path, f"{message} (in {some_variants(names)})", hint) for (path, message, hint), names in found.items()
-        ]
-        raise SpecError(job.plan.spec.source, problems)
 
 
 def run_study(
@@ -161,37 +78,14 @@ def _execute(
         while True:
             now = as_known(job, store)
             now = replace(now, cells=wanted(now.plan, now.cells, study))
-            if study is not None and (stop.is_set() or _members(now) == before):
+            if study is not None and (stop.is_set() or now.members() == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
             pending = _pending(now, store)
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
                 try_recipes(now, pending)
             _round(now, pending, options, store, run, hooks, stop, warn)
-            study, before = store.study(job.plan.spec.name), _members(now)
-
-
-def as_known(job: Job, store: Store | None) -> Job:
-    """The job with the settings that are tried and chosen so far, as the results in the store tell; None for an empty store."""
-    plan, cells = tuning.advance(job.plan, job.cells, job.registry, store.ended if store else lambda keys: {})
-    return replace(job, plan=plan, cells=cells)
-
-
-def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> list[PlannedCell]:
-    """The cells that a study needs, as far as one can tell from what it has: all of them, where it does not stop by itself."""
-    rule = plan.stopping
-    if rule is None:
-        return list(cells)
-    counts = {variant.name: rule.least for variant in plan.variants}
-    if study is not None:
-        from .stats import stopping, summary
-
-        failed = study.cells[study.cells["status"] == "failed"]
-        gone = set(zip(failed["variant"], failed["seed"], strict=True))
-        counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone)
-    counts |= {told.untuned: counts[told.variant] for told in plan.tuning.variants} if plan.tuning else {}
-    place = {seed: index for index, seed in enumerate(plan.seeds)}
-    return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]
+            study, before = store.study(job.plan.spec.name), now.members()
 
 
 def _round(
@@ -223,15 +117,6 @@ def _pending(job: Job, store: Store) -> set[str]:
     """The keys of the job's cells that the store does not have."""
     keys = {planned.cell.key for planned in job.cells}
     return keys - store.stored(list(keys))
-
-
-def _members(job: Job) -> list[tuple[str, int, str]]:
-    return [(planned.variant, planned.seed, planned.cell.key) for planned in job.cells]
-
-
-def save(job: Job, store: Store) -> None:
-    """Stores a study's spec and plan, and which cells it has."""
-    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), _members(job))
 
 
 def _events(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import ablate
-from ablate.driver import wanted
+from ablate.job import wanted
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load

@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 import ablate
-from ablate import driver, tuning
+from ablate import driver, job, tuning
 from ablate.cli import app
 from ablate.engine import data
 from ablate.engine.train import Controls, train
@@ -278,7 +278,7 @@ class Interrupting:
 
 
 def run(spec, store, listener):
-    options = driver.Options(store, device="cpu", jobs=1)
+    options = job.Options(store, device="cpu", jobs=1)
     return driver.run_study(spec, (), options, {"test": listener}, lambda message: None)
 
 
@@ -312,7 +312,7 @@ def test_a_study_with_a_stopping_rule_has_as_many_seeds_without_tuning(tuned, en
     done = pd.DataFrame(rows, columns=["variant", "seed", "status", "accuracy"])
     study = Study("tiny", "", plan.compare, plan.infos(), done, pd.DataFrame(), stopping=plan.stopping, tuning=plan.tuning)
     for known, seeds in ((None, 2), (study, 4)):
-        wanted = driver.wanted(plan, cells, known)
+        wanted = job.wanted(plan, cells, known)
         counts = pd.Series([planned.variant for planned in wanted if "trial" not in planned.variant]).value_counts()
         assert counts.to_dict() == dict.fromkeys(
             [*(v.name for v in plan.variants), *(t.untuned for t in plan.tuning.variants)], seeds

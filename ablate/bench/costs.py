@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.components.models import net, torchvision
-from ablate.driver import Job, save
+from ablate.job import Job, save
 from ablate.plan import make_cells, make_plan
 from ablate.records import DataInfo, Result
 from ablate.registry import default

@@ -110,13 +110,14 @@ def fetch(
     data_dir: DataDir = None,
 ) -> None:
     """Download and decode data ahead of time."""
-    from ablate import driver, places
+    from ablate import places
+    from ablate.job import Options, prepare
     from ablate.records import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
 
     if what.endswith(".json") or Path(what).is_file():
-        job = driver.prepare(what, overrides or (), driver.Options(data_dir=data_dir, device="cpu"))
+        job = prepare(what, overrides or (), Options(data_dir=data_dir, device="cpu"))
         environment, specs = job.environment, [variant.recipe["dataset"] for variant in job.plan.variants]
     else:
         loaded = default().load("dataset", what)

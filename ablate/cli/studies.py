@@ -28,14 +28,16 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Train every variant with every seed, store the results, and compare them."""
-    from ablate import driver, places
+    from ablate import places
+    from ablate.job import Options, prepare, try_recipes
 
-    options = driver.Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
+    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
     if dry_run:
-        job = driver.prepare(spec, overrides or (), options)
-        driver.try_recipes(job, {planned.cell.key for planned in job.cells})
+        job = prepare(spec, overrides or (), options)
+        try_recipes(job, {planned.cell.key for planned in job.cells})
         _show_plan(job, options, as_json)
         return
+    from ablate.driver import run_study
     from ablate.progress import display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
@@ -43,7 +45,7 @@ def run(
     from ablate.report.terminal import study_view
 
     with display() as shown:
-        study, stopped = driver.run_study(spec, overrides or (), options, {"progress": shown}, warn)
+        study, stopped = run_study(spec, overrides or (), options, {"progress": shown}, warn)
     made = page(study)
     if as_json:
         sys.stdout.write(render([made], "json"))
@@ -110,14 +112,15 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
-    from ablate import driver
+    from ablate.job import Options, prepare
 
-    options = driver.Options(store, data_dir, device=device, download=False)
-    _show_plan(driver.prepare(spec, overrides or (), options), options, as_json)
+    options = Options(store, data_dir, device=device, download=False)
+    _show_plan(prepare(spec, overrides or (), options), options, as_json)
 
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
-    from ablate import driver, places
+    from ablate import places
+    from ablate.job import as_known
     from ablate.report.console import out, wide
     from ablate.report.tables import plural
     from ablate.report.terminal import variants_view
@@ -128,10 +131,10 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     stored: set[str] = set()
     if exists(directory):
         with Store(directory, create=False) as opened:
-            job = driver.as_known(job, opened)
+            job = as_known(job, opened)
             stored = opened.stored([planned.cell.key for planned in job.cells])
     else:
-        job = driver.as_known(job, None)
+        job = as_known(job, None)
     infos, tuning = job.plan.infos(), job.plan.tuning
     names = {info.name: {info.name} | (tuning.names(info.name) if tuning else set()) for info in infos}
     counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant in names[info.name]] for info in infos}

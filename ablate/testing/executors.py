@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 
-from ablate.driver import Job, Options, prepare
 from ablate.engine import checkpoint
 from ablate.engine.train import Controls, train
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
+from ablate.job import Job, Options, prepare
 from ablate.records import Cell, Result
 
 from .component import ComponentContract

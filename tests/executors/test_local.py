@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import ablate
-from ablate.driver import Options, prepare
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings
 from ablate.executors.local import local
+from ablate.job import Options, prepare
 
 PLUGIN = '''
 """Components that misbehave."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablate.driver import Options, prepare
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings, event_of, order
 from ablate.executors.training import failure, messages
+from ablate.job import Options, prepare
 
 
 @pytest.fixture

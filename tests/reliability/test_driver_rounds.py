@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate import driver
-from ablate.driver import Options, _execute, prepare
+from ablate.driver import _execute
 from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, EpochEnded
+from ablate.job import Options, prepare
 from ablate.records import Result
 from ablate.store import Store
 from tests.conftest import SPEC

@@ -22,6 +22,7 @@ import ablate.engine.build
 import ablate.stats.analysis  # noqa: F401
 from ablate import driver, registry
 from ablate.errors import AblateError
+from ablate.job import Options
 from ablate.report.content import page
 from ablate.report.data import as_csv
 from ablate.report.files import write_all
@@ -135,7 +136,7 @@ def start(
         spec: The study.
         store: Directory of the store; what is printed, heard and found is written there, too.
         jobs: Cells at once.
-        executor: As in `driver.Options`.
+        executor: As in `Options`.
         driver_fault: Where the driver is to die, see `_fault_points.py`.
         worker_fault: Where its workers are to die.
         setup: Called in the new process.
@@ -155,7 +156,7 @@ def start(
         setup()
         if driver_fault:
             arm(driver_fault)
-        code = _run(spec, driver.Options(store, store / "data", jobs, "cpu", executor, False), "report" in driver_fault)
+        code = _run(spec, Options(store, store / "data", jobs, "cpu", executor, False), "report" in driver_fault)
     except AblateError as error:
         print(error, flush=True)
         code = error.exit_code
@@ -166,7 +167,7 @@ def start(
         os._exit(code)
 
 
-def _run(spec: Mapping[str, Any], options: driver.Options, report: bool) -> int:
+def _run(spec: Mapping[str, Any], options: Options, report: bool) -> int:
     study, stopped = driver.run_study(spec, (), options, {}, lambda message: print(message, flush=True))
     assert isinstance(options.store, Path)
     if report:

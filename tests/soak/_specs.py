@@ -187,13 +187,13 @@ def outcome(path: Path) -> tuple[str, str]:
     """How `ablate check` takes a spec: (`taken`, `refused` or `broken`, what is to be told of it)."""
     from rich.console import Console
 
-    from ablate import driver
     from ablate.errors import SpecError, UsageError
+    from ablate.job import Options, prepare
     from ablate.report.terminal import variants_view
 
-    options = driver.Options(device="cpu", download=False, data_dir=path.parent / "data")
+    options = Options(device="cpu", download=False, data_dir=path.parent / "data")
     try:
-        job = driver.prepare(path, (), options)
+        job = prepare(path, (), options)
         infos = job.plan.infos()
         Console(file=StringIO()).print(variants_view(infos, job.plan.compare.reference, {info.name: (0, 1) for info in infos}))
         json.dumps(job.plan.record(), allow_nan=False, ensure_ascii=False).encode()

@@ -25,14 +25,14 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from pathlib import Path
-from ablate import driver
+from ablate import job
 from ablate.errors import AblateError
 
 taken, seconds = [], []
 for path in sys.argv[2:]:
     start = time.process_time()
     try:
-        driver.prepare(path, (), driver.Options(device="cpu", download=False, data_dir=sys.argv[1]))
+        job.prepare(path, (), job.Options(device="cpu", download=False, data_dir=sys.argv[1]))
         taken.append(path)
     except AblateError:
         pass

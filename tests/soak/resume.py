@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from ablate.driver import Options, prepare
 from ablate.engine import checkpoint
 from ablate.engine.train import Controls, Interrupted, train
+from ablate.job import Options, prepare
 from ablate.records import Result
 
 from . import Row

@@ -9,9 +9,9 @@ from pathlib import Path
 from linear import install
 
 from ablate.database import VERSION
-from ablate.driver import Options, prepare, save
 from ablate.executors import Message, Settings, order
 from ablate.executors.training import messages
+from ablate.job import Options, prepare, save
 from ablate.records import Cell, Result
 from ablate.store import Store
 

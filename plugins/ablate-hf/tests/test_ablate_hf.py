@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 import ablate
-from ablate.driver import Options, prepare
 from ablate.errors import AblateError, EnvironmentProblem, SpecError, UsageError
+from ablate.job import Options, prepare
 from ablate.records import Environment
 from ablate.registry import build, default
 

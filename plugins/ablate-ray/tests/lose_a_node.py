@@ -26,8 +26,9 @@ from ray.cluster_utils import Cluster
 
 import psutil  # isort: skip
 
-from ablate.driver import Options, run_study
+from ablate.driver import run_study
 from ablate.hooks import hookimpl
+from ablate.job import Options
 from ablate.report.content import page
 from ablate.report.data import as_csv, frame_csv
 from ablate.testing.misfits import table

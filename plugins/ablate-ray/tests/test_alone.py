@@ -9,9 +9,9 @@ import pytest
 import ray
 from ablate_ray import worker
 
-from ablate.driver import Options, prepare
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings, order
+from ablate.job import Options, prepare
 from ablate.records import Environment
 from ablate.registry import default
 

@@ -7,10 +7,11 @@ from ablate_ray import checkpoints, worker
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from ablate.driver import Options, prepare, run_study
+from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings, order
 from ablate.hooks import hookimpl
+from ablate.job import Options, prepare
 from ablate.records import Environment
 from ablate.testing import misfits
 from ablate.testing.misfits import table

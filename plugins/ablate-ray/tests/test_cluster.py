@@ -9,9 +9,10 @@ import time
 import pytest
 
 import ablate
-from ablate.driver import Options, run_study
+from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem
 from ablate.hooks import hookimpl
+from ablate.job import Options
 from ablate.store import Store
 from ablate.testing import misfits
 from ablate.testing.misfits import table
