@@ -1,11 +1,11 @@
-"""For tests of executors: a model that misbehaves once it is trained, studies that have it, and what a store has of a study."""
+"""For tests of executors: a model that misbehaves once it is trained, studies that have it, who listens, and what a store has."""
 
 import os
 import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ablate import registry
 from ablate.components.models import net
+from ablate.hooks import CellInfo, hookimpl
 from ablate.records import DataInfo
 
 PIDS = "ABLATE_MISFIT_PIDS"
@@ -72,6 +73,23 @@ def table(store: Path) -> dict[str, str]:
     """What every cell of a store gave, bit for bit: the digest of its weights and its metrics, by its key."""
     with sqlite3.connect(store / "store.sqlite") as db:
         return dict(db.execute("SELECT key, weights_sha256 || metrics FROM cells WHERE status = 'done'").fetchall())
+
+
+class Listener:
+    """Counts the cells that begin and the epochs that end, and does something after the first epoch."""
+
+    def __init__(self, do: Callable[[], object] = lambda: None):
+        self.started, self.epochs, self._do = 0, 0, do
+
+    @hookimpl
+    def cell_start(self, cell: CellInfo) -> None:
+        self.started += 1
+
+    @hookimpl
+    def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
+        self.epochs += 1
+        if self.epochs == 1:
+            self._do()
 
 
 def misfit(info: DataInfo, /, *, how: str = "fine") -> nn.Module:

@@ -1,5 +1,6 @@
 """States at URLs: a real FTP server, a real S3 server (moto's) and the local filesystem, all on the loopback address."""
 
+import signal
 import threading
 
 import pytest
@@ -10,11 +11,10 @@ from fsspec.core import url_to_fs
 from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings, order
-from ablate.hooks import hookimpl
 from ablate.job import Options, prepare
 from ablate.records import Environment
 from ablate.testing import misfits
-from ablate.testing.misfits import table
+from ablate.testing.misfits import Listener, table
 
 
 @pytest.fixture
@@ -135,25 +135,14 @@ def test_an_object_store_is_written_without_a_copy(s3, ftp, file):
 def test_a_study_that_is_stopped_goes_on_from_s3(s3, tmp_path):
     """With a cluster of its own, whose workers have this process's environment."""
 
-    class Ears:
-        told = 0
-
-        @hookimpl
-        def epoch_end(self, cell, record):
-            self.told += 1
-            if self.told == 1:
-                import signal
-
-                signal.raise_signal(signal.SIGINT)
-
     spec = misfits.study("slow", epochs=3, checkpoint_seconds=0)
     options = Options(tmp_path / "ray", tmp_path / "data", 1, "cpu", {"use": "ray", "checkpoints": s3})
-    ears = Ears()
+    ears = Listener(lambda: signal.raise_signal(signal.SIGINT))
     _, stopped = run_study(spec, (), options, {"ears": ears}, lambda message: None)
     assert stopped
     assert len(names(s3)) == 1
     run_study(spec, (), options, {"ears": ears}, pytest.fail)
-    assert ears.told == 6, "no epoch was trained twice"
+    assert ears.epochs == 6, "no epoch was trained twice"
     assert names(s3) == []
     run_study(spec, (), Options(tmp_path / "local", tmp_path / "data", 1, "cpu"), {}, pytest.fail)
     assert table(tmp_path / "ray") == table(tmp_path / "local")

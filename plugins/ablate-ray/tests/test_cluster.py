@@ -11,28 +11,10 @@ import pytest
 import ablate
 from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem
-from ablate.hooks import hookimpl
 from ablate.job import Options
 from ablate.store import Store
 from ablate.testing import misfits
-from ablate.testing.misfits import table
-
-
-class Listener:
-    """Counts what it hears, and does something after the first epoch."""
-
-    def __init__(self, do=lambda: None):
-        self.started, self.epochs, self.do = 0, 0, do
-
-    @hookimpl
-    def cell_start(self, cell):
-        self.started += 1
-
-    @hookimpl
-    def epoch_end(self, cell, record):
-        self.epochs += 1
-        if self.epochs == 1:
-            self.do()
+from ablate.testing.misfits import Listener, table
 
 
 def run(spec, store, executor="ray", listener=None, jobs=3):

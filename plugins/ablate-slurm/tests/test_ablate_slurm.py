@@ -12,33 +12,15 @@ from ablate_slurm import job
 import ablate
 from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem, UsageError
-from ablate.hooks import hookimpl
 from ablate.job import Options
 from ablate.registry import default
 from ablate.store import Store
-from ablate.testing.misfits import study, table
+from ablate.testing.misfits import Listener, study, table
 
 
 def run(spec, store, executor="slurm", listener=None, warn=pytest.fail):
     options = Options(store, store.parent / "data", 2, "cpu", executor)
     return run_study(spec, (), options, {"ears": listener} if listener else {}, warn)
-
-
-class AfterFirstEpoch:
-    """Counts, and does something once."""
-
-    def __init__(self, do):
-        self.started, self.epochs, self.do = 0, 0, do
-
-    @hookimpl
-    def cell_start(self, cell):
-        self.started += 1
-
-    @hookimpl
-    def epoch_end(self, cell, record):
-        self.epochs += 1
-        if self.epochs == 1:
-            self.do()
 
 
 @pytest.fixture
@@ -63,7 +45,7 @@ def expected(tmp_path_factory):
 
 def test_a_job_that_is_preempted_goes_on_and_gives_the_same(slow, expected, tmp_path, local, pids):
     pids.write_text("")
-    ears = AfterFirstEpoch(lambda: None)
+    ears = Listener(lambda: None)
     seen = threading.Thread(target=warn_first_job, args=(pids,))
     seen.start()
     told, stopped = run(slow, tmp_path / "s", listener=ears)
@@ -83,10 +65,10 @@ def warn_first_job(pids):
 
 
 def test_a_stopped_study_goes_on_where_it_was(slow, expected, tmp_path, local):
-    ears = AfterFirstEpoch(lambda: signal.raise_signal(signal.SIGINT))
+    ears = Listener(lambda: signal.raise_signal(signal.SIGINT))
     _, stopped = run(slow, tmp_path / "s", listener=ears, warn=lambda message: None)
     assert stopped
-    again = AfterFirstEpoch(lambda: None)
+    again = Listener(lambda: None)
     run(slow, tmp_path / "s", listener=again)
     assert ears.epochs + again.epochs <= 8, "no epoch was trained twice"
     assert table(tmp_path / "s") == expected(slow)
