@@ -4,6 +4,7 @@ Needs `pip install atheris`, which nothing else here does.
 It stops at the first input that is not taken, or refused with its place.
 """
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -11,9 +12,17 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(
-    include=["ablate.spec", "ablate.validation", "ablate.patch", "ablate.plan", "ablate.recipe", "ablate.comparing"]
+    include=[
+        "ablate.spec",
+        "ablate.validation",
+        "ablate.patch",
+        "ablate.plan",
+        "ablate.recipe",
+        "ablate.comparing",
+        "ablate.space",
+    ]
 ):
-    from ablate import driver  # noqa: F401
+    from ablate import job  # noqa: F401
 
 from . import _specs
 
@@ -29,8 +38,8 @@ def check(data: bytes) -> None:
 
 def main() -> None:
     corpus = Path(tempfile.mkdtemp())
-    for index, path in enumerate(sorted(_specs.SPECS.glob("*.json"))):
-        (corpus / f"{index}").write_bytes(path.read_bytes())
+    for index, document in enumerate(_specs.valid()):
+        (corpus / f"{index}").write_text(json.dumps(document))
     atheris.Setup([*sys.argv, str(corpus)], check)
     atheris.Fuzz()
 
