@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -99,4 +101,6 @@ def _judge(store: Path, expected: str, tally: Tally) -> None:
     tally.studies += 1
     tally.lost += int((cells_of(store)["status"] != "done").sum()) + 6 - len(cells_of(store))
     tally.twice += sum(count > 1 for count in heard(store).values())
-    tally.others += (store / "table.txt").read_text() != expected
+    if (found := (store / "table.txt").read_text()) != expected:
+        tally.others += 1
+        sys.stderr.writelines(islice(unified_diff(expected.splitlines(True), found.splitlines(True), n=0), 20))
