@@ -7,8 +7,8 @@ is reported and never fails a cell.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
@@ -33,12 +33,14 @@ class CellInfo:
         variants: The variants of the study that it belongs to; more than one only where two variants resolve to one recipe.
         seed: Its seed.
         epochs: How many epochs it trains.
+        levels: The levels of its variants, by their factors.
     """
 
     key: str
     variants: tuple[str, ...]
     seed: int
     epochs: int
+    levels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @hookspec

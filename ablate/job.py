@@ -55,11 +55,24 @@ class Job:
 
     def infos(self) -> dict[str, CellInfo]:
         """Each distinct cell by its key."""
+        levels = {}
+        for variant in self.plan.variants:
+            for name in {variant.name} | (self.plan.tuning.names(variant.name) if self.plan.tuning else set()):
+                levels[name] = variant.levels
         names: dict[str, list[str]] = {}
         for planned in self.cells:
             names.setdefault(planned.cell.key, []).append(planned.variant)
         cells = {planned.cell.key: planned.cell for planned in self.cells}
-        return {key: CellInfo(key, tuple(names[key]), cell.seed, cell.recipe["epochs"]) for key, cell in cells.items()}
+        return {
+            key: CellInfo(
+                key,
+                tuple(names[key]),
+                cell.seed,
+                cell.recipe["epochs"],
+                {factor: level for name in names[key] for factor, level in levels[name].items()},
+            )
+            for key, cell in cells.items()
+        }
 
 
 def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], options: Options) -> Job:

@@ -21,6 +21,7 @@ from ablate.hooks import CellInfo, Hooks
 from ablate.records import Result
 from ablate.store import Store
 from ablate.study import Compare, Study, VariantInfo
+from ablate.tracking import Patience, Tracker, shown
 
 SPEC = {
     "name": "tiny",
@@ -36,6 +37,7 @@ SPEC = {
     "factors": {"batch_norm": {"on": {"model": {"batch_norm": True}}}},
     "seeds": 2,
 }
+PATIENT = Patience(event=100.0)  # no test fails because the machine is busy
 HOSTILE = [
     "<script>alert(1)</script>[bold]**x**",
     "../..//etc/passwd",
@@ -96,7 +98,7 @@ def quiet(monkeypatch):
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setattr(ablate_mlflow, "BUDGET_SECONDS", 100.0)  # no test fails because the machine is busy
+    monkeypatch.setattr(ablate_mlflow.tracker, "patience", PATIENT)
     monkeypatch.setattr(ablate_mlflow, "SETTINGS", ablate_mlflow.SETTINGS | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "100"})
 
 
@@ -171,7 +173,7 @@ def sitting(study, cell, epochs, status, result=None, error=None, end=None):
     """What the driver tells of one sitting; returns what listeners were blamed for."""
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(ablate_mlflow.Tracker(), "mlflow")
+    hooks.register(Tracker(ablate_mlflow._connect, PATIENT), "mlflow")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell)
     for record in records(*epochs):
@@ -184,7 +186,7 @@ def sitting(study, cell, epochs, status, result=None, error=None, end=None):
 
 def empty_study(name, cell, status="done"):
     frame = pd.DataFrame([{"variant": v, "seed": cell.seed, "status": status, "accuracy": 0.5} for v in cell.variants])
-    variants = tuple(VariantInfo(v, ablate_mlflow.levels_of(v), (f"a.b: 1 → {v}",)) for v in cell.variants)
+    variants = tuple(VariantInfo(v, dict(cell.levels), (f"a.b: 1 → {v}",)) for v in cell.variants)
     epochs = pd.DataFrame(columns=["variant", "seed", "epoch", "accuracy"])
     return Study(name, "?", Compare("accuracy", "last", cell.variants[0]), variants, frame, epochs)
 
@@ -228,7 +230,7 @@ def test_a_cell_that_is_not_done_says_so_until_it_is(client, status, word):
 
 def test_hostile_names_are_logged(client):
     """As names of study, factor, level and metric; the run keeps what can be shown of them."""
-    cell = CellInfo("c" * 64, tuple(f"{name}={name}" for name in HOSTILE), 0, 1)
+    cell = CellInfo("c" * 64, tuple(f"{name}={name}" for name in HOSTILE), 0, 1, {name: name for name in HOSTILE})
     result = Result([RECORD | {"epoch": 1} | dict.fromkeys(HOSTILE, 0.25)], dict.fromkeys(HOSTILE, 0.5), "0" * 64, 4.0, 10)
     before = {experiment.experiment_id for experiment in client.search_experiments()}
     assert sitting("".join(HOSTILE), cell, [], "done", result) == []
@@ -236,7 +238,7 @@ def test_hostile_names_are_logged(client):
     (run,) = [run for run in client.search_runs([made]) if "mlflow.parentRunId" in run.data.tags]
     assert run.info.status == "FINISHED"
     for name in HOSTILE:
-        assert run.data.params[ablate_mlflow._key(f"level.{name}")] == ablate_mlflow._value(name)
+        assert run.data.params[ablate_mlflow._key(f"level.{name}")] == shown(name)
         assert run.data.metrics[ablate_mlflow._key(name)] == 0.25
         assert run.data.metrics[ablate_mlflow._key(f"result.{name}")] == 0.5
 
@@ -257,7 +259,7 @@ def test_the_users_experiment_is_used(client, monkeypatch):
 
 
 def test_what_no_name_can_hold_is_replaced():
-    assert ablate_mlflow._value("lone \ud800 surrogate") == "lone � surrogate"
+    assert shown("lone \ud800 surrogate") == "lone � surrogate"
     assert ablate_mlflow._key("\ud800").startswith("_-")
 
 
@@ -288,8 +290,8 @@ def test_a_server_that_never_answers_is_left_alone(monkeypatch):
     """One request is tried at the first event, none at the twenty that follow, and one at the end."""
     tries = []
     monkeypatch.setattr(ablate_mlflow, "SETTINGS", ablate_mlflow.SETTINGS | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1"})
-    tell = ablate_mlflow.Tracker._tell
-    monkeypatch.setattr(ablate_mlflow.Tracker, "_tell", lambda self, log: (tries.append(log.cell.key), tell(self, log)))
+    tell = ablate_mlflow.Experiment.tell
+    monkeypatch.setattr(ablate_mlflow.Experiment, "tell", lambda self, log: (tries.append(log.cell.key), tell(self, log)))
     cell = CellInfo("b" * 64, ("base",), 0, 20)
     with deaf_server() as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -302,14 +304,14 @@ def test_a_server_that_never_answers_is_left_alone(monkeypatch):
 def test_what_a_server_misses_it_hears_when_it_is_back(client, monkeypatch):
     cell = CellInfo("a" * 64, ("base",), 0, 3)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    blamed, tracker = [], ablate_mlflow.Tracker()
+    blamed, tracker = [], Tracker(ablate_mlflow._connect, PATIENT)
     hooks = Hooks(blamed.append)
     hooks.register(tracker, "mlflow")
     hooks.call("study_start", study="back", cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell)
     for record in records(1, 2, 3):
         hooks.call("epoch_end", cell=cell, record=record)
-    tracker._client = client  # of the server that is there
+    tracker.service._client = client  # of the server that is there
     hooks.call("cell_end", cell=cell, status="interrupted", result=None, error=None, log=None)
     hooks.call("study_end", study=empty_study("back", cell, "interrupted"))
     assert len(blamed) == 1

@@ -19,6 +19,7 @@ from ablate.hooks import CellInfo, Hooks
 from ablate.records import Result
 from ablate.store import Store
 from ablate.study import Compare, Study, VariantInfo
+from ablate.tracking import Tracker, shown
 
 SPEC = {
     "name": "tiny",
@@ -86,7 +87,7 @@ def records(*epochs):
 def hooks_of():
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(ablate_tensorboard.Tracker(), "tensorboard")
+    hooks.register(Tracker(ablate_tensorboard._connect, ablate_tensorboard.tracker.patience), "tensorboard")
     return hooks, blamed
 
 
@@ -105,7 +106,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
 
 def study_of(name, cell, status="done"):
     frame = pd.DataFrame([{"variant": v, "seed": cell.seed, "status": status, "accuracy": 0.5} for v in cell.variants])
-    variants = tuple(VariantInfo(v, ablate_tensorboard.levels_of(v), (f"a.b: 1 → {v}",)) for v in cell.variants)
+    variants = tuple(VariantInfo(v, dict(cell.levels), (f"a.b: 1 → {v}",)) for v in cell.variants)
     epochs = pd.DataFrame(columns=["variant", "seed", "epoch", "accuracy"])
     return Study(name, "?", Compare("accuracy", "last", cell.variants[0]), variants, frame, epochs)
 
@@ -172,7 +173,7 @@ def test_a_cell_that_is_not_done_says_so_until_it_is(folder, status, error, code
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_are_logged(folder, name):
     """As names of study, factor, level and metric; nothing is written outside of the folder."""
-    cell = CellInfo("c" * 64, (f"{name}={name}",), 0, 1)
+    cell = CellInfo("c" * 64, (f"{name}={name}",), 0, 1, {name: name})
     record = RECORD | {"epoch": 1, name: 0.25}
     assert sitting(name, cell, [record], "done", Result([record], {name: 0.5}, "0" * 64, 4.0, 10)) == []
     assert list(folder.parent.iterdir()) == [folder]
@@ -182,9 +183,8 @@ def test_hostile_names_are_logged(folder, name):
     events = read(place)
     assert scalars(events, ablate_tensorboard._tag(name)) == [(1, 0.25)]
     assert scalars(events, ablate_tensorboard._tag(f"result/{name}")) == [(1, 0.5)]
-    shown = ablate_tensorboard._value(name)
     parameters = hparams(events, "session_start_info").hparams
-    assert parameters[ablate_tensorboard._value(f"level.{name}")].string_value == shown
+    assert parameters[shown(f"level.{name}")].string_value == shown(name)
     assert all(line.startswith("    ") for line in text(events, "cell")[0].splitlines()), "a literal block of Markdown"
 
 
@@ -192,7 +192,7 @@ def test_names_that_only_look_alike_stay_apart():
     names = ("a/b", "a_b", "a:b", "a*b", "x" * 300, "x" * 301)
     assert len({ablate_tensorboard._file_name(name) for name in names}) == len(names)
     assert len({ablate_tensorboard._tag(name) for name in names}) == len(names)
-    assert ablate_tensorboard._value("lone \ud800 surrogate") == "lone � surrogate"
+    assert shown("lone \ud800 surrogate") == "lone � surrogate"
     assert ablate_tensorboard._tag("\ud800").startswith("_-")
 
 
@@ -202,7 +202,12 @@ def test_a_folder_that_cannot_be_made_costs_no_cell(spec, tmp_path, folder):
         study = ablate.run(spec, store=tmp_path / "s", device="cpu", jobs=1)
     assert study.cells["status"].tolist() == ["done"] * 4
     told = [str(warning.message) for warning in caught if "ablate-tensorboard" in str(warning.message)]
-    assert [message.partition(" failed in ")[2].partition(":")[0] for message in told] == ["epoch_end", "cell_end", "study_end"]
+    assert [message.partition(" failed in ")[2].partition(":")[0] for message in told] == [
+        "epoch_end",
+        "cell_end",
+        "cell_start",
+        "study_end",
+    ]
 
 
 def full(path):
@@ -216,8 +221,8 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(folder, mon
     hooks, blamed = hooks_of()
     hooks.call("study_start", study="s", cells=[cell], stored=0)
     hooks.call("epoch_end", cell=cell, record=records(1)[0])
-    log = hooks._manager.get_plugin("tensorboard")._logs[cell.key]
-    log.writer._py_recordio_writer._writer = full("of the open file")
+    log = hooks._manager.get_plugin("tensorboard").logs[cell.key]
+    log.run._py_recordio_writer._writer = full("of the open file")
     with monkeypatch.context() as patch:
         patch.setattr("tensorboardX.record_writer.open_file", full)
         for record in records(2, 3):

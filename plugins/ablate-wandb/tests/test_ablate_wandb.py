@@ -20,6 +20,7 @@ from ablate.hooks import CellInfo, Hooks
 from ablate.records import Result
 from ablate.store import Store
 from ablate.study import Compare, Study, VariantInfo
+from ablate.tracking import Patience, Tracker, shown
 
 SPEC = {
     "name": "tiny",
@@ -65,7 +66,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def patient(monkeypatch, seconds):
-    monkeypatch.setattr(ablate_wandb, "BUDGET_SECONDS", seconds)
+    monkeypatch.setattr(ablate_wandb.tracker, "patience", Patience(event=seconds))
     monkeypatch.setattr(ablate_wandb, "PATIENCE", {name: (at, seconds) for name, (at, _) in ablate_wandb.PATIENCE.items()})
 
 
@@ -145,7 +146,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
     """What the driver tells of one sitting; returns what listeners were blamed for."""
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(ablate_wandb.Tracker(), "wandb")
+    hooks.register(Tracker(ablate_wandb._connect, ablate_wandb.tracker.patience), "wandb")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell)
     for record in epochs:
@@ -157,7 +158,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
 
 def study_of(name, cell, status="done"):
     frame = pd.DataFrame([{"variant": v, "seed": cell.seed, "status": status, "accuracy": 0.5} for v in cell.variants])
-    variants = tuple(VariantInfo(v, ablate_wandb.levels_of(v), (f"a.b: 1 → {v}",)) for v in cell.variants)
+    variants = tuple(VariantInfo(v, dict(cell.levels), (f"a.b: 1 → {v}",)) for v in cell.variants)
     epochs = pd.DataFrame(columns=["variant", "seed", "epoch", "accuracy"])
     return Study(name, "?", Compare("accuracy", "last", cell.variants[0]), variants, frame, epochs)
 
@@ -234,12 +235,12 @@ def test_the_users_project_is_used(folder, monkeypatch):
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_names_are_logged(folder, name):
     """As names of study, factor, level and metric."""
-    cell = CellInfo("c" * 64, (f"{name}={name}",), 0, 1)
+    cell = CellInfo("c" * 64, (f"{name}={name}",), 0, 1, {name: name})
     record = RECORD | {"epoch": 1, name: 0.25}
     assert sitting(name, cell, [record], "done", Result([record], {name: 0.5}, "0" * 64, 4.0, 10)) == []
     (run,) = cells_of(folder).values()
     assert run.exit == 0
-    assert run.config["levels"] == {ablate_wandb._key(name): ablate_wandb._value(name)}
+    assert run.config["levels"] == {ablate_wandb._key(name): shown(name)}
     assert [line[ablate_wandb._key(name)] for line in run.history] == [0.25]
     assert run.summary[ablate_wandb._key(f"result/{name}")] == 0.5
     assert len(run.name) <= 128
@@ -249,7 +250,7 @@ def test_hostile_names_are_logged(folder, name):
 def test_keys_that_only_look_alike_stay_apart():
     names = ("a.b", "a_b", "a:b", "a*b", "x" * 300, "x" * 301, "_a", "xa")
     assert len({ablate_wandb._key(name) for name in names}) == len(names)
-    assert ablate_wandb._value("lone \ud800 surrogate") == "lone � surrogate"
+    assert shown("lone \ud800 surrogate") == "lone � surrogate"
     assert ablate_wandb._key("\ud800").startswith("x-")
 
 
@@ -281,8 +282,8 @@ def test_a_server_that_is_down_costs_no_cell_and_is_told_once(spec, tmp_path, fo
 def test_a_server_that_never_answers_is_left_alone(folder, monkeypatch):
     """It is tried at the first event, not at the twenty that follow, and at the end."""
     tries = []
-    tell = ablate_wandb.Tracker._tell
-    monkeypatch.setattr(ablate_wandb.Tracker, "_tell", lambda self, log: (tries.append(log.cell.key), tell(self, log)))
+    tell = ablate_wandb.Runs.tell
+    monkeypatch.setattr(ablate_wandb.Runs, "tell", lambda self, log: (tries.append(log.cell.key), tell(self, log)))
     with socket.create_server(("127.0.0.1", 0), backlog=50) as deaf:
         online(monkeypatch, deaf.getsockname()[1])
         blamed = sitting("s", CellInfo("b" * 64, ("base",), 0, 20), records(*range(1, 21)), "interrupted")
@@ -293,7 +294,7 @@ def test_a_server_that_never_answers_is_left_alone(folder, monkeypatch):
 def test_what_was_missed_is_logged_at_the_end(folder, monkeypatch):
     cell, blamed = CellInfo("a" * 64, ("base",), 0, 3), []
     hooks = Hooks(blamed.append)
-    hooks.register(ablate_wandb.Tracker(), "wandb")
+    hooks.register(Tracker(ablate_wandb._connect, ablate_wandb.tracker.patience), "wandb")
     hooks.call("study_start", study="s", cells=[cell], stored=0)
     with monkeypatch.context() as patch:
         patch.setattr(wandb, "init", lambda **_: 1 / 0)
