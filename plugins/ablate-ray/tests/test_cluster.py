@@ -64,7 +64,7 @@ def test_a_node_that_is_lost_changes_nothing(slow, expected, tmp_path, cluster, 
 
 def test_failures_are_told_and_lost_workers_replaced(tmp_path, address, pids, monkeypatch):
     monkeypatch.setenv("ABLATE_RAY_RETRIES", "1")
-    study, _ = run(misfits.study("raise", "die", "die once", "hang", timeout=20), tmp_path / "s")
+    study, _ = run(misfits.study("raise", "die", "die once", "hang", timeout=60), tmp_path / "s")
     assert statuses(study) == {
         "base": "done",
         "way=raise": "failed",
@@ -74,7 +74,7 @@ def test_failures_are_told_and_lost_workers_replaced(tmp_path, address, pids, mo
     }
     errors = dict(zip(study.cells["variant"], study.cells["error"], strict=True))
     assert errors["way=raise"] == "RuntimeError: no luck today"
-    assert errors["way=hang"] == "it took longer than the timeout of 20 seconds"
+    assert errors["way=hang"] == "it took longer than the timeout of 60 seconds"
     assert errors["way=die"].startswith("its worker was lost 2 times: ")
     with Store(tmp_path / "s") as store:
         log = store.logs(study.cells.set_index("variant").loc["way=raise", "key"])[1]
