@@ -153,6 +153,7 @@ def start(
         os.environ |= {"HEARD": str(store / "heard"), "RUN": str(store)} | (
             {"WORKER_FAULT": worker_fault} if worker_fault else {}
         )
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup`, which a run heeds, would be inherited
         setup()
         if driver_fault:
             arm(driver_fault)
