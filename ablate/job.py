@@ -55,23 +55,16 @@ class Job:
 
     def infos(self) -> dict[str, CellInfo]:
         """Each distinct cell by its key."""
-        levels = {}
-        for variant in self.plan.variants:
-            for name in {variant.name} | (self.plan.tuning.names(variant.name) if self.plan.tuning else set()):
-                levels[name] = variant.levels
+        levels = {variant.name: variant.levels for variant in self.plan.variants}
+        owners = self.plan.owners()
         names: dict[str, list[str]] = {}
+        levels_of: dict[str, dict[str, str]] = {}
         for planned in self.cells:
             names.setdefault(planned.cell.key, []).append(planned.variant)
+            levels_of.setdefault(planned.cell.key, {}).update(levels[owners[planned.variant]])
         cells = {planned.cell.key: planned.cell for planned in self.cells}
         return {
-            key: CellInfo(
-                key,
-                tuple(names[key]),
-                cell.seed,
-                cell.recipe["epochs"],
-                {factor: level for name in names[key] for factor, level in levels[name].items()},
-            )
-            for key, cell in cells.items()
+            key: CellInfo(key, tuple(names[key]), cell.seed, cell.recipe["epochs"], levels_of[key]) for key, cell in cells.items()
         }
 
 

@@ -69,6 +69,13 @@ class Plan:
         reference = self.reference.recipe
         return tuple(VariantInfo(v.name, v.levels, changes(reference, v.recipe)) for v in self.variants)
 
+    def owners(self) -> dict[str, str]:
+        """The variant that cells belong to, by what they are called: its own name, or that of a trial or of it without tuning."""
+        owners = {variant.name: variant.name for variant in self.variants}
+        for told in self.tuning.variants if self.tuning else ():
+            owners |= dict.fromkeys((told.untuned, *(trial.name for trial in told.trials)), told.variant)
+        return owners
+
     def record(self) -> dict[str, Json]:
         """What `Store.study` needs to know."""
         return {

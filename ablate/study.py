@@ -124,11 +124,6 @@ class Tuning:
     cells: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
     epochs: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
 
-    def names(self, variant: str) -> set[str]:
-        """What the cells are called that belong to a variant."""
-        (told,) = (told for told in self.variants if told.variant == variant)
-        return {told.untuned, *(trial.name for trial in told.trials)}
-
     def record(self) -> dict[str, Any]:
         """The decisions, as JSON."""
         return {

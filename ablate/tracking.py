@@ -173,7 +173,11 @@ def allowed_name(name: str, bad: str, most: int) -> str:
         bad: A regular expression of what the service does not allow; `_` takes its place.
         most: Bytes that the name may have, before a digest is added.
     """
-    allowed = re.sub(bad, "_", name).encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+    return told_apart(name, re.sub(bad, "_", name).encode("utf-8", "replace")[:most].decode("utf-8", "ignore"))
+
+
+def told_apart(name: str, allowed: str) -> str:
+    """The name where it is allowed as it is, else what is allowed in its place with a digest of the name."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return name if allowed == name else f"{allowed}-{digest}"
 

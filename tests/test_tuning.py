@@ -109,6 +109,15 @@ def test_trials_are_judged_on_validation_images_with_seeds_of_their_own(trainer)
     assert {cell.seed for cell in rest} == {0, 1}
 
 
+def test_listeners_are_told_the_levels_of_a_variant_for_all_of_its_cells(trainer, environment):
+    plan, cells = trainer().finish()
+    infos = job.Job(plan, cells, default(), environment, "cpu").infos().values()
+    assert len({name for info in infos for name in info.variants}) == 2 * (5 + 2), "trials, tuned, and without tuning"
+    for info in infos:
+        (level,) = {name.partition(" (")[0] for name in info.variants}
+        assert info.levels == {"batch_norm": "on" if level == "batch_norm=on" else "base"}
+
+
 def test_a_trial_never_sees_the_test_images(trainer, environment, tmp_path, monkeypatch):
     """Its result is the same, bit for bit, where there are other ones."""
     (cell, *_) = (planned.cell for planned in trainer().advance()[1])

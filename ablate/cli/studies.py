@@ -136,8 +136,10 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     else:
         job = as_known(job, None)
     infos, tuning = job.plan.infos(), job.plan.tuning
-    names = {info.name: {info.name} | (tuning.names(info.name) if tuning else set()) for info in infos}
-    counts = {info.name: [p.cell.key in stored for p in job.cells if p.variant in names[info.name]] for info in infos}
+    owners = job.plan.owners()
+    counts: dict[str, list[bool]] = {info.name: [] for info in infos}
+    for planned in job.cells:
+        counts[owners[planned.variant]].append(planned.cell.key in stored)
     reference = job.plan.compare.reference
     if as_json:
         variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]

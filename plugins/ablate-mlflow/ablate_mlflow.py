@@ -1,8 +1,4 @@
-"""Logs every cell that is trained as a run of MLflow, where MLFLOW_TRACKING_URI says so.
-
-What is to be told waits in memory until the server has it. A server that fails or is slow is left alone for a while, so that
-it costs a study seconds a minute at most; with the next success, or at the end of the study, it hears what it has missed.
-"""
+"""Logs every cell that is trained as a run of MLflow, where MLFLOW_TRACKING_URI says so."""
 
 import hashlib
 import os

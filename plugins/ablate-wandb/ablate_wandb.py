@@ -1,8 +1,7 @@
 """Logs every cell that is trained as a run of Weights & Biases, where WANDB_MODE or WANDB_PROJECT says so.
 
-W&B's own process sends in the background what it is given; only beginning and ending a run wait for the server. Both give up
-soon, and after a failure W&B is left alone for a while, so that it costs a study seconds a minute at most. What is to be told
-waits in memory until W&B has taken it.
+W&B's own process sends in the background what it is given; only beginning and ending a run wait for the server, and both give up
+soon.
 """
 
 import hashlib
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablate.study import Study
-from ablate.tracking import Log, Patience, Tracker, numbers, outcome, shown
+from ablate.tracking import Log, Patience, Tracker, numbers, outcome, shown, told_apart
 
 PATIENCE = {  # by setting: the variable by which the user sets it, and seconds
     "init_timeout": ("WANDB_INIT_TIMEOUT", 10.0),  # W&B's own: 90 s
@@ -117,9 +116,7 @@ def _named(values: Mapping[str, float]) -> dict[str, float]:
 
 def _key(name: str) -> str:
     """The name where W&B can show it in every place, else one that is close to it and no other's; a slash makes a group."""
-    allowed = re.sub(r"^[_/]", "x", re.sub(r"[^A-Za-z0-9_/ -]", "_", name))[:KEY_LENGTH]
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return name if allowed == name else f"{allowed}-{digest}"
+    return told_apart(name, re.sub(r"^[_/]", "x", re.sub(r"[^A-Za-z0-9_/ -]", "_", name))[:KEY_LENGTH])
 
 
 tracker = Tracker(_connect, Patience(event=15.0))
