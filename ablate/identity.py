@@ -21,7 +21,7 @@ from .records import Cell
 from .registry import Component, Registry, normalized
 
 Json = Any
-ENGINE_SEMANTICS = 2  # counts up with every change of the engine that changes what a cell gives
+ENGINE_SEMANTICS = {"cpu": 2, "cuda": 2}  # counts up, for each device, with a change of the engine that changes what a cell gives
 CORE = "ablate-core"
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 
@@ -69,12 +69,17 @@ def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
     return result
 
 
-def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str) -> dict[str, Json]:
-    """What a cell depends on beside its recipe: the data, and the versions of the packages that it uses."""
+def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str, device: str) -> dict[str, Json]:
+    """What a cell depends on beside its recipe: the data, the versions of the packages that it uses, and what they mean."""
     packages: dict[str, str] = {name: _version(name) for name in NUMERICS}
-    for loaded, _ in components(registry, recipe):
+    semantics: dict[str, int] = {}
+    for loaded, spec in components(registry, recipe):
         packages |= _packages(loaded.component)
-    return {"engine": ENGINE_SEMANTICS, "data": fingerprint, "packages": dict(sorted(packages.items()))}
+        name, number = f"{loaded.component.kind} {loaded.component.qualified_name}", loaded.says("semantics", spec) or 1
+        if number > semantics.get(name, 1):
+            semantics[name] = number
+    identity = {"engine": ENGINE_SEMANTICS[device], "data": fingerprint, "packages": dict(sorted(packages.items()))}
+    return identity | ({"semantics": semantics} if semantics else {})  # without one, as before there were any
 
 
 @cache

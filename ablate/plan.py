@@ -318,7 +318,7 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         except Exception as error:  # factories are anybody's code
             found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
-        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset])
+        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset], device)
         digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:

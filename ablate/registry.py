@@ -91,6 +91,18 @@ class Loaded:
         except Exception as error:  # anybody's code
             raise _broken(self.component, f"listing its {parameter} failed: {type(error).__name__}: {error}") from error
 
+    def says(self, attribute: str, spec: Mapping[str, Any]) -> Any:
+        """What the factory says of itself by an attribute: a value, or a function of a resolved spec; None where it says nothing.
+
+        Raises:
+            BrokenComponent: The function fails.
+        """
+        value = getattr(self.factory, attribute, None)
+        try:
+            return value(spec) if callable(value) else value
+        except Exception as error:  # anybody's code
+            raise _broken(self.component, f"asking for its {attribute} failed: {type(error).__name__}: {error}") from error
+
 
 @dataclass
 class Registry:

@@ -72,8 +72,10 @@ def must_be_alike(cell: Cell, environment: Environment) -> None:
         EnvironmentProblem: Something of the cell's identity is different here.
     """
     data = _fingerprint(json.dumps(cell.recipe["dataset"]), environment)
-    here = recipe_identity(default(), cell.recipe, data)
-    planned, found = ({"engine": i["engine"], "data": i["data"], **i["packages"]} for i in (cell.identity, here))
+    here = recipe_identity(default(), cell.recipe, data, cell.device)
+    planned, found = (
+        {"engine": i["engine"], "data": i["data"], **i["packages"], **i.get("semantics", {})} for i in (cell.identity, here)
+    )
     other = [name for name in planned | found if planned.get(name) != found.get(name)]
     if other:
         what = ", ".join(f"{name} is {found.get(name)} and not {planned.get(name)}" for name in other)
