@@ -12,13 +12,13 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from . import database
+from . import database, locks
 from .errors import StoreError, UsageError, did_you_mean
 from .records import Cell, Factor, Result
 from .study import Compare, Stopping, Study, Tuning, VariantInfo
@@ -61,9 +61,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
         if self._lock:
-            with suppress(OSError):  # where it cannot be removed, nobody holds it all the same
-                self._lock.release()
-                Path(self._lock.lock_file).unlink(missing_ok=True)
+            locks.drop(self._lock)
 
     @property
     def checkpoints(self) -> Path:
@@ -298,33 +296,24 @@ class Store:
 
     # Drivers
 
-    def _lock_of(self, owner: str) -> FileLock:
-        return FileLock(self.directory / "drivers" / f"{owner}.lock")
+    def _lock_file(self, owner: str) -> Path:
+        return self.directory / "drivers" / f"{owner}.lock"
 
     def _hold_lock(self) -> None:
         """The operating system drops the lock with the process, however it ends."""
         if self._lock is None:
             try:
                 (self.directory / "drivers").mkdir(exist_ok=True)
-                self._lock = self._lock_of(self.owner)
-                self._lock.acquire()
-                if type(self._lock) is not FileLock:  # it has become one that outlives its process
-                    raise NotImplementedError("the file system has no locks")
-            except (OSError, NotImplementedError) as error:
+                self._lock = locks.hold(self._lock_file(self.owner))
+            except OSError as error:
                 raise self._lock_error(error) from error
 
     def _alive(self, owner: str | None) -> bool:
         """Whether the driver of this name still runs."""
         if owner is None or owner == self.owner:
             return owner is not None
-        lock = self._lock_of(owner)
-        if not Path(lock.lock_file).exists():
-            return False
         try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
+            return locks.is_held(self._lock_file(owner))
         except OSError as error:
             raise self._lock_error(error) from error
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ablate import database
+from ablate import database, locks
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Factor, Result
 from ablate.store import Store
@@ -299,11 +299,32 @@ def test_a_message_that_is_no_text_is_stored(tmp_path):
         assert store.logs(cell().key) == (r"no \udc80 luck", r"a log \ud800")
 
 
-def test_a_place_without_locks_is_refused(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:flock not supported")  # some versions of filelock say so, and go on with a marker file
+@pytest.mark.parametrize("flock", ["none", "keeps nobody out"])
+def test_a_place_without_locks_is_refused(tmp_path, monkeypatch, flock):
     """A lock that is only a file outlives its process, and its cells would never be free again."""
-    monkeypatch.setattr("fcntl.flock", _no_locks)
-    with Store(tmp_path) as store, pytest.warns(UserWarning, match="flock"), pytest.raises(StoreError, match="cannot be locked"):
-        store.claim(cell(), {})
+    monkeypatch.setattr("fcntl.flock", _no_locks if flock == "none" else lambda *_: None)
+    with Store(tmp_path) as store:
+        for _ in range(2):
+            with pytest.raises(StoreError, match="drivers: the store cannot be locked"):
+                store.claim(cell(), {})
+            assert list((tmp_path / "drivers").iterdir()) == []
+        assert store.cells("") == []
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    path = tmp_path / "a.lock"
+    hold = (
+        "import sys; from pathlib import Path; from ablate import locks\n"
+        "lock = locks.hold(Path(sys.argv[1])); print(1, flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:
+        driver.stdout.readline()
+        assert locks.is_held(path)
+        driver.kill()
+        driver.wait()
+    assert path.exists()
+    assert not locks.is_held(path)
 
 
 def _no_locks(*_):
