@@ -1,5 +1,6 @@
 """Code and files that change while a study runs: what was planned is what is trained, or nothing is stored."""
 
+import itertools
 import json
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ from pathlib import Path
 from torch import nn
 
 from ablate.components.models import net
+from ablate.params import FilePath
 
 {imports}
 
@@ -34,8 +36,12 @@ class Scaled(nn.Module):
         return self.model(images * {scale})
 
 
-def scaled(info, /) -> nn.Module:
-    """A network."""
+def scaled(info, /, *, weights: FilePath | None = None) -> nn.Module:
+    """A network.
+
+    Args:
+        weights: A file.
+    """
     return Scaled(net(info))
 '''
 
@@ -215,3 +221,50 @@ def test_other_packages_than_planned_are_named(spec, environment, tmp_path):
     error = last(told(other, environment, tmp_path))["error"]
     assert f"torch was 1.0 and became {versions['torch']}" in error
     assert "ablate-core was " in error
+
+
+def test_a_file_of_a_recipe_that_changes_after_the_plan_is_named(project, one_cell, environment, tmp_path):
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(b"old")
+    one_cell["base"]["model"]["weights"] = str(weights)
+    cell = planned(one_cell, tmp_path)
+    assert last(told(cell, environment, tmp_path))["event"] == "done"
+    weights.write_bytes(b"new")
+    error = last(told(cell, environment, tmp_path))["error"]
+    assert error == f"{weights} was changed while the study ran. No result of this cell is stored: run the study again."
+    assert planned(one_cell, tmp_path).key != cell.key
+
+
+@pytest.mark.parametrize("when", ["before it is read", "while it is decoded"])
+def test_a_folder_of_images_that_changes_after_the_plan_gives_no_result(spec, environment, tmp_path, monkeypatch, when):
+    """And nothing of it stays in the cache under the name of what was there before."""
+    from PIL import Image
+
+    folder, colours = tmp_path / "images", {"black": 0, "white": 255}
+    for part, name in itertools.product(("train", "test"), colours):
+        (folder / part / name).mkdir(parents=True)
+        for index in range(16):
+            Image.new("L", (16, 16), colours[name]).save(folder / part / name / f"{index:02}.png")
+    del spec["factors"]
+    spec["base"]["dataset"] = {"use": "image_folder", "path": str(folder), "channels": 1}
+    spec |= {"seeds": 1}
+
+    def swap():
+        for part in ("train", "test"):
+            Image.new("L", (16, 16), 255).save(folder / part / "black" / "15.png")
+
+    cell = planned(spec, tmp_path)
+    if when == "before it is read":
+        swap()
+    else:
+        opened, first = Image.open, iter([swap])
+        monkeypatch.setattr(Image, "open", lambda path: (next(first, bool)(), opened(path))[1])
+    failed = last(told(cell, environment, tmp_path))
+    assert failed["event"] == "failed"
+    assert "changed while" in failed["error"]
+    monkeypatch.undo()
+    for part in ("train", "test"):
+        Image.new("L", (16, 16), 0).save(folder / part / "black" / "15.png")
+    again = planned(spec, tmp_path)
+    assert again.key == cell.key
+    assert last(told(again, environment, tmp_path))["result"]["metrics"]["accuracy"] == 1.0
