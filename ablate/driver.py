@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import places, provenance
-from .errors import AblateError, EnvironmentProblem, Problem, SpecError, describe
+from .errors import AblateError, EnvironmentProblem, describe
 from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
+from .executors.believing import unbelievable
 from .hooks import CellInfo, Hooks, hookimpl
-from .job import Job, Options, as_known, prepare, save, try_recipes, wanted
-from .recipe import resolve_component
+from .job import Job, Options, as_known, executor_of, prepare, save, try_recipes, wanted
 from .records import Cell, Result
 from .registry import build, default
 from .signals import stop_on_signals
@@ -46,7 +46,7 @@ def run_study(
         StoreError: The store cannot be written; what it has is kept.
     """
     likely = places.likely_workers(options.jobs, options.device)
-    with build(default(), "executor", _executor(options.executor), likely) as run:
+    with build(default(), "executor", executor_of(options.executor), likely) as run:
         job = prepare(spec, overrides, options)
         with Store(places.store_dir(options.store), waiting=warn) as store:
             if kind := places.network_file_system(store.directory):
@@ -55,14 +55,6 @@ def run_study(
                     "because its locks may not reach others"
                 )
             return _execute(job, options, store, run, listeners, warn)
-
-
-def _executor(given: str | Mapping[str, Any]) -> dict[str, Any]:
-    found: list[Problem] = []
-    resolved = resolve_component(default(), "executor", {"use": given} if isinstance(given, str) else given, "executor", found)
-    if found:
-        raise SpecError("--executor", found)
-    return resolved
 
 
 def _execute(
@@ -141,10 +133,11 @@ def _events(
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
         timeout=document.get("timeout"),
     )
-    take = _Queue(pending, store, provenance.collect(job.device))
+    take = _Queue(pending, store, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    cells = {cell.key: cell for cell in pending}
     told: list[str] = []
     while take.pending and not stop.is_set():
-        yield from _sitting(run, settings, take, stop)
+        yield from _sitting(run, settings, take, cells, stop)
         holders = store.holders([cell.key for cell in take.pending])
         if holders and holders != told and not stop.is_set():
             told = holders
@@ -153,7 +146,7 @@ def _events(
             stop.wait(HELD_SECONDS)
 
 
-def _sitting(run: Run, settings: Settings, take: "_Queue", stop: threading.Event) -> Iterator[Event]:
+def _sitting(run: Run, settings: Settings, take: "_Queue", cells: Mapping[str, Cell], stop: threading.Event) -> Iterator[Event]:
     """What the executor tells; what becomes of every cell that it took is told, whatever the executor does.
 
     Raises:
@@ -165,7 +158,7 @@ def _sitting(run: Run, settings: Settings, take: "_Queue", stop: threading.Event
         for event in run(settings, take, stop):
             if isinstance(event, CellEnded):
                 ended.add(event.key)
-            yield event
+            yield _believed(event, cells)
     except AblateError:
         raise
     except Exception as error:  # executors are other people's code
@@ -175,6 +168,14 @@ def _sitting(run: Run, settings: Settings, take: "_Queue", stop: threading.Event
         if key not in ended:
             status: Literal["failed", "interrupted"] = "interrupted" if stop.is_set() else "failed"
             yield CellEnded(key, status, None, "the executor did not say what became of it" if status == "failed" else None)
+
+
+def _believed(event: Event, cells: Mapping[str, Cell]) -> Event:
+    """The event; a result that is not one of its cell is a failure. Executors are other people's code."""
+    if not isinstance(event, CellEnded) or event.result is None or event.key not in cells:
+        return event
+    wrong = unbelievable(cells[event.key], event.result)
+    return event if wrong is None else CellEnded(event.key, "failed", None, f"its result is not stored: {wrong}", event.log)
 
 
 class _Queue:

@@ -5,24 +5,20 @@ a cell is never taken for another.
 """
 
 import hashlib
-import importlib.util
 import json
-import re
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 
 from .errors import EnvironmentProblem
 from .params import Nested
-from .recipe import Recipe, component_fields, components
-from .records import Cell
-from .registry import Component, Registry, normalized
+from .recipe import Recipe, component_fields, components, nested_components
+from .records import Cell, Environment
+from .registry import Registry, build
+from .sources import packages_of, version_of
 
 Json = Any
 ENGINE_SEMANTICS = {"cpu": 2, "cuda": 2}  # counts up, for each device, with a change of the engine that changes what a cell gives
-CORE = "ablate-core"
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 
 
@@ -48,13 +44,13 @@ def make_cell(recipe: Recipe, digest: str, seed: int, device: str, identity: dic
 def canonical_recipe(registry: Registry, recipe: Recipe) -> Json:
     """The recipe as keys see it: transforms as a list, because their order counts, and content in place of paths."""
     nested = dict(component_fields())
-    return {name: _canonical(registry, nested[name], value) if name in nested else value for name, value in recipe.items()}
+    canonical = {n: _canonical(registry, nested[n], value) if n in nested else value for n, value in recipe.items()}
+    return canonical | {"metrics": sorted(canonical["metrics"])}  # in whatever order, they are the same numbers
 
 
 def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
     if nested.many:
-        items = [[name, _canonical(registry, Nested(nested.kind), item)] for name, item in value.items()]
-        return items if nested.kind == "transform" else sorted(items)
+        return [[name, _canonical(registry, Nested(nested.kind), item)] for name, item in value.items()]
     parameters = registry.load(nested.kind, value["use"]).signature.parameters
     result = {"use": value["use"]}
     for name, parameter in parameters.items():
@@ -69,74 +65,44 @@ def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
     return result
 
 
-def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str, device: str) -> dict[str, Json]:
-    """What a cell depends on beside its recipe: the data, the versions of the packages that it uses, and what they mean."""
-    packages: dict[str, str] = {name: _version(name) for name in NUMERICS}
+def data_fingerprint(registry: Registry, dataset: Mapping[str, Json], environment: Environment) -> str:
+    """What a dataset says of its content, and each dataset that is nested in it."""
+    found = [spec for loaded, spec in nested_components(registry, "dataset", dataset) if loaded.component.kind == "dataset"]
+    fingerprints: list[str] = [build(registry, "dataset", spec, environment).fingerprint() for spec in found]
+    return fingerprints[0] if len(fingerprints) == 1 else sha256(canonical_json(fingerprints))
+
+
+def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str, device: str, executor: Json = None) -> dict[str, Json]:
+    """What a cell depends on beside its recipe: the data, the versions of the packages that it uses, and what they mean.
+
+    Args:
+        registry: What is installed.
+        recipe: The resolved recipe.
+        fingerprint: What `data_fingerprint` gives.
+        device: `cpu` or `cuda`.
+        executor: What `executor_identity` gives.
+    """
+    packages: dict[str, str] = {name: version_of(name) for name in NUMERICS}
     semantics: dict[str, int] = {}
     for loaded, spec in components(registry, recipe):
-        packages |= _packages(loaded.component)
+        packages |= packages_of(loaded.component.distribution)
         name, number = f"{loaded.component.kind} {loaded.component.qualified_name}", loaded.says("semantics", spec) or 1
         if number > semantics.get(name, 1):
             semantics[name] = number
     identity = {"engine": ENGINE_SEMANTICS[device], "data": fingerprint, "packages": dict(sorted(packages.items()))}
-    return identity | ({"semantics": semantics} if semantics else {})  # without one, as before there were any
+    more = {"semantics": semantics, "executor": executor}
+    return identity | {name: value for name, value in more.items() if value}  # without one, as before there were any
 
 
-@cache
-def _packages(component: Component) -> Mapping[str, str]:
-    """The component's distribution with its version (and digest of its source, where it is an editable install), and what
-    it requires; the core's own requirements that matter are in `NUMERICS`."""
-    name = normalized(component.distribution)
-    installed = _installed(component.distribution)
-    if not _is_editable(installed):
-        packages = {name: installed.version}
-    else:
-        source = _source(component.module)
-        packages = {f"{name} {source.stem}": f"{installed.version}+{_tree_digest(source)}"}
-    if name != CORE:
-        for requirement in installed.requires or ():
-            required = re.match(r"[\w.-]+", requirement)
-            if required and "extra ==" not in requirement and normalized(required.group()) != CORE:
-                packages[normalized(required.group())] = _version(required.group())
-    return packages
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return distribution(name).version
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _installed(name: str) -> Distribution:
-    """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
-    found = list(distributions(name=name))
-    return next(filter(_is_editable, found), found[0])
-
-
-def _is_editable(installed: Distribution) -> bool:
-    text = installed.read_text("direct_url.json")
-    return bool(text and json.loads(text).get("dir_info", {}).get("editable"))
-
-
-def _source(module: str) -> Path:
-    """The package that a module lies in, or the module's file where it lies in none."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise EnvironmentProblem(
-            f"module {module}: has no file, so nothing tells its versions apart. Give its folder an __init__.py."
-        )
-    path = Path(spec.origin)
-    return path if "." not in module and path.name != "__init__.py" else path.parent
-
-
-@cache
-def _tree_digest(source: Path) -> str:
-    digest = hashlib.sha256()
-    for path in [source] if source.is_file() else sorted(source.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+def executor_identity(registry: Registry, executor: Mapping[str, Json]) -> Json:
+    """The resolved executor with its packages where its results are its own, so that no other run is served them; else None."""
+    used = list(nested_components(registry, "executor", executor))
+    if not any(loaded.says("own_results", spec) for loaded, spec in used):
+        return None
+    packages: dict[str, str] = {}
+    for loaded, _ in used:
+        packages |= packages_of(loaded.component.distribution)
+    return {**executor, "packages": packages}
 
 
 def file_digest(path: Path) -> str:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import places, tuning
+from . import places, sources, tuning
 from .errors import Problem, SpecError, some_variants
 from .hooks import CellInfo
+from .identity import executor_identity
 from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
+from .recipe import resolve_component
 from .records import Environment
 from .registry import Registry, default
 from .spec import load
@@ -48,6 +50,7 @@ class Job:
     registry: Registry
     environment: Environment
     device: str
+    own_results: bool = False  # whether they come from the executor itself and not from ablate's training
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -75,11 +78,28 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
         SpecError: With everything that is wrong with the spec.
     """
     registry = default()
+    sources.look_again()
+    sources.remember(registry)
+    executor = executor_identity(registry, executor_of(options.executor))
     plan = make_plan(load(spec, overrides), registry)
     plan = placebo(plan) if options.placebo else plan
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = places.device_of(options.device)
-    return Job(plan, make_cells(plan, registry, environment, device.partition(":")[0]), registry, environment, device)
+    cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
+    return Job(plan, cells, registry, environment, device, executor is not None)
+
+
+def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The executor of a run, with all of its parameters.
+
+    Raises:
+        SpecError: There is none of this name, or its parameters are wrong.
+    """
+    found: list[Problem] = []
+    resolved = resolve_component(default(), "executor", {"use": given} if isinstance(given, str) else given, "executor", found)
+    if found:
+        raise SpecError("--executor", found)
+    return resolved
 
 
 def try_recipes(job: Job, keys: set[str]) -> None:

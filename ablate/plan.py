@@ -7,7 +7,7 @@ from typing import Any
 
 from .comparing import compare_of, published_of, selection_problems
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
-from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
+from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
@@ -297,7 +297,7 @@ def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:
         first.setdefault(text, variant.name)
 
 
-def make_cells(plan: Plan, registry: Registry, environment: Environment, device: str) -> list[PlannedCell]:
+def make_cells(plan: Plan, registry: Registry, environment: Environment, device: str, executor: Json = None) -> list[PlannedCell]:
     """Every variant with every seed, with its key.
 
     Seeds run in the outer loop, so that an interrupted study has whole rows to compare.
@@ -312,13 +312,13 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         dataset = canonical_json(variant.recipe["dataset"])
         try:
             if dataset not in fingerprints:
-                fingerprints[dataset] = build(registry, "dataset", variant.recipe["dataset"], environment).fingerprint()
+                fingerprints[dataset] = data_fingerprint(registry, variant.recipe["dataset"], environment)
         except DiskProblem:
             raise
         except Exception as error:  # factories are anybody's code
             found.append(Problem("base.dataset", describe(error)))
             fingerprints[dataset] = ""
-        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset], device)
+        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset], device, executor)
         digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:

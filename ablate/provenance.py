@@ -7,13 +7,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from .sources import version_of
 
-def collect(device: str) -> dict[str, Any]:
+
+def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
     """What a reader needs to know of this machine to judge or to repeat a result.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
+        executor: Where cells run, as `distribution:name`.
+        own_results: Whether they come from the executor itself and not from ablate's training.
     """
+    origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
     packages = {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")}
     return {
         "packages": packages,
@@ -22,6 +27,8 @@ def collect(device: str) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "device": _device_name(device),
+        "executor": f"{executor} {version_of(executor.partition(':')[0])}",
+        **origin,
         "git": _git_revision(),
     }
 

@@ -147,16 +147,18 @@ def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool:
     return bool(getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False))
 
 
-def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, dict[str, Json]]]:
+def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
     """Every component of a resolved recipe with its spec, nested ones included."""
     for name, nested in component_fields():
-        yield from _components(registry, nested, recipe[name])
+        for spec in recipe[name].values() if nested.many else [recipe[name]]:
+            yield from nested_components(registry, nested.kind, spec)
 
 
-def _components(registry: Registry, nested: Nested, value: Json) -> Iterator[tuple[Loaded, dict[str, Json]]]:
-    for spec in value.values() if nested.many else [value]:
-        loaded = registry.load(nested.kind, spec["use"])
-        yield loaded, spec
-        for name, parameter in loaded.signature.parameters.items():
-            if parameter.nested and spec[name] is not None:
-                yield from _components(registry, parameter.nested, spec[name])
+def nested_components(registry: Registry, kind: str, spec: Mapping[str, Json]) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
+    """A component of a resolved recipe with its spec, and those that are nested in it."""
+    loaded = registry.load(kind, spec["use"])
+    yield loaded, spec
+    for name, parameter in loaded.signature.parameters.items():
+        if parameter.nested and spec[name] is not None:
+            for inner in spec[name].values() if parameter.nested.many else [spec[name]]:
+                yield from nested_components(registry, parameter.nested.kind, inner)

@@ -214,6 +214,8 @@ class Result:
         weights_sha256: Digest of the final weights, to compare two runs bit for bit.
         seconds: Wall-clock time of training and evaluation, over all sittings.
         parameters: Number of trainable parameters.
+        trained: The cell's identity as `ablate.executors.training` found it in the process that trained: packages as imported,
+            data as loaded. None where something else made the result.
     """
 
     epochs: list[dict[str, Json]]
@@ -221,6 +223,7 @@ class Result:
     weights_sha256: str
     seconds: float
     parameters: int
+    trained: dict[str, Json] | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)

@@ -14,7 +14,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from .errors import EnvironmentProblem, UsageError, did_you_mean
-from .params import Factory, Nested, Signature, signature
+from .params import Factory, Nested, Signature, SignatureError, signature
 
 KINDS: Mapping[str, str] = {
     "dataset": "ablate.datasets",
@@ -30,6 +30,22 @@ KINDS: Mapping[str, str] = {
     "executor": "ablate.executors",
 }
 HOOKS = "ablate.hooks"
+_ANYWHERE = ("model", "scheduler", "transform", "loss", "metric")  # what the parts of a recipe that follow its images can hold
+NESTED: Mapping[
+    str, Sequence[str]
+] = {  # kinds that a component of a kind can hold: what they are given is there when it is built
+    "dataset": ("dataset", "transform"),
+    "model": _ANYWHERE,
+    "initializer": ("initializer", *_ANYWHERE),
+    "optimizer": ("optimizer", *_ANYWHERE),
+    "scheduler": _ANYWHERE,
+    "transform": ("transform",),
+    "loss": _ANYWHERE,
+    "metric": _ANYWHERE,
+    "design": ("design",),
+    "tuner": ("tuner",),
+    "executor": ("executor",),
+}
 _TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*)(:(?P<attribute>\w+(\.\w+)*))?$")
 
 
@@ -159,27 +175,62 @@ class Registry:
         if key not in self._loaded:
             factory = import_target(component)
             try:
-                self._loaded[key] = Loaded(component, factory, signature(factory))
+                self._loaded[key] = Loaded(component, factory, _fitting(kind, signature(factory)))
             except Exception as error:  # of anybody's code: annotations in quotes are evaluated here
                 raise _broken(component, f"its signature cannot be read: {error}") from error
         return self._loaded[key]
 
 
-def build(registry: Registry, kind: str, spec: Mapping[str, Any], *engine_arguments: Any) -> Any:
-    """Calls the factory that a resolved component spec names; nested components are built first."""
+def _fitting(kind: str, found: Signature) -> Signature:
+    """The signature of a component of this kind, whose parameters are such as it can have.
+
+    Raises:
+        SignatureError: One cannot be built, or would be missing in a cell's identity.
+    """
+    for parameter in found.parameters.values():
+        if parameter.nested and parameter.nested.kind not in NESTED[kind]:
+            held = parameter.nested.kind
+            why = f"where a {kind} is built, there is not what a {held} is given" if held in KINDS else "there is no such kind"
+            raise SignatureError(
+                f"parameter {parameter.name!r} is a nested {held!r}: {why}. A {kind} can hold: {', '.join(NESTED[kind])}"
+            )
+        if parameter.path and parameter.path.kind == "folder" and kind != "dataset":
+            raise SignatureError(
+                f"parameter {parameter.name!r} is a folder, whose content only the fingerprint of a dataset covers. "
+                f"A {kind} can have a FilePath"
+            )
+    return found
+
+
+Given = Mapping[str, tuple[Any, ...]]  # what the engine gives a factory, by kind
+
+
+def build(registry: Registry, kind: str, spec: Mapping[str, Any], *engine_arguments: Any, nested: Given | None = None) -> Any:
+    """Calls the factory that a resolved component spec names; nested components are built first.
+
+    Args:
+        registry: What is installed.
+        kind: The component's kind.
+        spec: Its spec with all of its parameters.
+        engine_arguments: What the engine gives a component of this kind.
+        nested: What it gives those of the other kinds in `NESTED`; nothing where a kind is missing. One of the same kind gets
+            the same arguments.
+    """
     loaded = registry.load(kind, spec["use"])
+    given = {**(nested or {}), kind: engine_arguments}
     arguments = {name: value for name, value in spec.items() if name != "use"}
     for name, value in arguments.items():
-        nested = loaded.signature.parameters[name].nested
-        if nested and value is not None:
-            arguments[name] = _build_nested(registry, nested, value)
+        inner = loaded.signature.parameters[name].nested
+        if inner and value is not None:
+            arguments[name] = _build_nested(registry, inner, value, given)
     return loaded.factory(*engine_arguments, **arguments)
 
 
-def _build_nested(registry: Registry, nested: Nested, value: Mapping[str, Any]) -> Any:
-    if not nested.many:
-        return build(registry, nested.kind, value)
-    return {name: build(registry, nested.kind, item) for name, item in value.items() if item is not None}
+def _build_nested(registry: Registry, inner: Nested, value: Mapping[str, Any], given: Given) -> Any:
+    arguments = given.get(inner.kind, ())
+    if not inner.many:
+        return build(registry, inner.kind, value, *arguments, nested=given)
+    return {n: build(registry, inner.kind, item, *arguments, nested=given) for n, item in value.items() if item is not None}
 
 
 def import_target(component: Component) -> Any:

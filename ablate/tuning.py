@@ -179,7 +179,7 @@ def _on_validation(recipe: Recipe) -> Recipe:
 
 def _cell(registry: Registry, recipe: Recipe, seed: int, like: Cell) -> Cell:
     """A cell on the data and the device of another one."""
-    identity = recipe_identity(registry, recipe, like.identity["data"], like.device)
+    identity = recipe_identity(registry, recipe, like.identity["data"], like.device, like.identity.get("executor"))
     digest = recipe_digest(canonical_recipe(registry, recipe), like.device, identity)
     return make_cell(recipe, digest, seed, like.device, identity)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate import identity
+from ablate import identity, sources
 from ablate.errors import EnvironmentProblem
 from ablate.executors import training
 from ablate.recipe import resolve
@@ -17,9 +17,11 @@ def test_a_checkout_on_the_path_does_not_hide_that_it_is_installed_editable(tmp_
         (folder / metadata).write_text("Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(site)
     monkeypatch.syspath_prepend(checkout)
-    assert not identity._is_editable(identity._installed("thing"))
+    sources.look_again()
+    assert sources.version_of("thing") == "1.0"
     (site / "thing-1.0.dist-info" / "direct_url.json").write_text('{"url": "file:///checkout", "dir_info": {"editable": true}}')
-    assert identity._is_editable(identity._installed("thing"))
+    sources.look_again()
+    assert sources.version_of("thing").startswith("1.0+")
 
 
 def identity_of(registry, recipe, device="cpu"):
@@ -63,8 +65,10 @@ def test_what_a_component_means_may_depend_on_its_parameters(recipe, monkeypatch
 
 def test_a_machine_where_a_component_means_something_else_trains_nothing(recipe, monkeypatch, environment):
     monkeypatch.setattr(training, "_fingerprint", lambda dataset, environment: "data")
-    cell = identity.make_cell(recipe, "digest", 0, "cpu", identity_of(default(), recipe))
-    training.must_be_alike(cell, environment)
+    planned = identity_of(default(), recipe)
+    digest = identity.recipe_digest(identity.canonical_recipe(default(), recipe), "cpu", planned)
+    cell = identity.make_cell(recipe, digest, 0, "cpu", planned)
+    assert training.as_planned(cell, environment, elsewhere=True) == planned
     monkeypatch.setattr(default().load("metric", "loss").factory, "semantics", 2, raising=False)
     with pytest.raises(EnvironmentProblem, match="metric ablate-core:loss is 2 and not None"):
-        training.must_be_alike(cell, environment)
+        training.as_planned(cell, environment, elsewhere=True)

@@ -89,24 +89,34 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
     Raises:
         PartError: A factory fails.
     """
-    with _blame("model"), global_rng(seed, "model"):
-        model: nn.Module = _expect(build(registry, "model", recipe["model"], info), nn.Module)
-    with _blame("initializer"):
-        build(registry, "initializer", recipe["initializer"], model, generator(seed, "initializer"))
-    model.to(device).to(memory_format=torch.channels_last)
-    with _blame("optimizer"):
-        optimizer = _expect(build(registry, "optimizer", recipe["optimizer"], model), torch.optim.Optimizer)
     horizon = horizon_of(recipe, images)
-    with _blame("scheduler"):
-        schedule = build(registry, "scheduler", recipe["scheduler"], horizon)
+    given: dict[str, tuple[Any, ...]] = {"model": (info,), "scheduler": (horizon,), "metric": (info.classes,)}
+
+    def made(kind: str, spec: Recipe, *arguments: Any) -> Any:
+        return build(registry, kind, spec, *arguments, nested=given)
+
+    with _blame("model"), global_rng(seed, "model"):
+        model: nn.Module = _expect(made("model", recipe["model"], info), nn.Module)
+    with _blame("initializer"), global_rng(seed, "initializer"):
+        made("initializer", recipe["initializer"], model, generator(seed, "initializer"))
+    model.to(device).to(memory_format=torch.channels_last)
+    with _blame("optimizer"), global_rng(seed, "optimizer"):
+        optimizer = _expect(made("optimizer", recipe["optimizer"], model), torch.optim.Optimizer)
+    with _blame("scheduler"), global_rng(seed, "scheduler"):
+        schedule = made("scheduler", recipe["scheduler"], horizon)
         float(schedule(0))
-    with _blame("loss"):
-        loss = build(registry, "loss", recipe["loss"])
+    with _blame("loss"), global_rng(seed, "loss"):
+        loss = _on(device, made("loss", recipe["loss"]))
     metrics = {}
     for name, spec in recipe["metrics"].items():
-        with _blame(f"metrics.{name}"):
-            metrics[name] = build(registry, "metric", spec, info.classes)
+        with _blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
+            metrics[name] = _on(device, made("metric", spec, info.classes))
     return Parts(model, optimizer, schedule, loss, metrics, horizon)
+
+
+def _on(device: torch.device, made: Any) -> Any:
+    """A loss or metric with what it holds where the images are, as far as torch can see it: buffers, and models nested in it."""
+    return made.to(device) if isinstance(made, nn.Module) else made
 
 
 def _expect(made: Any, kind: type[Made]) -> Made:

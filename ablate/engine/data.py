@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ablate.errors import EnvironmentProblem
-from ablate.identity import canonical_json
+from ablate.identity import canonical_json, data_fingerprint
 from ablate.recipe import Recipe
 from ablate.records import Data, DataInfo, Environment, Split
 from ablate.registry import Registry, build
@@ -42,13 +42,23 @@ class Tensors:
     info: DataInfo
 
 
-def load(registry: Registry, recipe: Recipe, environment: Environment, device: torch.device) -> Tensors:
+def load(
+    registry: Registry, recipe: Recipe, environment: Environment, device: torch.device, fingerprint: str | None = None
+) -> Tensors:
     """The images of a recipe.
 
+    Args:
+        registry: What is installed.
+        recipe: The resolved recipe.
+        environment: Where data is.
+        device: Where the images are to be.
+        fingerprint: What `data_fingerprint` gave when the study was planned; None for whatever is there now.
+
     Raises:
-        EnvironmentProblem: The data is missing or damaged, or has no validation part and the recipe evaluates on it.
+        EnvironmentProblem: The data is missing or damaged, is not what was planned, or has no validation part and the recipe
+            evaluates on it.
     """
-    loaded = _load(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment, device)
+    loaded = _load(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment, device, fingerprint)
     evaluation = loaded.validation if recipe["eval_split"] == "validation" else loaded.test
     if evaluation is None:
         raise EnvironmentProblem(
@@ -78,8 +88,15 @@ class _Loaded:
 
 
 @lru_cache(maxsize=2)
-def _load(dataset: _Spec, environment: Environment, device: torch.device) -> _Loaded:
+def _load(dataset: _Spec, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
     data: Data = build(dataset.registry, "dataset", dataset.spec, environment).load()
+    if fingerprint is not None:  # asked after loading: what the files were before is in the key
+        now = data_fingerprint(dataset.registry, dataset.spec, environment)
+        if now != fingerprint:
+            raise EnvironmentProblem(
+                f"the data of {dataset.spec['use']!r} was changed while the study ran (its fingerprint was {fingerprint[:16]}, "
+                f"and is {now[:16]}). Run it again."
+            )
     for name, split in (("training", data.train), ("test", data.test)):
         if not len(split.labels):
             raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} has no {name} images")

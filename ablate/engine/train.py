@@ -65,11 +65,13 @@ class Controls:
         checkpoint: File of its state.
         checkpoint_seconds: Time between two savings.
         should_stop: Asked after each batch.
+        check: Called before a state is saved; raises where what trains is not what was planned.
     """
 
     checkpoint: Path
     checkpoint_seconds: float = 60.0
     should_stop: Callable[[], bool] = lambda: False
+    check: Callable[[], object] = lambda: None
 
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
@@ -104,7 +106,7 @@ def training(
         AblateError: Data or a checkpoint is missing or damaged.
     """
     _use_threads(cell.recipe["threads"])
-    tensors = data.load(registry, cell.recipe, environment, device)
+    tensors = data.load(registry, cell.recipe, environment, device, cell.identity.get("data"))
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
     if stream is not None:
         stream.wait_stream(torch.cuda.current_stream(device))  # the images may still be on their way
@@ -165,6 +167,7 @@ class _Training:
                 self.at.seconds = time.monotonic() - begun
                 stop = controls.should_stop()
                 if stop or time.monotonic() - saved >= controls.checkpoint_seconds:
+                    controls.check()
                     self.save(controls.checkpoint)
                     saved = time.monotonic()
                 if stop:

@@ -3,18 +3,21 @@
 import json
 import socket
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
 
+from ablate import sources
 from ablate.engine.train import Controls, Interrupted, training
 from ablate.errors import EnvironmentProblem, describe
-from ablate.identity import recipe_identity
+from ablate.identity import canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
+from ablate.recipe import components
 from ablate.records import Cell, Environment
-from ablate.registry import build, default
+from ablate.registry import default
 
 from . import Message
 
@@ -33,6 +36,7 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
         `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, and whether it was for
         want of `memory`. And None after each batch, so that several cells may take turns in one process.
     """
+    sources.remember(default())  # unless the worker has done so when it started, before it imported anything
     yield {"event": "started"}
     try:
         last = yield from _training(order, should_stop, elsewhere)
@@ -53,37 +57,73 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
     """Tells of epochs and batches, and returns the message that the cell is done."""
     cell = Cell.from_json(order["cell"])
     environment = Environment(Path(order["data_dir"]), order["download"])
-    if elsewhere:
-        must_be_alike(cell, environment)
-    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop)
+
+    def check() -> dict[str, Any]:
+        return as_planned(cell, environment, elsewhere)
+
+    check()
+    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check)
     steps = training(default(), cell, environment, torch.device(order["device"]), controls)
+    begun = False
     while True:
         try:
             record = next(steps)
         except StopIteration as end:
-            return {"event": "done", "result": end.value.to_json()}
+            return {"event": "done", "result": end.value.to_json() | {"trained": check()}}
+        if not begun:
+            check()  # what a cell needs is imported and read by now: most changes are found before hours of training
+            begun = True
         yield None if record is None else {"event": "epoch", "record": record}
 
 
-def must_be_alike(cell: Cell, environment: Environment) -> None:
-    """A machine with other packages or other data would give a result that is not this cell's.
+def as_planned(cell: Cell, environment: Environment, elsewhere: bool) -> dict[str, Any]:
+    """What the cell depends on as this process has it, which is what it was when the study was planned.
 
     Raises:
-        EnvironmentProblem: Something of the cell's identity is different here.
+        EnvironmentProblem: Packages, code, files or (on another machine) data would give a result that is not this cell's.
     """
-    data = _fingerprint(json.dumps(cell.recipe["dataset"]), environment)
-    here = recipe_identity(default(), cell.recipe, data, cell.device)
-    planned, found = (
-        {"engine": i["engine"], "data": i["data"], **i["packages"], **i.get("semantics", {})} for i in (cell.identity, here)
-    )
-    other = [name for name in planned | found if planned.get(name) != found.get(name)]
-    if other:
-        what = ", ".join(f"{name} is {found.get(name)} and not {planned.get(name)}" for name in other)
-        raise EnvironmentProblem(f"node {socket.gethostname()} differs from the one that planned the study: {what}")
+    data = _fingerprint(json.dumps(cell.recipe["dataset"]), environment) if elsewhere else cell.identity["data"]
+    here = recipe_identity(default(), cell.recipe, data, cell.device, cell.identity.get("executor"))
+    other = list(_differences(cell.identity, here, elsewhere))
+    if not other:
+        other = [f"{file} was edited" for file in sources.edited(here["packages"])]
+    if not other and make_cell(cell.recipe, _digest(cell, here), cell.seed, cell.device, here).key != cell.key:
+        other = [f"{file} was changed" for file in _files(cell)] or ["the recipe is not the one that was planned"]
+    if not other:
+        return here
+    if elsewhere:
+        raise EnvironmentProblem(f"node {socket.gethostname()} differs from the one that planned the study: {', '.join(other)}")
+    raise EnvironmentProblem(f"{', '.join(other)} while the study ran. No result of this cell is stored: run the study again.")
+
+
+def _digest(cell: Cell, identity: dict[str, Any]) -> str:
+    return recipe_digest(canonical_recipe(default(), cell.recipe), cell.device, identity)
+
+
+def _differences(planned: Mapping[str, Any], here: Mapping[str, Any], elsewhere: bool) -> Iterator[str]:
+    """What is another one here than where the study was planned, in words."""
+    flat = [{"engine": i["engine"], "data": i["data"], **i["packages"], **i.get("semantics", {})} for i in (planned, here)]
+    for name in flat[0] | flat[1]:
+        before, now = (str(side.get(name)) for side in flat)
+        if before == now:
+            continue
+        if elsewhere:
+            yield f"{name} is {now} and not {before}"
+        elif "+" in now and before.partition("+")[0] == now.partition("+")[0]:
+            yield f"{name} was edited"
+        else:
+            yield f"{name} was {before} and became {now}"
+
+
+def _files(cell: Cell) -> Iterator[str]:
+    """The files that a recipe names, whose content is in its key."""
+    for loaded, spec in components(default(), cell.recipe):
+        for name, parameter in loaded.signature.parameters.items():
+            if parameter.path and parameter.path.kind == "file" and spec[name] is not None:
+                yield spec[name]
 
 
 @cache
 def _fingerprint(dataset: str, environment: Environment) -> str:
     """Of the data as this machine has it; looked at once."""
-    fingerprint: str = build(default(), "dataset", json.loads(dataset), environment).fingerprint()
-    return fingerprint
+    return data_fingerprint(default(), json.loads(dataset), environment)

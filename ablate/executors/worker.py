@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
+from ablate import sources
+from ablate.registry import default
 
 from . import Message
-from .training import messages
 
 PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -38,6 +38,9 @@ def main() -> None:
     inbox: queue.Queue[Message] = queue.Queue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
+    sources.remember(default())
+    from . import training  # noqa: F401  takes seconds, and code of components that it imports has to be looked at before
+
     _send(out, event="ready")
     cells: dict[str, Iterator[None]] = {}
     while True:
@@ -86,21 +89,25 @@ def _news(inbox: "queue.Queue[Message]", wait: bool) -> Iterator[Message]:
 
 def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
     """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process."""
-    device, batches = torch.device(order["device"]), 0
+    from .training import messages
+
+    batches = 0
     for message in messages(order, stop.is_set):
         if message is not None:
             _send(out, key=order["cell"]["key"], **message)
         else:
             batches += 1
-            if batches == PROBE_BATCHES and _has_room(device, active()):
+            if batches == PROBE_BATCHES and _has_room(order["device"], active()):
                 _send(out, event="room")
         yield
 
 
-def _has_room(device: torch.device, active: int) -> bool:
+def _has_room(device: str, active: int) -> bool:
     """Whether twice the memory of an average cell is free; evaluation may need more than the first batches did."""
-    if device.type != "cuda":
+    if device == "cpu":
         return True
+    import torch
+
     free, _ = torch.cuda.mem_get_info(device)
     return free > 2 * torch.cuda.max_memory_reserved(device) / active
 

@@ -46,11 +46,13 @@ class Trained:
             elif fate == "failed":
                 yield CellEnded(cell.key, "failed", None, "no luck", None)
             elif fate == "done":
-                records = [{"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}]
-                yield EpochEnded(cell.key, records[0])
+                record = {"train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}
+                records = [{"epoch": epoch, **record} for epoch in range(1, cell.recipe["epochs"] + 1)]
+                yield from (EpochEnded(cell.key, record) for record in records)
                 self.done.append(cell.key)
                 value = int(cell.key[:6], 16) / 0xFFFFFF
-                yield CellEnded(cell.key, "done", Result(records, {"accuracy": value, "loss": value}, cell.key, 1.0, 1))
+                metrics = {"accuracy": value, "loss": value}
+                yield CellEnded(cell.key, "done", Result(records, metrics, cell.key, 1.0, 1, cell.identity))
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from typing import IO
 
 import ray
 
+from ablate import sources
 from ablate.errors import EnvironmentProblem
 from ablate.executors import Message
+from ablate.registry import default
 
 from . import checkpoints
 
@@ -25,6 +27,7 @@ class Worker:
 
     def ready(self) -> None:
         """Returns when what every cell needs is imported."""
+        sources.remember(default())  # before what it looks at is imported
         import ablate.executors.training  # noqa: F401
 
     @ray.method(concurrency_group="control")

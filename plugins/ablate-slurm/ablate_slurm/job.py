@@ -11,7 +11,9 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
+from ablate import sources
 from ablate.executors import Message
+from ablate.registry import default
 
 LOOK_SECONDS = 2.0  # between two looks at the sign of life
 ORPHAN_SECONDS = 300.0  # more than a network file system takes to show a change
@@ -81,6 +83,7 @@ def train(order: Message, warned: threading.Event) -> str:
     """Writes the messages of `ablate.executors.training`, the last of which it names: `done`, `failed`, `interrupted` where the
     driver wants the cell to stop, or `requeued` where the job is to go on later.
     """
+    sources.remember(default())  # before what it looks at is imported
     from ablate.executors.training import messages
 
     driver = SignOfLife(Path(order["alive"]))

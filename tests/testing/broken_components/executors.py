@@ -13,6 +13,7 @@ from ablate.registry import default
 CAUGHT = {
     "other_seed": ("test_cells_give_what_the_engine_gives", "the weights differ from those that the engine gives"),
     "silent": ("test_cells_give_what_the_engine_gives", "the epochs that are told are not those of the result"),
+    "untraced": ("test_cells_give_what_the_engine_gives", "nothing says that ablate trained it"),
     "raising": ("test_a_failed_cell_is_told_and_costs_no_other", "mean has 3 numbers, but the images have 1 channels"),
     "leaving": ("test_a_stopped_cell_is_told_and_its_state_is_saved", "tell it as interrupted"),
     "losing": ("test_a_stopped_cell_is_told_and_its_state_is_saved", "there is no checkpoint of the cell"),
@@ -49,6 +50,19 @@ def silent(workers: int, /):
         while cell := take():
             yield CellStarted(cell.key)
             yield CellEnded(cell.key, "done", trained(cell, settings))
+
+    return _executor(run)
+
+
+def untraced(workers: int, /):
+    """Trains as the engine does, and not by the generator that says what was trained."""
+
+    def run(settings, take, stop):
+        while cell := take():
+            yield CellStarted(cell.key)
+            result = trained(cell, settings)
+            yield from (EpochEnded(cell.key, record) for record in result.epochs)
+            yield CellEnded(cell.key, "done", result)
 
     return _executor(run)
 
