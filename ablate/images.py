@@ -90,7 +90,7 @@ def remarks(source: Source, name: str) -> tuple[str, ...]:
             told.append("deep")
             if np.asarray(_eight_bits(image, image)).max() < 16:
                 told.append("dark")
-        elif image.has_transparency_data and _alpha(image).getextrema()[0] < 255:
+        elif image.has_transparency_data and _alpha(image).min() < 255:
             told.append("clear")
         return tuple(remark for remark in told if remark)
 
@@ -184,8 +184,8 @@ def _eight_bits(image: "Image", file: "Image") -> "Image":
     return Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8))
 
 
-def _alpha(image: "Image") -> "Image":
-    return image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A")
+def _alpha(image: "Image") -> Pixels:
+    return np.asarray(image.convert("LA" if image.mode == "La" else "RGBA").getchannel("A"))
 
 
 def _flat(image: "Image") -> "Image":
@@ -198,12 +198,13 @@ def _flat(image: "Image") -> "Image":
         return image
     from PIL import Image
 
-    low, high = _alpha(image).getextrema()
-    if low == 255:
+    alpha = _alpha(image)
+    if alpha.min() == 255:
         return image
     image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if low != high and all(least == most for least, most in flat.getextrema()):
+    pixels = np.asarray(flat)
+    if alpha.min() != alpha.max() and (pixels == pixels[0, 0]).all():
         raise EnvironmentProblem(
             "is of one colour where its transparent parts are laid over white, which is done with all: what it shows is in its "
             "transparency alone. Lay it over another colour, and save it without transparency."

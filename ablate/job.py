@@ -54,7 +54,9 @@ class Job:
     def notices(self) -> list[str]:
         """What the datasets have to say to the user, each thing once; all of it where they are decoded."""
         told: dict[str, None] = {}
-        for spec in {canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants}.values():
+        for spec in {
+            canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants
+        }.values():
             handle = build(self.registry, "dataset", spec, self.environment)
             if not hasattr(handle, "notices"):
                 continue

@@ -115,7 +115,7 @@ class _Found:
         }
         for reason, words in reasons.items():
             if self.left_out[reason]:
-                yield f"{self.root}: left out are {_counted(self.left_out[reason])} ({words})"
+                yield f"{self.root}: left out: {_counted(self.left_out[reason])} ({words})"
 
 
 def _is_image(entry: "os.DirEntry[str]") -> bool:
@@ -195,10 +195,8 @@ def _class_problems(
     have = [{classes[label] for _, label in of_part} for of_part in files]
     broken = {Path(link).relative_to(root).parts[1] for link in found.dangling}
     if empty := [name for name in classes if name not in have[0] and name not in broken]:
-        yield (
-            f"{train}: no images are in {_class_words(empty)}{_instead(found, parts[0], empty)}. Add some, or remove the folder "
-            "from all parts."
-        )
+        has = f"{_class_words(empty)}{_instead(found, parts[0], empty)}"
+        yield f"{train}: there are no images of {has}. Add some, or remove the folder from all parts."
     absent = [name for name in classes if name in have[0] and name not in have[1] and name not in broken]
     unknown = [name for name in in_parts[1] if name not in classes]
     for name in list(absent):
@@ -209,27 +207,21 @@ def _class_problems(
                 unknown.remove(other)
                 break
     if absent:
-        yield (
-            f"{test}: has no images of {_class_words(absent)}{_instead(found, parts[1], absent)}, which {train} has. Add some, or "
-            "remove the class from all parts."
-        )
+        has = f"{_class_words(absent)}{_instead(found, parts[1], absent)}"
+        yield f"{test}: has no images of {has}, which {train} has. Add some, or remove the class from all parts."
     if unknown:
-        yield f"{test}: {_class_words(unknown)} {_be(unknown)} not in {train}. Add training images, or remove it there."
+        yield f"{test}: {_class_words(unknown)} cannot be learnt, as {train} has none. Add training images, or remove the folder."
 
 
 def _class_words(names: Sequence[str]) -> str:
     return f"class{'es' * (len(names) > 1)} {_some([repr(name) for name in names])}"
 
 
-def _be(names: Sequence[str]) -> str:
-    return "are" if len(names) > 1 else "is"
-
-
 def _instead(found: _Found, part: str, names: Sequence[str]) -> str:
     """What was left out of class folders that have no images."""
     folders = {os.path.join(part, name) for name in names}
     met = Counter({key: count for key, count in found.left_out["extension"].items() if key[1] in folders})
-    return f" ({_counted(met)}, which is read as no image)" if met else ""
+    return f" ({_counted(met)} only, and that is read as no image)" if met else ""
 
 
 def _folded(name: str) -> str:

@@ -33,7 +33,7 @@ class Content:
     remarks: dict[str, int]
     repeated: tuple[int, int]
 
-    def notices(self, root: Path) -> Iterator[str]:
+    def notices(self, root: Path | str) -> Iterator[str]:
         for remark, count in self.remarks.items():
             yield f"{root}: {count:,} image{'s' * (count > 1)} {images.REMARKS[remark]}"
         both, twice = self.repeated
@@ -65,21 +65,45 @@ def content(listing: Listing, cache: Path) -> Content:
 
 def _read(listing: Listing) -> Content:
     lines: list[str] = []
-    counts: Counter[str] = Counter()
-    labels: dict[str, set[int]] = defaultdict(set)
-    seen: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
-    for of_part, digests in zip(listing.files, seen, strict=True):
-        for path, label in of_part:
-            data = _bytes(path)
-            sha256 = hashlib.sha256(data).hexdigest()
-            remarks = images.remarks(data, path)
+    survey = Survey()
+    for part, files in enumerate(listing.files):
+        for path, label in files:
+            sha256, remarks = survey.look(part, label, _bytes(path), path)
             anew = "".join(f" {remark}" for remark in remarks if remark in images.READ_ANEW)
             lines.append(f"{os.path.relpath(path, listing.root)} {label} {sha256}{anew}")
-            counts.update(remarks)
-            labels[sha256].add(label)
-            digests[sha256] += 1
-    both = sum(count for sha256, count in seen[1].items() if sha256 in seen[0])
-    return Content(fingerprint(*lines), dict(sorted(counts.items())), (both, sum(len(found) > 1 for found in labels.values())))
+    return survey.content(fingerprint(*lines))
+
+
+class Survey:
+    """What is special about images that are looked at one after the other."""
+
+    def __init__(self) -> None:
+        self._remarks: Counter[str] = Counter()
+        self._labels: dict[str, set[int]] = defaultdict(set)
+        self._seen: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+
+    def look(self, part: int, label: int, data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
+        """The SHA-256 of an image file, and the remarks on it.
+
+        Args:
+            part: 0 for training images, 1 for test images.
+            label: Its class.
+            data: Its content.
+            name: What messages call it.
+        """
+        sha256 = hashlib.sha256(data).hexdigest()
+        remarks = images.remarks(data, name)
+        self._remarks.update(remarks)
+        self._labels[sha256].add(label)
+        self._seen[part][sha256] += 1
+        return sha256, remarks
+
+    def content(self, sha256: str) -> Content:
+        """All of it, for images that have this digest together."""
+        train, test = self._seen
+        both = sum(count for found, count in test.items() if found in train)
+        twice = sum(len(labels) > 1 for labels in self._labels.values())
+        return Content(sha256, dict(sorted(self._remarks.items())), (both, twice))
 
 
 def _bytes(path: str) -> bytes:

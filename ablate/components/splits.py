@@ -78,8 +78,8 @@ def _limit(split: Split, limit: int | None, name: str) -> Split:
     labels, counts = np.unique(split.labels, return_counts=True)
     if limit < len(labels):
         raise EnvironmentProblem(
-            f"limit {limit:,}: the {name} images are of {len(labels):,} classes, and each needs one. Give at least {len(labels):,}, "
-            "or no `limit`."
+            f"limit {limit:,}: the {name} images are of {len(labels):,} classes, and each needs one. "
+            f"Give at least {len(labels):,}, or no `limit`."
         )
     if counts.min() > 1 and limit <= len(split.labels) - len(labels):
         chosen = _split(split, limit)[1]

@@ -64,8 +64,10 @@ class DatasetContract(ComponentContract):
         handle.load()
         told = handle.notices()
         wrong = f"`notices` gave {told!r}: give a list of sentences, each on one line, and none where there is nothing to say."
-        assert isinstance(told, Sequence) and not isinstance(told, str), wrong
-        assert all(isinstance(notice, str) and notice.strip() and "\n" not in notice for notice in told), wrong
+        assert isinstance(told, Sequence), wrong
+        assert not isinstance(told, str), wrong
+        assert all(isinstance(notice, str) and notice.strip() for notice in told), wrong
+        assert not any("\n" in notice for notice in told), wrong
         assert list(told) == list(handle.notices()), "`notices` differ when they are asked for again."
 
     def test_loading_twice_gives_the_same(self) -> None:

@@ -21,13 +21,16 @@ def normalize(*, mean: list[Mean], std: list[Std]) -> Transform:
         mean: One number a channel, or one for all, on the scale [0, 1].
         std: One number a channel, or one for all, on the scale [0, 1]; above 0.
     """
+
     @deterministic
     def apply(images: Tensor, _: Generator) -> Tensor:
         channels = images.shape[1]
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
                 has = f"{len(values)} number{'s' * (len(values) != 1)}"
-                raise ValueError(f"{name} has {has}, and the images have {channels} channel{'s' * (channels > 1)}. Give 1 for all")
+                raise ValueError(
+                    f"{name} has {has}, and the images have {channels} channel{'s' * (channels > 1)}. Give 1 for all"
+                )
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
         shape = (1, -1, 1, 1)
         divisor = torch.tensor(std, device=images.device).view(shape) * scale
