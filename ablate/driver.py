@@ -65,7 +65,7 @@ def _execute(
     for name, listener in listeners.items():
         hooks.register(listener, name)
     hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
-    study, before = None, None
+    study, before, notices = None, None, list[str]()
     with stop_on_signals(warn) as stop:
         while True:
             now = as_known(job, store)
@@ -76,6 +76,11 @@ def _execute(
             pending = _pending(now, store)
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
                 try_recipes(now, pending)
+            if study is None:
+                notices = job.notices()  # the images are decoded now
+                for notice in notices:
+                    warn(notice)
+            save(now, store, notices)
             _round(now, pending, options, store, run, hooks, stop, warn)
             study, before = store.study(job.plan.spec.name), now.members()
 
@@ -94,7 +99,6 @@ def _round(
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
     pending = [cell for key, cell in todo.items() if key in keys]
-    save(job, store)
     stored = todo.keys() - keys
     for left in store.checkpoints.glob("*.safetensors"):  # by a driver that was killed when it had stored the result
         if left.stem in stored:

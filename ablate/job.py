@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from . import places, sources, tuning
-from .errors import Problem, SpecError, some_variants
+from .errors import AblateError, Problem, SpecError, describe, some_variants
 from .hooks import CellInfo
-from .identity import executor_identity
+from .identity import canonical_json, executor_identity
 from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
 from .recipe import resolve_component
 from .records import Environment
-from .registry import Registry, default
+from .registry import Registry, build, default
+from .report.plain import one_line
 from .spec import load
 from .store import Store
 from .study import Study
@@ -51,6 +52,23 @@ class Job:
     environment: Environment
     device: str
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
+
+    def notices(self) -> list[str]:
+        """What the datasets have to say to the user, each thing once; all of it where they are decoded."""
+        told: dict[str, None] = {}
+        for spec in {
+            canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants
+        }.values():
+            handle = build(self.registry, "dataset", spec, self.environment)
+            if not hasattr(handle, "notices"):
+                continue
+            try:
+                told |= {one_line(str(notice)): None for notice in handle.notices()}
+            except AblateError:
+                raise
+            except Exception as error:  # anybody's code, and the data itself is well
+                told[f"dataset {spec['use']!r}: its notices cannot be had: {one_line(describe(error))}"] = None
+        return list(told)
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -151,6 +169,7 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
     return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]
 
 
-def save(job: Job, store: Store) -> None:
-    """Stores a study's spec and plan, and which cells it has."""
-    store.save_study(job.plan.spec.name, job.plan.spec.document, job.plan.record(), job.members())
+def save(job: Job, store: Store, notices: Sequence[str] = ()) -> None:
+    """Stores a study's spec and plan, which cells it has, and what its datasets had to say."""
+    record = {**job.plan.record(), "notices": list(notices)}
+    store.save_study(job.plan.spec.name, job.plan.spec.document, record, job.members())

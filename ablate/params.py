@@ -27,12 +27,14 @@ class Bound:
         maximum: Largest allowed value.
         above: The value must be larger than this.
         below: The value must be smaller than this.
+        words: How messages say what is expected, where the numbers alone do not tell why.
     """
 
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
     below: float | None = None
+    words: str | None = None
 
     def schema(self) -> Schema:
         words = {
@@ -40,6 +42,7 @@ class Bound:
             "maximum": self.maximum,
             "exclusiveMinimum": self.above,
             "exclusiveMaximum": self.below,
+            "x-expected": self.words,
         }
         return {word: value for word, value in words.items() if value is not None}
 

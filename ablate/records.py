@@ -75,6 +75,17 @@ class Dataset(Protocol):
         ...
 
 
+class Noticing(Protocol):
+    """What a dataset's handle may have beside: things that a user has to know, and that are no errors."""
+
+    def notices(self) -> Sequence[str]:
+        """What was left out, and how what is out of the ordinary was read: a sentence each, with the place and a number.
+
+        Called after `fingerprint`, and again after `load`; what is only known then may be missing before.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class DataInfo:
     """What a model factory is given: the images as they come out of the transforms."""

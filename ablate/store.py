@@ -127,6 +127,7 @@ class Store:
             design=plan.get("design"),
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
             tuning=tuning,
+            notices=tuple(plan.get("notices", ())),
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:

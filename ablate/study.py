@@ -163,6 +163,7 @@ class Study:
         design: The design's spec with every parameter; None where there are no factors.
         stopping: Where seeds were added as long as comparisons were undecided; None for a fixed number.
         tuning: Where settings were tuned; then `cells` are those of the tuned variants. None where the spec is run as it is.
+        notices: What the datasets had to say: what is left out of them, and what is read in a way of its own.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Study:
     design: dict[str, Any] | None = None
     stopping: Stopping | None = None
     tuning: Tuning | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def every_cell(self) -> pd.DataFrame:

@@ -141,10 +141,11 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     for planned in job.cells:
         counts[owners[planned.variant]].append(planned.cell.key in stored)
     reference = job.plan.compare.reference
+    notices = job.notices()
     if as_json:
         variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
         cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
-        plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells}
+        plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells, "notices": notices}
         print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
         return
     console = wide(out)
@@ -157,6 +158,8 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         console.print(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train")
     else:
         console.print(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train")
+    for notice in notices:
+        warn(notice)
 
 
 @app.command()

@@ -14,10 +14,11 @@ from ablate.errors import EnvironmentProblem, describe
 from ablate.params import Bound, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 
-from .splits import arrange, fingerprint, space_error
+from .splits import arrange, fingerprint, limit_identity, space_error
 
 Make = Callable[..., Any]  # a torchvision dataset class, or a function of (root, train, download) that calls one
 
+SMALLEST_SHARE = 0.06  # of the images that a class has: of those of 10 classes, a digit of SVHN
 SILENCE = 60.0  # seconds without a byte after which a server is not waited for
 
 
@@ -42,7 +43,7 @@ class Downloaded:
     limit: int | None
 
     def fingerprint(self) -> str:
-        return fingerprint(self.name, *self.checksums, self.validation, self.limit)
+        return fingerprint(self.name, *self.checksums, self.validation, limit_identity(self.limit, SMALLEST_SHARE))
 
     def load(self) -> Data:
         root = self.environment.data_dir / self.name

@@ -1,6 +1,7 @@
 """Parts of a dataset, the same for everybody who asks for them."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,15 +29,79 @@ def arrange(train: Split, test: Split, class_names: Sequence[str], validation: f
     """
     held_out = None
     if validation:
+        _check_validation(train, class_names, validation)
         kept, held = _split(train, validation)
         train, held_out = _take(train, kept), _take(train, held)
-    return Data(_limit(train, limit), _limit(test, limit), held_out and _limit(held_out, limit), tuple(class_names))
+    held_out = held_out and _limit(held_out, limit, "validation")
+    return Data(_limit(train, limit, "training"), _limit(test, limit, "test"), held_out, tuple(class_names))
 
 
-def _limit(split: Split, limit: int | None) -> Split:
+def limit_identity(limit: int | None, share: float) -> int | str | None:
+    """What a fingerprint has of a `limit`, which once could leave no image of a class that has a small share of them.
+
+    Args:
+        limit: As the spec has it.
+        share: Part of the images that the smallest class has.
+    """
+    return limit if limit is None or limit * share > 0.99 else f"{limit}, some of every class"
+
+
+def _check_validation(train: Split, class_names: Sequence[str], part: float) -> None:
+    labels, counts = np.unique(train.labels, return_counts=True)
+    total, classes = len(train.labels), len(labels)
+    held = math.ceil(part * total)
+    if single := [repr(class_names[label]) for label in labels[counts < 2]]:
+        names = ", ".join(single[:5]) + (f" and {len(single) - 5:,} more" if len(single) > 5 else "")
+        raise EnvironmentProblem(
+            f"validation {part:g}: one training image is all that there is of {names}, and it cannot be held out and trained on. "
+            "Add images, remove the class, or leave out `validation`."
+        )
+    if held < classes:
+        raise EnvironmentProblem(
+            f"validation {part:g}: of {total:,} training images that is {held:,}, and there are {classes:,} classes. "
+            f"Give at least {_rounded_up(classes / total)}."
+        )
+    if total - held < classes:
+        raise EnvironmentProblem(
+            f"validation {part:g}: of {total:,} training images that leaves {total - held:,}, and there are {classes:,} classes. "
+            "Give less."
+        )
+
+
+def _rounded_up(part: float) -> float:
+    return math.ceil(part * 1000) / 1000
+
+
+def _limit(split: Split, limit: int | None, name: str) -> Split:
     if limit is None or limit >= len(split.labels):
         return split
-    return _take(split, _split(split, limit)[1])
+    labels, counts = np.unique(split.labels, return_counts=True)
+    if limit < len(labels):
+        raise EnvironmentProblem(
+            f"limit {limit:,}: the {name} images are of {len(labels):,} classes, and each needs one. "
+            f"Give at least {len(labels):,}, or no `limit`."
+        )
+    if counts.min() > 1 and limit <= len(split.labels) - len(labels):
+        chosen = _split(split, limit)[1]
+        if len(np.unique(split.labels[chosen])) == len(labels):
+            return _take(split, chosen)
+    return _take(split, _allocated(split.labels, limit))  # where scikit-learn splits nothing, or leaves out a class
+
+
+def _allocated(labels: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
+    """So many indices in rising order: one of each class, the others in proportion, by largest remainders."""
+    names, counts = np.unique(labels, return_counts=True)
+    others = counts - 1
+    shares = others * (total - len(names)) / max(1, others.sum())
+    given = np.floor(shares).astype(int)
+    missing = total - len(names) - given.sum()
+    given[np.argsort(-(shares - given), kind="stable")[:missing]] += 1
+    of_class = (np.flatnonzero(labels == name) for name in names)
+    chosen = [
+        np.random.default_rng([0, int(name)]).permutation(indices)[: 1 + count]
+        for name, indices, count in zip(names, of_class, given, strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def _split(split: Split, part: float | int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -44,10 +109,7 @@ def _split(split: Split, part: float | int) -> tuple[npt.NDArray[np.int64], npt.
     from sklearn.model_selection import train_test_split
 
     indices = np.arange(len(split.labels))
-    try:
-        rest, taken = train_test_split(indices, test_size=part, stratify=split.labels, random_state=0)
-    except ValueError as error:
-        raise EnvironmentProblem(f"{len(indices)} images cannot be split: {error}") from error
+    rest, taken = train_test_split(indices, test_size=part, stratify=split.labels, random_state=0)
     return np.sort(rest), np.sort(taken)
 
 

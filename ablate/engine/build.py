@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -137,6 +137,38 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
         raise
     except Exception as error:  # factories are anybody's code
         return [Problem("dataset", describe(error))]
+    found = _try(registry, recipe, tensors, device)
+    return found and _with_hints(registry, recipe, tensors, device, found)
+
+
+def _with_hints(
+    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, found: list[Problem]
+) -> list[Problem]:
+    """The problems, with a remedy for those that are not there with grey images instead of RGB ones, or the other way round."""
+    channels = tensors.info.channels
+    other = {1: 3, 3: 1}.get(channels)
+    if other is None:
+        return found
+    left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device)}
+    if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
+        remedy = f'Give the dataset "channels": {other}.'
+    else:
+        remedy = f'Put {{"use": "grayscale", "channels": {other}}} first into the transforms of training and of evaluation.'
+    hint = f"The images have {channels} channel{'s' * (channels > 1)}, and with {other} it works. {remedy}"
+    return [problem if problem.path in left else replace(problem, hint=hint) for problem in found]
+
+
+def _with_channels(tensors: data.Tensors, channels: int) -> data.Tensors:
+    """As many images as a trial needs, with the first channel for all of so many."""
+
+    def part(of: data.Part) -> data.Part:
+        return replace(of, images=of.images[:TRIAL, :1].expand(-1, channels, -1, -1))
+
+    info = replace(tensors.info, channels=channels)
+    return replace(tensors, train=part(tensors.train), evaluation=part(tensors.evaluation), info=info)
+
+
+def _try(registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device) -> list[Problem]:
     try:
         train, evaluation = pipelines(registry, recipe, tensors.info.classes)
     except PartError as error:

@@ -1,8 +1,11 @@
 """A recipe's images as tensors, loaded once a process for all cells that use them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,13 +100,53 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
                 f"the data of {dataset.spec['use']!r} was changed while the study ran (its fingerprint was {fingerprint[:16]}, "
                 f"and is {now[:16]}). Run it again."
             )
-    for name, split in (("training", data.train), ("test", data.test)):
-        if not len(split.labels):
-            raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} has no {name} images")
+    if found := problems(data):
+        raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} cannot be trained on: {'; '.join(found)}")
     channels, height, width = data.train.images.shape[1:]
     info = DataInfo(channels, height, width, len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
     return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
+
+
+def problems(data: Any) -> list[str]:
+    """Everything in which data is not what a dataset has to give; the engine trains on nothing else, and contract tests ask it.
+
+    Args:
+        data: What a dataset's `load` gave.
+    """
+    if not isinstance(data, Data):
+        return [f"`load` gave a {type(data).__name__}: give an ablate.records.Data"]
+    classes = len(data.class_names)
+    found = []
+    if not classes == len(set(data.class_names)) >= 2:
+        found.append(f"class_names are {list(data.class_names)}: give at least two, each a name of its own")
+    parts = {"training": data.train, "test": data.test, **({"validation": data.validation} if data.validation else {})}
+    found += [problem for name, split in parts.items() for problem in _split_problems(name, split, classes)]
+    if not found:
+        shapes = {split.images.shape[1:]: None for split in parts.values()}
+        if len(shapes) > 1:
+            words = " and ".join(str(list(shape)) for shape in shapes)
+            found.append(f"the parts have images of {words}: give all the same channels and size")
+    return found
+
+
+def _split_problems(name: str, split: Split, classes: int) -> Iterator[str]:
+    images, labels = split.images, split.labels
+    for kind, array, dtype in (("images", images, "uint8"), ("labels", labels, "int64")):
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            is_a = array.dtype if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            scale = " from 0 to 255" if kind == "images" else ""
+            yield f"{name} {kind} are {is_a}: give a numpy array of {dtype}{scale}"
+    if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
+        return
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        yield f"{name} images are {list(images.shape)}: give [N, C, H, W]"
+    if labels.shape != images.shape[:1]:
+        yield f"there are {len(images)} {name} images and labels of {list(labels.shape)}: give one label an image"
+    elif not len(labels):
+        yield f"there are no {name} images: give at least one"
+    elif labels.dtype == np.int64 and not 0 <= labels.min() <= labels.max() < classes:
+        yield f"{name} labels are from {labels.min()} to {labels.max()}, and there are {classes} class_names: count from 0"
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _changes(study),
         _cost(study, summary),
         _failures(study),
+        _data(study),
         _provenance(study),
         Section("How to read it", notes=reading(study, analysis)),
     ]
@@ -254,6 +255,11 @@ def _failures(study: Study) -> Section | None:
         messages.setdefault(str(row["error"]), []).append(f"{row['variant']}, seed {row['seed']}")
     items = tuple((message, tuple(cells)) for message, cells in messages.items())
     return Section("Failed cells", items=items) if items else None
+
+
+def _data(study: Study) -> Section | None:
+    """What the datasets had to say."""
+    return Section("Data", notes=tuple(f"{notice}." for notice in study.notices)) if study.notices else None
 
 
 def _provenance(study: Study) -> Section | None:

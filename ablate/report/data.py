@@ -47,6 +47,7 @@ def record(page: Page) -> Json:
         "published": study.published,
         "reproduction": _records(reproduction(study)),
         "provenance": list(study.provenance),
+        "notices": list(study.notices),
         "tuning": study.tuning and _tuning(study.tuning),
     }
 

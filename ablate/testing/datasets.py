@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from ablate.engine.data import problems
 from ablate.errors import EnvironmentProblem
 from ablate.records import Data, Environment, Split
 
@@ -51,27 +52,23 @@ class DatasetContract(ComponentContract):
         assert self.make().fingerprint() == before, "a second handle has another fingerprint: compute it from the content alone."
 
     def test_images_and_labels_have_the_right_form(self) -> None:
-        data = self.load()
-        shapes = set()
-        for name, split in _splits(data):
-            images, labels = split.images, split.labels
-            assert images.dtype == np.uint8, f"{name} images are {images.dtype}: give uint8 from 0 to 255."
-            assert images.ndim == 4, f"{name} images are {list(images.shape)}: give [N, C, H, W]."
-            assert labels.dtype == np.int64, f"{name} labels are {labels.dtype}: give int64."
-            assert labels.shape == images.shape[:1], f"there are {len(images)} {name} images and labels of {list(labels.shape)}."
-            assert len(labels), f"there are no {name} images."
-            shapes.add(images.shape[1:])
-        assert len(shapes) == 1, (
-            f"the parts have images of {' and '.join(map(str, shapes))}: give all the same channels and size."
-        )
+        """By the same rule as the engine, which trains on nothing else."""
+        found = problems(self.load())
+        assert not found, "\n".join(found)
 
-    def test_labels_are_classes(self) -> None:
-        data = self.load()
-        classes = len(data.class_names)
-        assert classes == len(set(data.class_names)) >= 2, f"class_names are {data.class_names}: give a name of its own to each."
-        for name, split in _splits(data):
-            low, high = split.labels.min(), split.labels.max()
-            assert 0 <= low <= high < classes, f"{name} labels are from {low} to {high}, and there are {classes} class_names."
+    def test_notices_are_sentences(self) -> None:
+        """A handle may have `notices()`: what a user has to know of the data, and what is no error."""
+        handle = self.make()
+        if not hasattr(handle, "notices"):
+            return
+        handle.load()
+        told = handle.notices()
+        wrong = f"`notices` gave {told!r}: give a list of sentences, each on one line, and none where there is nothing to say."
+        assert isinstance(told, Sequence), wrong
+        assert not isinstance(told, str), wrong
+        assert all(isinstance(notice, str) and notice.strip() for notice in told), wrong
+        assert not any("\n" in notice for notice in told), wrong
+        assert list(told) == list(handle.notices()), "`notices` differ when they are asked for again."
 
     def test_loading_twice_gives_the_same(self) -> None:
         for (name, one), (_, other) in zip(_splits(self.load()), _splits(self.load()), strict=True):

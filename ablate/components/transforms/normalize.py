@@ -1,27 +1,36 @@
 """The transform that nearly every recipe has; alone in its file, because torchvision takes long to import."""
 
+from typing import Annotated
+
 import torch
 from torch import Generator, Tensor
 
+from ablate.params import Bound
+
 from . import Transform, deterministic
 
+SCALE = "because images are scaled to [0, 1] first (127.5 of 255 is 0.5)"
+Mean = Annotated[float, Bound(minimum=0, maximum=1, words=f"a number from 0 to 1, {SCALE}")]
+Std = Annotated[float, Bound(above=0, maximum=1, words=f"a number above 0 and at most 1, {SCALE}")]
 
-def normalize(*, mean: list[float], std: list[float]) -> Transform:
+
+def normalize(*, mean: list[Mean], std: list[Std]) -> Transform:
     """Scales uint8 to [0, 1], then subtracts the mean and divides by the standard deviation of each channel.
 
     Args:
         mean: One number a channel, or one for all, on the scale [0, 1].
-        std: One number a channel, or one for all, on the scale [0, 1]; none is 0.
+        std: One number a channel, or one for all, on the scale [0, 1]; above 0.
     """
-    if 0 in std:
-        raise ValueError("std has a 0, and it is divided by")
 
     @deterministic
     def apply(images: Tensor, _: Generator) -> Tensor:
         channels = images.shape[1]
         for name, values in (("mean", mean), ("std", std)):
             if len(values) not in (1, channels):
-                raise ValueError(f"{name} has {len(values)} numbers, but the images have {channels} channels")
+                has = f"{len(values)} number{'s' * (len(values) != 1)}"
+                raise ValueError(
+                    f"{name} has {has}, and the images have {channels} channel{'s' * (channels > 1)}. Give 1 for all"
+                )
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
         shape = (1, -1, 1, 1)
         divisor = torch.tensor(std, device=images.device).view(shape) * scale

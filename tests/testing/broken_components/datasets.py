@@ -11,7 +11,8 @@ from ablate.records import Data, Environment, Split
 CAUGHT = {
     "never_the_same_name": ("test_the_fingerprint_is_the_same_every_time", "compute it from the content alone"),
     "floating": ("test_images_and_labels_have_the_right_form", "training images are float64"),
-    "from_one": ("test_labels_are_classes", "training labels are from 1 to 2, and there are 2 class_names"),
+    "from_one": ("test_images_and_labels_have_the_right_form", "training labels are from 1 to 2, and there are 2 class_names"),
+    "talking_to_itself": ("test_notices_are_sentences", "give a list of sentences"),
     "unseeded": ("test_loading_twice_gives_the_same", "draw with a fixed seed"),
     "leaking": ("test_validation_images_are_taken_out_of_the_training_images", "take each out of `train`"),
     "leaking_always": ("test_validation_images_are_taken_out_of_the_training_images", "are training images too"),
@@ -52,6 +53,17 @@ def floating(_: Environment, /) -> Handle:
 def from_one(_: Environment, /) -> Handle:
     """Labels from 1."""
     return Handle(replace(SOUND, train=Split(SOUND.train.images, SOUND.train.labels + 1)))
+
+
+@dataclass(frozen=True)
+class Talker(Handle):
+    def notices(self) -> str:
+        return "12 images are left out"
+
+
+def talking_to_itself(_: Environment, /) -> Talker:
+    """A text where a list of them is expected."""
+    return Talker(SOUND)
 
 
 def unseeded(_: Environment, /) -> Handle:
