@@ -214,6 +214,7 @@ class Result:
         weights_sha256: Digest of the final weights, to compare two runs bit for bit.
         seconds: Wall-clock time of training and evaluation, over all sittings.
         parameters: Number of trainable parameters.
+        evaluated_images: Number of images that `metrics` are of; None where nobody counted.
     """
 
     epochs: list[dict[str, Json]]
@@ -221,6 +222,7 @@ class Result:
     weights_sha256: str
     seconds: float
     parameters: int
+    evaluated_images: int | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)
