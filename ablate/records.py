@@ -227,6 +227,7 @@ class Result:
         parameters: Number of trainable parameters.
         trained: The cell's identity as `ablate.executors.training` found it in the process that trained: packages as imported,
             data as loaded. None where something else made the result.
+        evaluated_images: Number of images that `metrics` are of; None where nobody counted.
     """
 
     epochs: list[dict[str, Json]]
@@ -235,6 +236,7 @@ class Result:
     seconds: float
     parameters: int
     trained: dict[str, Json] | None = None
+    evaluated_images: int | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)

@@ -141,6 +141,8 @@ class Store:
         )
         columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
+        places = [_load(row["provenance"]) for row in rows]
+        cells["evaluated_images"] = [float(place.pop("evaluated_images", None) or "nan") for place in places]
         for metric in metrics:
             values = [_load(row["metrics"]).get(metric) for row in rows]
             cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
@@ -154,7 +156,7 @@ class Store:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
             )
-        distinct = dict.fromkeys(row["provenance"] for row in rows if row["status"] == "done")
+        distinct = dict.fromkeys(_dump(place) for place, row in zip(places, rows, strict=True) if row["status"] == "done")
         return cells, epochs, tuple(_load(text) for text in distinct)
 
     def _status(self, row: sqlite3.Row) -> str:
@@ -180,7 +182,8 @@ class Store:
     def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
         with self._decoding():
             records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
-            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"])
+            images = _load(row["provenance"]).get("evaluated_images")
+            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], images)
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
@@ -228,13 +231,15 @@ class Store:
         with self._transaction() as db:
             cursor = db.execute(
                 """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
-                       seconds = ? WHERE key = ? AND owner = ? AND status = 'running'""",
+                       seconds = ?, provenance = json_set(provenance, '$.evaluated_images', ?)
+                   WHERE key = ? AND owner = ? AND status = 'running'""",
                 (
                     time.time(),
                     _dump(result.metrics),
                     result.weights_sha256,
                     result.parameters,
                     result.seconds,
+                    result.evaluated_images,
                     key,
                     self.owner,
                 ),

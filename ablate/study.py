@@ -152,8 +152,8 @@ class Study:
         compare: How it compares.
         variants: All of them, the reference among them, in the order of the spec.
         cells: One row a cell: `variant`, `seed`, `key`, `status` (`done`, `failed`, `running`, `interrupted` or `missing`),
-            `error` (a message, or None), `seconds`, `parameters`, `weights_sha256`, and a column for each metric after the
-            last epoch (NaN where there is none).
+            `error` (a message, or None), `seconds`, `parameters`, `weights_sha256`, `evaluated_images` (how many the metrics
+            are of; NaN where nobody counted), and a column for each metric after the last epoch (NaN where there is none).
         epochs: One row a cell and epoch: `variant`, `seed`, `epoch` (from 1), `train_loss`, `lr`, `seconds`,
             `images_per_second`, metrics.
         published: Somebody's numbers: `source`, and for each metric a mapping of variant name to a number or to a list of one

@@ -262,17 +262,18 @@ class _Training:
 
     def result(self) -> Result:
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))
-        metrics = self.at.records[-1]
+        metrics, part = self.at.records[-1], self.evaluation
         if self.recipe["select"] is not None:
             if self.at.selected is not None:  # else no epoch had a finite metric
                 self.evaluated.load_state_dict(self.at.selected)
-            metrics = self.evaluate(self.test)
+            metrics, part = self.evaluate(self.test), self.test
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
             weights_sha256=digest,
             seconds=self.at.seconds,
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
+            evaluated_images=len(part.labels),
         )
 
     def save(self, path: Path) -> None:

@@ -10,9 +10,10 @@ from ablate.stats.records import Analysis
 from ablate.stats.summary import by_epoch, reproduction, summarise
 from ablate.study import Study
 
+from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
-from .reading import caption, level, p_heading, reading, verdict
+from .reading import caption, covered, level, p_heading, reading, verdict
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
@@ -97,27 +98,28 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
     """Every variant against the reference."""
-    headings = ["variant", "n", "mean ± sd", "difference", f"{level(study)} interval", "effect size", p_heading(study), "verdict"]
+    headings = ["variant", "verdict", "n", "mean ± sd", "difference", f"{level(study)} interval", "effect size", p_heading(study)]
     found = {effect.variant: effect for effect in analysis.effects}
     rows = []
     for row in _records(summary):
-        start = [row["variant"], count(row), measured(row["mean"], row["sd"], digits)]
         effect = found.get(row["variant"])
+        told = "reference" if effect is None else verdict(effect)
+        start = [row["variant"], told, count(row), measured(row["mean"], row["sd"], digits)]
         if effect is None:
-            start += ["reference", *[""] * 4]
+            start += [""] * 4
         else:
             if study.compare.paired and effect.n != row["n"]:
-                start[1] += f", {plural(effect.n, 'pair')}"
+                start[2] += f", {plural(effect.n, 'pair')}"
             start += [
                 number(effect.difference, f"+.{digits}f"),
                 interval(effect.low, effect.high, digits),
                 number(effect.effect_size, "+.2f"),
                 probability(effect.p_adjusted),
-                verdict(effect),
             ]
         rows.append([*start, number(row["published"], ".4g")])
     table = make_table([*headings, "published"], rows, ["verdict"])
-    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=(caption(study),))
+    notes = caption(study), covered(study, analysis)
+    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=notes)
 
 
 def _tuning(study: Study, analysis: Analysis, digits: int) -> Section | None:
@@ -135,65 +137,17 @@ def _factorial(study: Study, analysis: Analysis, digits: int) -> Section | None:
     found = analysis.factorial
     if found is None:
         return None
-    terms = [
-        [
-            term.name,
-            number(term.estimate, f"+.{digits}f"),
-            interval(term.low, term.high, digits),
-            probability(term.p_adjusted),
-            ", ".join(term.aliases),
-        ]
-        for term in found.terms
-    ]
-    headings = ["effect", "estimate", f"{level(study)} interval", p_heading(study), "not told apart from"]
-    anova = [
-        [
-            row.source,
-            f"{row.df:g}",
-            f"{row.sum_squares:.4g}",
-            number(row.f, ".2f"),
-            probability(row.p),
-            number(row.eta_squared, ".3f"),
-        ]
-        for row in found.anova
-    ]
-    notes = [
-        f"Residual standard deviation {number(found.residual_sd, '.4g')}; residuals normal (Shapiro–Wilk): "
-        f"p = {probability(found.normality_p)}; equal variances (Brown–Forsythe): p = {probability(found.equal_variance_p)}.",
-        found.note,
-    ]
-    tables = (
-        make_table(headings, terms, ["not told apart from"]),
-        make_table(["source of variance", "df", "sum of squares", "F", "p", "partial η²"], anova),
-    )
-    pictures = (*terms_picture(study, found.terms), *interactions_picture(study, found.terms))
-    return Section("Main effects and interactions", tables, pictures, notes=tuple(note for note in notes if note))
+    tables = terms_table(study, found, digits), variances_table(found)
+    pictures = (*terms_picture(study, found), *interactions_picture(study, found))
+    return Section("Main effects and interactions", tables, pictures, notes=factorial_notes(study, found))
 
 
 def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | None:
     found = analysis.attribution
     if found is None:
         return None
-    parts = [(share.factor, share.value, share.low, share.high) for share in found.shares]
-    rows = [
-        [
-            name,
-            number(value, f"+.{digits}f"),
-            interval(low, high, digits),
-            number(100 * value / found.gain if found.gain else float("nan"), ".0f"),
-        ]
-        for name, value, low, high in [*parts, ("all together", found.gain, found.low, found.high)]
-    ]
-    how = {
-        "shapley": "Shapley values from all combinations of the factors",
-        "sampled orders": f"means over {plural(found.orders, 'order')} of adding the factors",
-        "given order": "gains in the given order of adding the factors; another order may give others",
-    }
-    note = (
-        f"What each factor brings from {found.plain!r} to {found.full!r}: {how[found.method]}. Intervals include the seed noise."
-    )
-    table = make_table(["factor", "share", f"{level(study)} interval", "% of the gain"], rows)
-    return Section("Attribution of the gain", (table,), attribution_picture(study, found), notes=(note,))
+    tables, pictures = (shares_table(study, found, digits),), attribution_picture(study, found)
+    return Section("Attribution of the gain", tables, pictures, notes=shares_notes(study, found, digits))
 
 
 def _published(study: Study, digits: int) -> Section | None:

@@ -2,15 +2,16 @@
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ablate.records import Factor
-from ablate.stats.records import Attribution, Effect, Term
+from ablate.stats.records import Attribution, Effect, Factorial
 from ablate.stats.summary import values
 from ablate.study import Study
 
@@ -27,64 +28,102 @@ VERDICTS = {
     "better": Mark("better", COLORS[0], marker="^"),
     "worse": Mark("worse", COLORS[1], marker="v"),
     "no meaningful difference": Mark("no meaningful difference", COLORS[2], marker="s"),
+    "better together": Mark("better together", COLORS[0], marker="^"),
+    "worse together": Mark("worse together", COLORS[1], marker="v"),
     "undecided": Mark("undecided", GREY, marker="o"),
 }
+GAIN, LOSS, TOGETHER = Mark("better", COLORS[0]), Mark("worse", COLORS[1]), Mark("all together", GREY)  # bars
 
-Row = tuple[str, float, float, float, Mark]  # name, value, both ends of its interval, how it is drawn
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a forest plot: what the table beside it has.
+
+    Attributes:
+        name: At the left.
+        value: Where its mark stands, or its bar ends; bars begin at 0.
+        low: Lower end of its interval; NaN where there is none.
+        high: Its upper end.
+        mark: How it is drawn; a bar where it has no symbol.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    mark: Mark
 
 
 def effects_picture(study: Study, effects: Sequence[Effect]) -> tuple[Picture, ...]:
     """The forest plot: every variant's difference with its interval, and the margin as a band."""
-    rows = [(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects if np.isfinite(e.difference)]
-    if not rows:
-        return ()
-    margin = study.compare.margin
-    caption = f"Difference in {study.compare.metric} from {study.compare.reference!r}, with {_level(study)} intervals"
-    if margin is not None:
-        caption += f"; the band is the margin of ±{margin:g}"
-    used = {row[-1] for row in rows}
-    key = tuple(mark for mark in VERDICTS.values() if mark in used)
-    return (_forest("effects", caption, f"difference in {study.compare.metric}", rows, margin, key),)
+    rows = [Row(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects]
+    caption = f"Difference in {study.compare.metric} from {study.compare.reference!r}"
+    return _forest(study, "effects", caption, f"difference in {study.compare.metric}", rows, study.compare.margin)
 
 
-def terms_picture(study: Study, terms: Sequence[Term]) -> tuple[Picture, ...]:
+def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     """Main effects and interactions as a forest plot."""
-    shown = Mark("", COLORS[0], marker="o")
-    rows = [(term.name, term.estimate, term.low, term.high, shown) for term in terms if np.isfinite(term.estimate)]
-    if not rows:
+    rows = [Row(t.name, t.estimate, t.low, t.high, VERDICTS[t.verdict]) for t in found.terms]
+    caption = f"Main effects and two-way interactions on {study.compare.metric}"
+    return _forest(study, "terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin)
+
+
+def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
+    """What each factor brings, and what they bring together, as bars."""
+    if not np.isfinite(found.gain):
         return ()
-    caption = f"Main effects and two-way interactions on {study.compare.metric}, with {_level(study)} intervals"
-    return (_forest("terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin, ()),)
+    towards = 1 if study.compare.goal == "maximize" else -1
+    rows = [Row(s.factor, s.value, s.low, s.high, GAIN if s.value * towards >= 0 else LOSS) for s in found.rows]
+    rows[-1] = replace(rows[-1], mark=TOGETHER)
+    caption = f"What each factor brings from {found.plain!r} to {found.full!r} (blue is better, orange is worse)"
+    return _forest(study, "attribution", caption, f"change of {study.compare.metric}", rows)
 
 
 def _level(study: Study) -> str:
     return f"{100 * (1 - study.compare.alpha):g} %"
 
 
-def _forest(name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None, key: tuple[Mark, ...]) -> Picture:
+def _forest(
+    study: Study, name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None = None
+) -> tuple[Picture, ...]:
+    """A line for each of the rows that has a value; the numbers are those of the table."""
+    rows = [row for row in rows if np.isfinite(row.value)]
+    if not rows:
+        return ()
+    if any(np.isfinite(row.low) for row in rows):
+        caption += f", with {_level(study)} intervals"
+    if margin is not None:
+        caption += f"; the band is the margin of ±{margin:g}"
     if len(rows) > MOST_ROWS:
         caption += f". The {MOST_ROWS} largest of {len(rows)} are drawn"
-        largest = {row[0] for row in sorted(rows, key=lambda row: -abs(row[1]))[:MOST_ROWS]}
-        rows = [row for row in rows if row[0] in largest]
-    names = [_wrapped(row[0]) for row in rows]
-    lines = [max(1.3, text.count("\n") + 1.0) for text in names]
+        largest = {row.name for row in sorted(rows, key=lambda row: -abs(row.value))[:MOST_ROWS]}
+        rows = [row for row in rows if row.name in largest]
+    names = [_wrapped(row.name) for row in rows]
+    lines = [max(1.3, text.count("\n") + 1.4) for text in names]
     places = np.cumsum(lines) - np.array(lines) / 2
 
     def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator
+
         if margin is not None:
             axes.axvspan(-margin, margin, color=INK, alpha=0.09, linewidth=0)
         axes.axvline(0, color=INK, linewidth=0.8)
-        for place, (_, value, low, high, mark) in zip(places, rows, strict=True):
-            axes.hlines(place, low, high, color=mark.color, linewidth=1.6)
-            axes.plot(value, place, color=mark.color, marker=mark.marker, markersize=5.5, linestyle="none")
+        for place, row in zip(places, rows, strict=True):
+            if row.mark.marker:
+                axes.plot(row.value, place, color=row.mark.color, marker=row.mark.marker, markersize=5.5, linestyle="none")
+            else:
+                axes.barh(place, row.value, height=0.9, color=row.mark.color, linewidth=0)
+            axes.hlines(place, row.low, row.high, color=row.mark.color if row.mark.marker else INK, linewidth=1.6)
         axes.set_yticks(places, names)
         axes.set_ylim(sum(lines), 0)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(4))  # long names leave room for no more
         axes.set_xlabel(shorten(label, 60))
 
-    return Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines)),), key)
+    key = tuple(mark for mark in dict.fromkeys(VERDICTS.values()) if mark in {row.mark for row in rows})
+    return (Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines)),), key),)
 
 
 def _wrapped(name: str) -> str:
@@ -154,19 +193,23 @@ def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> N
     axes.grid()
 
 
-def interactions_picture(study: Study, terms: Sequence[Term]) -> tuple[Picture, ...]:
+def interactions_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     """For pairs of factors, the mean at each level of one, with a line for each level of the other."""
     numbers = values(study).dropna()
     numbers = numbers[numbers["variant"].isin([variant.name for variant in study.variants if variant.levels])]
     pairs = [pair for pair in combinations(study.factors, 2) if _complete(study, numbers, pair)]
     if not pairs:
         return ()
-    p = {term.name: term.p for term in terms}
+    p = {term.name: term.p for term in found.terms}
     pairs.sort(key=lambda pair: min((p.get(name, 1.0) for name in _contrasts(*pair)), default=1.0))
-    caption = f"Mean {study.compare.metric} at the levels of two factors, averaged over the others, with its standard error"
+    caption = f"Mean {study.compare.metric} at the levels of two factors, averaged over the others"
+    if np.isfinite(found.residual_sd):
+        caption += ", with the standard error that the noise gives it"
     if len(pairs) > MOST_INTERACTIONS:
         caption += f". The {MOST_INTERACTIONS} of {len(pairs)} pairs with the smallest p-values are drawn"
-    panels = [Panel(partial(_interaction, study, numbers, pair), 3.1, 2.6) for pair in pairs[:MOST_INTERACTIONS]]
+    panels = [
+        Panel(partial(_interaction, study, numbers, pair, found.residual_sd), 3.1, 2.6) for pair in pairs[:MOST_INTERACTIONS]
+    ]
     return (Picture("interactions", f"{caption}.", tuple(panels)),)
 
 
@@ -186,19 +229,19 @@ def _contrasts(one: Factor, other: Factor) -> list[str]:
     return [f"{one.name}={a} × {other.name}={b}" for a, b in product(one.others, other.others)]
 
 
-def _interaction(study: Study, numbers: pd.DataFrame, pair: tuple[Factor, Factor], axes: "Axes") -> None:
+def _interaction(study: Study, numbers: pd.DataFrame, pair: tuple[Factor, Factor], sd: float, axes: "Axes") -> None:
     one, other = pair
     levels = [one.base, *one.others]
     along, across = (_levels(study, numbers, factor) for factor in pair)
     for index, level in enumerate([other.base, *other.others]):
-        groups = numbers["value"][across == level].groupby(along)
-        mean, error = groups.mean().reindex(levels), groups.sem().reindex(levels).fillna(0)
+        variants = numbers[across == level].groupby([along, "variant"])["value"].agg(["mean", "count"]).groupby(level=0)
+        mean = variants["mean"].mean().reindex(levels)
+        error = sd * variants["count"].agg(lambda n: np.sqrt((1 / n).sum()) / len(n)).reindex(levels)
         color = INK if index == 0 else COLORS[(index - 1) % len(COLORS)]
         style = line_style(DASHES[index % len(DASHES)])
         label = shorten(f"{other.name} = {level}", 40)
-        axes.errorbar(
-            range(len(levels)), mean, error, color=color, linestyle=style, marker="o", markersize=4, capsize=2, label=label
-        )
+        looks: dict[str, Any] = {"color": color, "linestyle": style, "marker": "o", "markersize": 4, "label": label}
+        axes.errorbar(range(len(levels)), mean, error if np.isfinite(sd) else None, capsize=2, **looks)
     axes.set_xticks(range(len(levels)), [shorten(level, max(4, 40 // len(levels))) for level in levels])
     axes.set_xlim(-0.3, len(levels) - 0.7)
     axes.set_xlabel(shorten(one.name, 40))
@@ -206,34 +249,3 @@ def _interaction(study: Study, numbers: pd.DataFrame, pair: tuple[Factor, Factor
     axes.grid(axis="y")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, borderpad=0)
-
-
-def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
-    """What each factor brings, one after the other, and what they bring together."""
-    shares = [share for share in found.shares if np.isfinite(share.value)]
-    if not shares or not np.isfinite(found.gain):
-        return ()
-    sign = 1 if study.compare.goal == "maximize" else -1
-    starts = np.concatenate([[0.0], np.cumsum([share.value for share in shares])])
-    bars = [(s.factor, start, s.value, s.low, s.high) for s, start in zip(shares, starts[:-1], strict=True)]
-    bars.append(("all together", 0.0, found.gain, found.low, found.high))
-
-    def draw(axes: "Axes") -> None:
-        axes.axvline(0, color=INK, linewidth=0.8)
-        for place, (_, start, value, low, high) in enumerate(bars):
-            color = COLORS[0] if value * sign >= 0 else COLORS[1]
-            last = place == len(bars) - 1
-            axes.barh(place, value, left=start, height=0.55, color=GREY if last else color, linewidth=0)
-            if np.isfinite(low) and np.isfinite(high):
-                axes.errorbar(start + value, place, xerr=[[value - low], [high - value]], color=INK, linewidth=1, capsize=2.5)
-            if not last:
-                axes.vlines(start + value, place + 0.275, place + 0.725, color=INK, linewidth=0.6, alpha=0.6)
-        axes.set_yticks(range(len(bars)), [_wrapped(bar[0]) for bar in bars])
-        axes.set_ylim(len(bars) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x")
-        axes.set_xlabel(shorten(f"gain in {study.compare.metric} over {found.plain}", 60))
-
-    caption = f"What each factor adds, from {found.plain!r} to {found.full!r}, with {_level(study)} intervals."
-    return (Picture("attribution", caption, (Panel(draw, 4.7, 0.8 + 0.36 * len(bars)),)),)

@@ -1,5 +1,8 @@
 """What the numbers of a report mean, in words."""
 
+import math
+from statistics import NormalDist
+
 from ablate.stats.records import Analysis, Effect
 from ablate.study import Study
 
@@ -28,6 +31,30 @@ def caption(study: Study) -> str:
     better = "larger" if study.compare.goal == "maximize" else "smaller"
     text = f"{study.compare.metric} at {at}, {better} is better; differences from {study.compare.reference!r}"
     return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
+
+
+def covered(study: Study, analysis: Analysis) -> str:
+    """Which chance the intervals cover, and how large the one is that they do not."""
+    shares, factorial, images = analysis.attribution, analysis.factorial, analysis.images
+    ends = [effect.low for effect in analysis.effects] + [share.low for share in (shares.shares if shares else ())]
+    size = "" if images is None else f"{images.least:,} "
+    if images and images.least < images.most:
+        size = f"{images.least:,} to {images.most:,} "
+    if any(map(math.isfinite, ends)):
+        told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
+    elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
+        told = (
+            f"Intervals are from what the terms leave; they cover neither new seeds nor other than these {size}evaluation images."
+        )
+    else:
+        told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
+    if images is None or not images.standard_error > 0:
+        return told
+    half = NormalDist().inv_cdf(1 - study.compare.alpha / 2) * images.standard_error
+    return (
+        f"{told} So many others would move each rate, such as the reference's {images.rate:.4f}, by ± {half:.4f} "
+        f"({level(study)} interval; binomial standard error {images.standard_error:.4f})."
+    )
 
 
 def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:

@@ -10,17 +10,19 @@ from ablate.study import Compare, Study
 from .attribution import attribution
 from .effects import effects
 from .factorial import factorial
+from .headline import headline, signed
+from .images import images
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
 
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found = effects(study)
-    told = answer(study.compare, found)
+    found, terms, shares = effects(study), factorial(study), attribution(study)
+    told = headline(study, terms, shares) or answer(study.compare, found)
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, factorial(study), attribution(study), told, tuned(study))
+    return Analysis(found, terms, shares, told, tuned(study), images(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:
@@ -63,10 +65,8 @@ def _size(compare: Compare, effect: Effect) -> str:
     """The difference with its interval, to three digits of its width; there is none without noise, or before the first look."""
     if math.isnan(effect.low):
         return f"{compare.metric} differs by {effect.difference:+.4g} (no interval)"
-    width = effect.high - effect.low
-    digits = max(0, 2 - math.floor(math.log10(width)))
     level = f"{100 * (1 - compare.alpha):g} % interval"
-    numbers = [f"{number:+.{digits}f}" for number in (effect.difference, effect.low, effect.high)]
+    numbers = signed(effect.difference, effect.low, effect.high)
     return f"{compare.metric} differs by {numbers[0]} ({level} {numbers[1]} to {numbers[2]})"
 
 

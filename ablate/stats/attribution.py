@@ -15,8 +15,9 @@ import numpy as np
 from scipy import stats
 
 from ablate.components.designs import random_orders
-from ablate.study import Study
+from ablate.study import Compare, Study
 
+from . import comparison
 from .comparison import FLAT, Array
 from .records import Attribution, Share
 from .summary import table, values
@@ -75,7 +76,7 @@ def attribution(study: Study) -> Attribution | None:
     """Divides the gain; None for fewer than two factors, and where no order leads from one end to the other.
 
     One end is the base, the other has every factor at its first other level. The design's parameter `base` says which of them is
-    the full recipe; without it, that is the one with the better mean.
+    the full recipe. Without it, factors add to the base, whichever end has the better mean: that would be for the noise to say.
 
     With all combinations the shares are exact Shapley values. Where there is one order, they are what this order gives, and say
     nothing of others. Where there are several, they are means over orders that stand for all: over those that the design
@@ -83,7 +84,8 @@ def attribution(study: Study) -> Attribution | None:
     else over all that lead through the variants.
 
     Shares are linear in the means of the variants, so that the noise of the seeds has an exact standard error. What the orders of
-    a sample differ by, less the noise in it, is a second part of the variance. The shares sum to the gain.
+    a sample differ by, less the noise in it, is a second part of the variance. The shares sum to the gain, and are parts of it
+    where its interval excludes 0.
     """
     size = len(study.factors)
     everything = (1 << size) - 1
@@ -102,7 +104,7 @@ def attribution(study: Study) -> Attribution | None:
         cells = cells[~np.isnan(cells).any(axis=1)]
         if not len(cells):
             return None
-    return _divide(study, orders, place, Cells(cells, study.compare.paired))
+    return _divide(study, orders, place, Cells(cells, study.compare.paired), {mask: numbers[row] for mask, row in rows.items()})
 
 
 def _masks(study: Study) -> Iterator[int | None]:
@@ -170,25 +172,30 @@ def _drawn(study: Study, masks: Iterable[int]) -> Orders | None:
     return Orders("sampled orders", len(every), weights, sample, len(drawn), scale)
 
 
-def _divide(study: Study, orders: Orders, place: Mapping[int, int], cells: Cells) -> Attribution:
-    means, alpha = cells.means(), study.compare.alpha
-    sign = 1 if _base_is_plain(study, means[0], means[-1]) else -1
-    gain = np.zeros(len(place))
-    gain[0], gain[-1] = -sign, sign
+def _divide(study: Study, orders: Orders, place: Mapping[int, int], cells: Cells, values: Mapping[int, Array]) -> Attribution:
+    alpha = study.compare.alpha
+    sign = -1 if (study.design or {}).get("base") == "full" else 1
+    full = max(place) if sign == 1 else 0
+    ends = np.zeros(len(place))
+    ends[0], ends[-1] = -sign, sign
+    gain, low, high = _interval(ends, cells, alpha)
     shares = []
     for index, factor in enumerate(study.factors):
-        share = sign * _sums(_of(orders.weights, index), place)
-        shares.append(Share(factor.name, *_interval(share, cells, alpha, *_between(orders, index, place, cells))))
+        share = _interval(sign * _sums(_of(orders.weights, index), place), cells, alpha, *_between(orders, index, place, cells))
+        percent = 100 * share[0] / gain if low > 0 or high < 0 else math.nan
+        shares.append(Share(factor.name, *share, percent, *_added_last(study.compare, values, full, full ^ 1 << index)))
     names = {mask: variant.name for mask, variant in zip(_masks(study), study.variants, strict=True)}
-    plain, full = (names[mask] for mask in [min(place), max(place)][::sign])
-    return Attribution(orders.method, plain, full, *_interval(gain, cells, alpha), tuple(shares), orders.count)
+    plain = names[max(place) - full]
+    return Attribution(orders.method, plain, names[full], gain, low, high, tuple(shares), orders.count)
 
 
-def _base_is_plain(study: Study, base: float, changed: float) -> bool:
-    said = (study.design or {}).get("base")
-    if said in ("plain", "full"):
-        return bool(said == "plain")
-    return bool(changed >= base if study.compare.goal == "maximize" else changed <= base)
+def _added_last(compare: Compare, values: Mapping[int, Array], full: int, without: int) -> tuple[float, float, float]:
+    """What the full recipe has more than the one without a factor, with the ends of its interval; NaN where that was not run."""
+    if without not in values:
+        return math.nan, math.nan, math.nan
+    found = comparison.estimate(values[full], values[without], compare.paired)
+    low, high = comparison.interval(found, compare.alpha)
+    return float(found.difference), float(low), float(high)
 
 
 def _of(weights: Mapping[Step, float], factor: int) -> dict[Step, float]:

@@ -4,10 +4,12 @@ Differences and intervals are in units of the study's metric; a positive differe
 NaN stands where the data cannot tell.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided"]
+TermVerdict = Literal[Verdict, "better together", "worse together"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Term:
         p: Two-sided p-value.
         p_adjusted: `p`, corrected for the number of terms.
         aliases: Other effects of at most two factors that the design cannot tell from this one.
+        verdict: What the data supports: of a main effect, whether this level is better than the base level on average; of an
+            interaction, whether both levels bring more, or less, together than each on average by itself.
     """
 
     name: str
@@ -73,11 +77,12 @@ class Term:
     p: float
     p_adjusted: float
     aliases: tuple[str, ...] = ()
+    verdict: TermVerdict = "undecided"
 
 
 @dataclass(frozen=True)
 class AnovaRow:
-    """A line of the table of variances; `f`, `p` and `eta_squared` (partial) are NaN for the residual."""
+    """A line of the table of variances; `f`, `p` and `eta_squared` (partial) are NaN for the noise."""
 
     source: str
     df: float
@@ -93,10 +98,14 @@ class Factorial:
 
     Attributes:
         terms: Main effects, then the two-way interactions that can be estimated.
-        anova: Type II table, the residual last.
-        residual_sd: Standard deviation that the terms leave unexplained.
-        normality_p: Shapiro-Wilk test of the residuals; small where they are not normal.
-        equal_variance_p: Brown-Forsythe test of equal variances between variants; small where they differ.
+        anova: Type II table. Last the noise that all else is judged by: `pure error`, what the seeds of a variant differ by, and
+            before it `lack of fit`, what variants differ by beyond the terms; or `residual`, what the terms leave, where no
+            variant has two values.
+        residual_sd: Standard deviation of this noise.
+        normality_p: Shapiro-Wilk test of the residuals; small where they are not normal. NaN where fewer than half of them are
+            free.
+        equal_variance_p: Brown-Forsythe test of equal variances between variants; small where they differ. NaN where fewer than
+            two variants have four values.
         note: What a reader must know, such as what cannot be told apart; may be empty.
     """
 
@@ -110,12 +119,43 @@ class Factorial:
 
 @dataclass(frozen=True)
 class Share:
-    """What one factor brings of the gain, with its confidence interval at level 1 - alpha."""
+    """What one factor brings of the gain, or all of them together.
+
+    Attributes:
+        factor: Its name.
+        value: In units of the metric.
+        low: Lower end of its confidence interval at level 1 - alpha.
+        high: Its upper end.
+        percent: Of the gain; NaN where the interval of the gain has 0 in it, or there is none.
+        last: What the factor brings where it is added last: mean of the full recipe minus mean of the full one without it. NaN
+            where the study does not have that variant.
+        last_low: Lower end of the confidence interval of `last` at level 1 - alpha: Welch's, or Student's where seeds pair.
+        last_high: Its upper end.
+    """
 
     factor: str
     value: float
     low: float
     high: float
+    percent: float = math.nan
+    last: float = math.nan
+    last_low: float = math.nan
+    last_high: float = math.nan
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the share is sure, and the full recipe without the factor says the opposite, or nothing is lost there."""
+        return self.sure and self.value * self.last <= 0
+
+    @property
+    def alone_unsure(self) -> bool:
+        """Whether the share is sure, and what the full recipe loses without the factor is not, though it has the same sign."""
+        return self.sure and self.value * self.last > 0 and self.last_low <= 0 <= self.last_high
 
 
 @dataclass(frozen=True)
@@ -141,6 +181,29 @@ class Attribution:
     high: float
     shares: tuple[Share, ...]
     orders: int
+
+    @property
+    def rows(self) -> tuple[Share, ...]:
+        """The shares and their sum: what tables and figures show."""
+        whole = Share("all together", self.gain, self.low, self.high)
+        return *self.shares, replace(whole, percent=100.0 if whole.sure else math.nan)
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the metric was evaluated on: no interval covers other images.
+
+    Attributes:
+        least: Images that a cell was evaluated on, of the cell that had the fewest.
+        most: Of the cell that had the most.
+        rate: The reference's mean, where the metric is a part of the images in every cell, such as accuracy; else NaN.
+        standard_error: Binomial standard error of this rate for so many images, √(rate (1 - rate) / least); else NaN.
+    """
+
+    least: int
+    most: int
+    rate: float
+    standard_error: float
 
 
 @dataclass(frozen=True)
@@ -195,6 +258,7 @@ class Analysis:
         attribution: Where the variants lead from a stripped recipe to a full one.
         answer: The conclusion in a sentence.
         tuned: Every variant with and without tuning, where settings were tuned.
+        images: What the metric was evaluated on; None where the cells do not say.
     """
 
     effects: tuple[Effect, ...]
@@ -202,3 +266,4 @@ class Analysis:
     attribution: Attribution | None
     answer: str
     tuned: tuple[Tuned, ...] = ()
+    images: Images | None = None
