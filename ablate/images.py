@@ -23,13 +23,13 @@ Pixels = npt.NDArray[np.uint8]
 Made = TypeVar("Made")
 
 REMARKS = {
-    "deep": "have more than 8 bits a pixel; the range of their format is scaled to 0–255",
-    "dark": "use less than a sixteenth of their 16 bits and come out nearly black; "
+    "deep": "more than 8 bits a pixel, scaled from the range of the format to 0–255",
+    "dark": "of 16 bits less than a sixteenth of the range is used, and they come out nearly black; "
     "write them anew, with the range that matters as 0–255",
-    "upright": "are turned upright, as their EXIF orientation says",
-    "clear": "have transparent parts, which are laid over white",
-    "frames": "have several frames, of which the first is read",
-    "exif": "have EXIF data that cannot be read, and are taken as they lie",
+    "upright": "turned upright, as their EXIF orientation says",
+    "clear": "transparent parts, laid over white",
+    "frames": "several frames, of which the first is read",
+    "exif": "EXIF data that cannot be read; taken as they lie",
 }
 READ_ANEW = frozenset({"deep", "upright", "clear"})  # version 0.1.0 read their pixels otherwise, without a word
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow only recognises them, or starts another program

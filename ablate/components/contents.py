@@ -35,7 +35,7 @@ class Content:
 
     def notices(self, root: Path | str) -> Iterator[str]:
         for remark, count in self.remarks.items():
-            yield f"{root}: {count:,} image{'s' * (count > 1)} {images.REMARKS[remark]}"
+            yield f"{root}: {count:,} image{'s' * (count > 1)}: {images.REMARKS[remark]}"
         both, twice = self.repeated
         if both:
             yield f"{root}: {both:,} test image{'s are' if both > 1 else ' is'} among the training images too, byte for byte"

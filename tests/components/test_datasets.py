@@ -153,13 +153,13 @@ def odd_size(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (empty, "has no images"),
+        (empty, "there are no images of classes 'ant', 'bee'"),
         (odd_size, "Give a `size`"),
         (
             lambda folder: (folder / "train" / "ant" / "2.png").write_bytes(b"no image"),
             "2.png: cannot be read as an image",
         ),
-        (lambda folder: (folder / "test" / "cat").mkdir(), "classes cat are not in"),
+        (lambda folder: (folder / "test" / "cat").mkdir(), "class 'cat' cannot be learnt"),
         (lambda folder: (folder / "test").rename(folder / "val"), "there is no folder 'test'"),
         (lambda folder: (folder / "train").rename(folder / "training"), "there is no folder 'train'"),
     ],

@@ -1,6 +1,7 @@
 """Training against a loop written by hand, and the same cell again in every way that it can be run."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -255,13 +256,48 @@ def test_the_digest_sees_one_bit():
         (['base.scheduler={"use": "constant", "warmup_epochs": 9}'], "scheduler", "leaves nothing of 2 epochs"),
         (["base.model.batch_norm=true", "base.dataset.limit=161"], "batch_size", "more than 1 value per channel"),
         (['base.train_transforms.normalize={"use": "normalize", "mean": [0.5, 0.5, 0.5], "std": [1]}'],
-         "train_transforms.normalize", "mean has 3 numbers, but the images have 1 channels"),
+         "train_transforms.normalize", "mean has 3 numbers, and the images have 1 channel"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_known_before_the_training(spec, environment, overrides, path, message):
     found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
     assert [problem.path for problem in found] == [path]
     assert message in found[0].message
+
+
+RESNET = 'base.model={"use": "torchvision", "arch": "resnet18"}'
+RGB = 'base.train_transforms.normalize={"use": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.5]}'
+
+
+@pytest.mark.parametrize(
+    ("overrides", "path", "hint"),
+    [
+        ([RESNET], "model", 'The images have 1 channel, and with 3 it works. Give the dataset "channels": 3.'),
+        ([RGB], "train_transforms.normalize", 'with 3 it works. Give the dataset "channels": 3.'),
+        ([RGB.replace("0.5, 0.5, 0.5", "0.5, 0.5")], "train_transforms.normalize", ""),
+        ([RESNET, "base.dataset.channels=3", 'base.eval_transforms.grey={"use": "grayscale"}'], "model", ""),
+        (["base.dataset.size=8"], "model", ""),
+    ],
+)
+def test_the_other_number_of_channels_is_offered_where_it_helps(spec, environment, overrides, path, hint):
+    found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
+    assert [problem.path for problem in found] == [path]
+    assert hint in found[0].hint
+    assert bool(hint) == bool(found[0].hint)
+
+
+def test_where_the_dataset_has_no_channels_a_transform_is_offered(spec, environment, monkeypatch):
+    registry = default()
+    recipe = cell_of(spec, environment, RESNET).recipe
+    loaded = registry.load("dataset", "digits")
+    fixed = replace(loaded.signature, parameters={k: v for k, v in loaded.signature.parameters.items() if k != "channels"})
+    monkeypatch.setitem(registry._loaded, ("dataset", "ablate-core:digits"), replace(loaded, signature=fixed))
+    recipe = recipe | {"dataset": {k: v for k, v in recipe["dataset"].items() if k != "channels"}}
+    (problem,) = preflight(registry, recipe, environment, CPU)
+    assert 'Put {"use": "grayscale", "channels": 3} first into the transforms' in problem.hint
+    grey = {"grey": {"use": "ablate-core:grayscale", "channels": 3}}
+    remedied = recipe | {field: grey | recipe[field] for field in ("train_transforms", "eval_transforms")}
+    assert preflight(registry, remedied, environment, CPU) == []
 
 
 def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypatch):

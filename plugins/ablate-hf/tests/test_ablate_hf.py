@@ -171,10 +171,10 @@ def one_class(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        (broken_image, {}, r"\(train\): image 2 cannot be read"),
-        (larger_image, {}, r"image 2 is 20×20, and the first is 12×10. Give a `size`"),
+        (broken_image, {}, "bright/02.png: cannot be read as an image"),
+        (larger_image, {}, "02.png: is 20×20, and .*00.png is 12×10. Give a `size`"),
         (larger_test_images, {}, "differ in size"),
-        (one_class, {}, "columns image, and no 'label'"),
+        (one_class, {}, "train: has 1 class folder, and at least 2 are needed"),
         (None, {"image_column": "picture"}, "columns image, label, and no 'picture'"),
         (None, {"image_column": "label"}, "column 'label' has no images, but ClassLabel"),
         (None, {"test_split": "val"}, 'cannot open it: Unknown split "val"'),
@@ -188,10 +188,11 @@ def test_what_is_wrong_with_a_folder_is_told(change, settings, message, folder: 
         make(environment, folder, **settings).load()
 
 
-def test_a_failed_decoding_leaves_nothing_behind(folder: Path, environment: Environment):
-    broken_image(folder)
-    with pytest.raises(EnvironmentProblem):
-        make(environment, folder).load()
+def test_a_failed_decoding_leaves_nothing_behind(tmp_path: Path, environment: Environment):
+    frame = pd.DataFrame({"image": [png(0, 0), png(1, 1), png(0, 2), b"no image"], "label": [0, 1, 0, 1]})
+    frame.to_parquet(tmp_path / "all.parquet")
+    with pytest.raises(EnvironmentProblem, match=r"all.parquet \(test\): image 1: cannot be read as an image"):
+        make(environment, tmp_path / "all.parquet", train_split="train[:2]", test_split="train[2:]").load()
     assert [path.name for path in (environment.data_dir / "hf").iterdir() if path.suffix != ".lock"] == ["digests"]
 
 
