@@ -120,8 +120,9 @@ def _with(source: Source, name: str, use: Callable[["Image", bytes], Made]) -> M
 def _formats() -> tuple[str, ...]:
     from PIL import Image
 
+    Image.preinit()  # the common ones are tried first
     Image.init()
-    return tuple(sorted(Image.OPEN.keys() - _NO_PICTURES))
+    return tuple(name for name in Image.ID if name not in _NO_PICTURES)
 
 
 def _what_else(data: bytes) -> str:
