@@ -14,7 +14,7 @@ CAUGHT = {
     "other_seed": ("test_cells_give_what_the_engine_gives", "the weights differ from those that the engine gives"),
     "silent": ("test_cells_give_what_the_engine_gives", "the epochs that are told are not those of the result"),
     "untraced": ("test_cells_give_what_the_engine_gives", "nothing says that ablate trained it"),
-    "raising": ("test_a_failed_cell_is_told_and_costs_no_other", "mean has 3 numbers, but the images have 1 channels"),
+    "raising": ("test_a_failed_cell_is_told_and_costs_no_other", "mean has 3 numbers, and the images have 1 channel"),
     "leaving": ("test_a_stopped_cell_is_told_and_its_state_is_saved", "tell it as interrupted"),
     "losing": ("test_a_stopped_cell_is_told_and_its_state_is_saved", "there is no checkpoint of the cell"),
 }
