@@ -44,6 +44,7 @@ def compare_of(registry: Registry, document: Mapping[str, Json], variants: Seque
         given.get("goal") or _goal(registry, variants[0].recipe["metrics"].get(metric)),
         given.get("paired", False),
         given.get("correction", "holm"),
+        given.get("failed", "missing"),
     )
 
 

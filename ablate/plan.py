@@ -158,7 +158,8 @@ def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping
         return tuple(given), None
     if given["min"] > given["max"]:
         found.append(Problem("seeds", f"min {given['min']} is more than max {given['max']}"))
-    return tuple(range(given["max"])), Stopping(given["min"], given["max"])
+    first = given.get("first", 0)
+    return tuple(range(first, first + given["max"])), Stopping(given["min"], given["max"])
 
 
 def placebo(plan: Plan) -> Plan:

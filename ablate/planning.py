@@ -1,19 +1,27 @@
 """What a study can show, before it is run, or before more seeds are added."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import places
 from .errors import UsageError
 from .plan import Plan, make_plan
 from .registry import default
 from .spec import load
-from .stats.power import Detectable, Needed, Noise, detectable_differences, noise, seeds_needed
+from .stats.effects import effects
+from .stats.power import Detectable, Needed, Noise, detectable_differences, noise, seeds_needed, seeds_to_decide
+from .stats.records import Effect
 from .store import Store
 from .study import Study
 
 SEEDS = (2, 3, 5, 10, 20, 50)
+LEAST = 3  # seeds before the first look of a follow-up
+MOST_SEEDS = 1000  # that a spec may ask for
+LOOKS = 1.15  # times as many seeds as a fixed number needs, for the same power: tests.simulations.advice
+SUFFIX = "-follow-up"
 MULTIPLES = (0.5, 1.0, 2.0, 4.0)  # of the noise
 
 
@@ -79,6 +87,75 @@ def power(
         detectable_differences(known, list(seeds) or SEEDS, *arguments),
         seeds_needed(known, wanted, *arguments) if known.sd > 0 else (),
     )
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """A study that asks anew what another one left undecided.
+
+    Attributes:
+        document: Its spec.
+        undecided: The variants that were.
+    """
+
+    document: dict[str, Any]
+    undecided: tuple[str, ...]
+
+
+def follow_up(
+    study: str, overrides: Sequence[str], store: Path | str | None, differences: Sequence[float], probability: float
+) -> FollowUp:
+    """A spec with the same recipes and seeds that the stored study does not have, added until every comparison is decided.
+
+    Seeds that were seen to leave a study undecided cannot be used again: who adds to them until something is found errs more
+    often than the study says. So the follow-up is a study of its own, with an error rate of its own.
+
+    Args:
+        study: Path of a spec, or name of a study; the store has its results.
+        overrides: `PATH=JSON` each, for a spec.
+        store: Directory of the run store.
+        differences: The smallest one decides how many seeds there may be; unless given, the range beside the verdicts does.
+        probability: Of finding it.
+
+    Raises:
+        UsageError: Nothing is undecided, or nobody can tell how many seeds would decide it.
+    """
+    is_spec = study.endswith(".json") or Path(study).is_file()
+    with Store(places.store_dir(store), create=False) as opened:
+        name = load(study, overrides).name if is_spec else study
+        pilot = opened.study(name)
+        document = load(study, overrides).document if is_spec else opened.spec(name)
+    undecided = [effect for effect in effects(pilot) if effect.verdict == "undecided"]
+    if not undecided:
+        raise UsageError(f"study {name!r}: every comparison is decided, so there is nothing to follow up.")
+    most = min(MOST_SEEDS + 1, _most(pilot, undecided, differences, probability))
+    if most > MOST_SEEDS:
+        raise UsageError(
+            f"study {name!r}: it would take more than {MOST_SEEDS:,} seeds a variant. Give a larger --difference, "
+            "the smallest that would matter."
+        )
+    first = max(int(seed) for seed in pilot.cells["seed"]) + 1
+    seeds = {"min": min(LEAST, most), "max": most, "stop": "decided", "first": first}
+    names = tuple(effect.variant for effect in undecided)
+    return FollowUp({**document, "name": f"{name[: 100 - len(SUFFIX)]}{SUFFIX}", "seeds": seeds}, names)
+
+
+def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float], probability: float) -> int:
+    """Seeds after which the follow-up ends; the looks of its rule cost some."""
+    compare = pilot.compare
+    if differences:
+        smallest, comparisons = min(map(abs, differences)), max(1, len(pilot.variants) - 1)
+        alpha = compare.alpha / comparisons
+        needed = float(seeds_to_decide(smallest, _noise(pilot).high, alpha, None, compare.paired, probability))
+    else:
+        ends = [effect.seeds_most for effect in undecided]
+        if None in ends:
+            raise UsageError(
+                f"study {pilot.name!r}: nobody can tell how many seeds decide it, because there may be no difference. Give "
+                "--difference: the smallest that would matter. Or give the spec a `compare.margin`, to find out that there is none."
+            )
+        needed = float(max(end for end in ends if end is not None))
+    return max(LEAST, math.ceil(LOOKS * needed)) if math.isfinite(needed) else MOST_SEEDS + 1
 
 
 def _stored(name: str, store: Path | str | None) -> Study:

@@ -27,6 +27,7 @@ class Compare:
         goal: Whether a larger or a smaller metric is better.
         paired: Whether cells of one seed are compared with each other, and not as independent samples.
         correction: How p-values are corrected for the number of comparisons.
+        failed: What a run counts as that ended without a value: `missing`, or the `worst`.
     """
 
     metric: str
@@ -37,6 +38,7 @@ class Compare:
     goal: Literal["maximize", "minimize"] = "maximize"
     paired: bool = False
     correction: Literal["holm", "benjamini_hochberg"] = "holm"
+    failed: Literal["missing", "worst"] = "missing"
 
 
 @dataclass(frozen=True)

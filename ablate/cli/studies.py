@@ -1,6 +1,8 @@
 """Commands that plan and run studies."""
 
+import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -179,6 +181,10 @@ def power(
     ] = None,
     sd: Annotated[float | None, typer.Option("--sd", help="Standard deviation between seeds, where there is no pilot.")] = None,
     probability: Annotated[float, typer.Option("--power", min=0.01, max=0.999, help="Probability of finding it.")] = 0.8,
+    follow_up: Annotated[
+        Path | None,
+        typer.Option("--follow-up", metavar="FILE", help="Write a spec that asks anew, with fresh seeds, what is undecided."),
+    ] = None,
     overrides: Set = None,
     store: StoreDir = None,
     as_json: AsJson = False,
@@ -187,6 +193,9 @@ def power(
 
     The noise comes from a stored study, which is the pilot, or from --sd.
     """
+    if follow_up is not None:
+        _write_follow_up(follow_up, study, overrides or (), store, differences or (), probability)
+        return
     from dataclasses import asdict
 
     from ablate import planning
@@ -199,3 +208,21 @@ def power(
         print_json(finite(asdict(found)))
         return
     out.print(power_view(found.noise, found.power, found.detectable, found.needed))
+
+
+def _write_follow_up(path: Path, study: str, overrides: Any, store: Any, differences: Any, probability: float) -> None:
+    from ablate import planning
+    from ablate.errors import UsageError
+    from ablate.report.console import err, text
+    from ablate.report.files import write
+
+    if path.is_file():
+        raise UsageError(f"{path} exists. Give another name: a follow-up is a study of its own.")
+    found = planning.follow_up(study, overrides, store, differences, probability)
+    write(path, json.dumps(found.document, indent=2, ensure_ascii=False) + "\n")
+    seeds = found.document["seeds"]
+    message = (
+        f"written to {path}: {seeds['min']} to {seeds['max']} seeds a variant that study {study!r} has not had, from "
+        f"{seeds['first']} on, until every comparison is decided. Its error rate is its own: report both studies."
+    )
+    err.print(text(message, "dim"), soft_wrap=True)

@@ -8,12 +8,13 @@ import pandas as pd
 
 from ablate.stats.records import Analysis
 from ablate.stats.summary import by_epoch, reproduction, summarise
+from ablate.stats.wording import verdict
 from ablate.study import Study
 
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
-from .reading import caption, covered, level, p_heading, reading, verdict
+from .reading import caption, covered, interval_heading, level, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
@@ -98,7 +99,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
     """Every variant against the reference."""
-    headings = ["variant", "verdict", "n", "mean ± sd", "difference", f"{level(study)} interval", "effect size", p_heading(study)]
+    headings = ["variant", "verdict", "n", "mean ± sd", "difference", "corrected", interval_heading(study), "effect size"]
+    headings.append(p_heading(study))
     found = {effect.variant: effect for effect in analysis.effects}
     rows = []
     for row in _records(summary):
@@ -106,12 +108,13 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
         told = "reference" if effect is None else verdict(effect)
         start = [row["variant"], told, count(row), measured(row["mean"], row["sd"], digits)]
         if effect is None:
-            start += [""] * 4
+            start += [""] * 5
         else:
             if study.compare.paired and effect.n != row["n"]:
                 start[2] += f", {plural(effect.n, 'pair')}"
             start += [
                 number(effect.difference, f"+.{digits}f"),
+                number(effect.corrected, f"+.{digits}f"),
                 interval(effect.low, effect.high, digits),
                 number(effect.effect_size, "+.2f"),
                 probability(effect.p_adjusted),

@@ -88,7 +88,10 @@ def as_csv(pages: Sequence[Page]) -> str:
     frames = []
     for page in pages:
         summary = page.summary.copy()
-        effects = pd.DataFrame([asdict(effect) for effect in page.analysis.effects], columns=[f.name for f in fields(Effect)])
+        effects = pd.DataFrame(
+            [{**asdict(effect), "cautions": "; ".join(effect.cautions)} for effect in page.analysis.effects],
+            columns=[f.name for f in fields(Effect)],
+        )
         effects = effects.set_index("variant").reindex(summary["variant"]).reset_index(drop=True)
         summary["difference"] = effects["difference"].where(effects["difference"].notna(), summary["difference"])
         frame = pd.concat([summary, effects[list(EFFECT_COLUMNS)].rename(columns=EFFECT_COLUMNS)], axis=1)

@@ -17,6 +17,7 @@ from ablate.study import Study
 
 from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
 from .plain import shorten
+from .reading import together
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
@@ -58,7 +59,8 @@ def effects_picture(study: Study, effects: Sequence[Effect]) -> tuple[Picture, .
     """The forest plot: every variant's difference with its interval, and the margin as a band."""
     rows = [Row(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects]
     caption = f"Difference in {study.compare.metric} from {study.compare.reference!r}"
-    return _forest(study, "effects", caption, f"difference in {study.compare.metric}", rows, study.compare.margin)
+    label = f"difference in {study.compare.metric}"
+    return _forest(study, "effects", caption, label, rows, study.compare.margin, together(study))
 
 
 def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
@@ -84,14 +86,14 @@ def _level(study: Study) -> str:
 
 
 def _forest(
-    study: Study, name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None = None
+    study: Study, name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None = None, which: str = ""
 ) -> tuple[Picture, ...]:
     """A line for each of the rows that has a value; the numbers are those of the table."""
     rows = [row for row in rows if np.isfinite(row.value)]
     if not rows:
         return ()
     if any(np.isfinite(row.low) for row in rows):
-        caption += f", with {_level(study)} intervals"
+        caption += f", with {_level(study)} intervals{which}"
     if margin is not None:
         caption += f"; the band is the margin of ±{margin:g}"
     if len(rows) > MOST_ROWS:

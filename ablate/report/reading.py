@@ -3,7 +3,7 @@
 import math
 from statistics import NormalDist
 
-from ablate.stats.records import Analysis, Effect
+from ablate.stats.records import Analysis
 from ablate.study import Study
 
 from .tables import plural
@@ -20,9 +20,15 @@ def p_heading(study: Study) -> str:
     return f"p ({CORRECTIONS[study.compare.correction]})"
 
 
-def verdict(effect: Effect) -> str:
-    """The verdict, with the seeds that would probably decide what is undecided."""
-    return f"undecided (≈ {plural(effect.seeds_needed, 'seed')})" if effect.seeds_needed else effect.verdict
+def interval_heading(study: Study) -> str:
+    """Of the intervals of the comparison."""
+    return f"{level(study)} interval{together(study)}"
+
+
+def together(study: Study) -> str:
+    """Whether the intervals of several comparisons hold all together, or each for itself."""
+    told = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}[study.compare.correction]
+    return told if len(study.variants) > 2 else ""
 
 
 def caption(study: Study) -> str:
@@ -63,13 +69,14 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     test = "the t-test of the differences within each seed" if compare.paired else "Welch's t-test"
     tests = (
         f"Differences are tested by {test}; p-values are corrected for {plural(len(analysis.effects), 'comparison')} by "
-        f"{METHODS[compare.correction]}, at level {compare.alpha:g}, and intervals are not. "
+        f"{METHODS[compare.correction]}, at level {compare.alpha:g}. {_intervals(study)}"
         "The effect size is Hedges' g, in standard deviations of one seed."
     )
     if rule:
         tests += (
             f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
-            "intervals hold for all looks together (alpha spending, Lan and DeMets 1983)."
+            "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
+            "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
         )
     if compare.margin is None:
         margin = "The spec names no margin of importance, so no variant can be found equivalent to the reference."
@@ -79,11 +86,32 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
             "tests (TOST) confirm."
         )
     seeds = (
-        "What is undecided is shown neither to differ nor to be equivalent; beside it, "
-        "how many seeds would probably (80 %) decide it."
+        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study with "
+        "fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; `never` where there may "
+        "be no difference, and no margin to find that out. Seeds that are added to this study now would make its error rate void: "
+        f"`ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
     )
-    more = "CSV and JSON also have bootstrap intervals (BCa), permutation tests and the p-values of TOST."
+    more = "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and the p-values of TOST."
+    lost = {
+        "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
+        "may owe it to the ones that are left.",
+        "worst": "Runs that failed or diverged count as worse than all others: comparisons with one are judged by ranks "
+        "(Wilcoxon), and have no interval.",
+    }[compare.failed]
+    beside = (
+        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, Welch's test "
+        "may err more often than it says; then the corrected p-value of a permutation test stands beside the verdict (robust p)."
+    )
+    more = f"{lost} {beside} {more}"
     return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more
+
+
+def _intervals(study: Study) -> str:
+    if len(study.variants) < 3:
+        return ""
+    if study.compare.correction == "holm":
+        return "Intervals hold all together (Bonferroni), so one may touch 0 where Holm's steps decide. "
+    return "Each interval holds for itself, not all together. "
 
 
 def _correlations(study: Study, analysis: Analysis) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from ablate.study import Compare, Study
@@ -14,12 +14,17 @@ from .headline import headline, signed
 from .images import images
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
+from .wording import seeds
 
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
     found, terms, shares = effects(study), factorial(study), attribution(study)
-    told = headline(study, terms, shares) or answer(study.compare, found)
+    told = headline(study, terms, shares)
+    if told is None:
+        told = answer(study.compare, found)
+    else:
+        told = " ".join([told, *(f"{words[0].upper()}{words[1:]}." for words in _lost(study.compare, found))])
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
     return Analysis(found, terms, shares, told, tuned(study), images(study))
@@ -39,7 +44,7 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
         parts = [f"Nothing can be concluded: all {len(told)} comparisons with {compare.reference} are undecided"]
     else:
         parts = [_best(compare, told), _counts(told)]
-    return "; ".join([*parts, *_advice(undecided)]) + "."
+    return "; ".join([*parts, *_lost(compare, effects), *_advice(undecided)]) + "."
 
 
 def _one(compare: Compare, effect: Effect) -> str:
@@ -65,9 +70,12 @@ def _size(compare: Compare, effect: Effect) -> str:
     """The difference with its interval, to three digits of its width; there is none without noise, or before the first look."""
     if math.isnan(effect.low):
         return f"{compare.metric} differs by {effect.difference:+.4g} (no interval)"
-    level = f"{100 * (1 - compare.alpha):g} % interval"
+    level = f"{100 * (1 - compare.alpha):g} %" + (", all together:" if effect.low < effect.pointwise_low else " interval")
     numbers = signed(effect.difference, effect.low, effect.high)
-    return f"{compare.metric} differs by {numbers[0]} ({level} {numbers[1]} to {numbers[2]})"
+    corrected = ""
+    if not math.isnan(effect.corrected):
+        corrected = f", {signed(effect.corrected, effect.low, effect.high)[0]} without the bias of stopping"
+    return f"{compare.metric} differs by {numbers[0]}{corrected} ({level} {numbers[1]} to {numbers[2]})"
 
 
 def _counts(effects: Sequence[Effect]) -> str:
@@ -81,12 +89,27 @@ def _counts(effects: Sequence[Effect]) -> str:
     return f"of {len(effects)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
 
 
+def _lost(compare: Compare, effects: Sequence[Effect]) -> Iterator[str]:
+    """What became of the runs without a value, at most five variants of them by name."""
+    lost = {compare.reference: effects[0].lost_reference} if effects else {}
+    lost |= {effect.variant: effect.lost for effect in effects}
+    named = [f"{variant}: {words}" for variant, words in lost.items() if words]
+    yield from named[:5]
+    if len(named) > 5:
+        yield f"{len(named) - 5} more variants lost runs"
+    withheld = [f"{effect.variant} is {effect.where_it_trains}" for effect in effects if effect.where_it_trains]
+    if withheld:
+        yield f"where they train, {', '.join(withheld[:5])}{' …' if len(withheld) > 5 else ''}"
+
+
 def _advice(undecided: Sequence[Effect]) -> list[str]:
-    """How many seeds would probably decide what is undecided, where that can be told."""
-    if not undecided:
-        return []
-    needed = [effect.seeds_needed for effect in undecided if effect.seeds_needed is not None]
-    if not needed:
-        return ["nobody can tell how many seeds would decide it"]
-    what = "it" if len(undecided) == 1 else "them" if len(needed) == len(undecided) else f"{len(needed)} of them"
-    return [f"about {max(needed):,} seeds a variant would probably decide {what}"]
+    """How many seeds a study with fresh ones would take to decide what is undecided, where that can be told."""
+    told = [effect for effect in undecided if effect.seeds_least is not None]
+    if not told:
+        return ["nobody can tell how many seeds would decide it"] if any(e.where_it_trains is None for e in undecided) else []
+    least = max(effect.seeds_least or 0 for effect in told)
+    ends = [effect.seeds_most for effect in told]
+    most = max((end for end in ends if end is not None), default=None)
+    never = any(effect.seeds_never for effect in told)
+    what = "it" if len(undecided) == 1 else "them" if len(told) == len(undecided) else f"{len(told)} of them"
+    return [f"to decide {what} may take {seeds(least, None if None in ends else most, never)}, in a new study"]

@@ -1,7 +1,7 @@
 """Samples of a variant and of the reference -> difference, p-values, interval, verdict.
 
 Everything works on arrays whose last axis are seeds, NaN where a cell has no value, so that one call serves a study, all
-looks of a stopping rule, and ten thousand simulated studies.
+looks of a stopping rule, and ten thousand simulated studies. Where runs without a value count as the worst, they are infinite.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from ablate.study import Compare
+
+from .resampling import rank_test
 
 Array = NDArray[np.float64]
 FLAT = 1e-12  # a spread below this part of the values' size is rounding, not noise
@@ -29,6 +31,9 @@ class Estimate:
         n: Values of the variant; where seeds pair, pairs.
         n_reference: Values of the reference; where seeds pair, pairs.
         arrangements: How many ways there are to assign the values to the samples: the exact test stands in where `se` is 0.
+        rank_p: Two-sided p-value of the rank test where a run without a value counts as the worst, NaN elsewhere. All above is
+            of the runs that have values.
+        rank_sign: Which way the ranks differ.
     """
 
     difference: Array
@@ -38,6 +43,8 @@ class Estimate:
     n: Array
     n_reference: Array
     arrangements: Array
+    rank_p: Array
+    rank_sign: Array
 
 
 def estimate(variant: ArrayLike, reference: ArrayLike, paired: bool) -> Estimate:
@@ -47,18 +54,32 @@ def estimate(variant: ArrayLike, reference: ArrayLike, paired: bool) -> Estimate
     rounding, but take no level for each comparison, and loop where a value is missing.
     """
     x, y = np.broadcast_arrays(np.asarray(variant, float), np.asarray(reference, float))
+    ranked = _ranked(x, y, paired)
+    x, y = np.where(np.isinf(x), np.nan, x), np.where(np.isinf(y), np.nan, y)
     size = np.fmax.reduce(np.abs(np.stack([x, y])), axis=(0, -1), initial=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         if paired:
             n, mean, variance = _moments(x - y, size)
             se = np.sqrt(variance / n)
-            return Estimate(mean, se, n - 1, np.sqrt(variance), n, n, 2.0**n)
+            return Estimate(mean, se, n - 1, np.sqrt(variance), n, n, 2.0**n, *ranked)
         n, mean, variance = _moments(x, size)
         m, mean_y, variance_y = _moments(y, size)
         a, b = variance / n, variance_y / m
         df = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
         pooled = ((n - 1) * variance + (m - 1) * variance_y) / (n + m - 2)
-        return Estimate(mean - mean_y, np.sqrt(a + b), df, np.sqrt(pooled), n, m, special.binom(n + m, n))
+        return Estimate(mean - mean_y, np.sqrt(a + b), df, np.sqrt(pooled), n, m, special.binom(n + m, n), *ranked)
+
+
+def _ranked(x: Array, y: Array, paired: bool) -> tuple[Array, Array]:
+    """p-value and sign of the rank test in those comparisons in which a run counts as the worst; NaN in the others."""
+    p, sign = np.full(x.shape[:-1], np.nan), np.full(x.shape[:-1], np.nan)
+    for place in np.argwhere((np.isinf(x) | np.isinf(y)).any(-1)):
+        own, other = x[tuple(place)], y[tuple(place)]
+        both = ~np.isnan(own) & ~np.isnan(other)
+        own, other = (own[both], other[both]) if paired else (own[~np.isnan(own)], other[~np.isnan(other)])
+        if min(len(own), len(other)) > 1:
+            p[tuple(place)], sign[tuple(place)] = rank_test(own, other, paired)
+    return p, sign
 
 
 def _moments(x: Array, size: Array) -> tuple[Array, Array, Array]:
@@ -72,28 +93,62 @@ def _moments(x: Array, size: Array) -> tuple[Array, Array, Array]:
     return n, np.where(n > 0, mean, np.nan), np.where(n > 1, np.where(flat, 0.0, variance), np.nan)
 
 
+def sign(e: Estimate) -> Array:
+    """Whether the variant's values are larger (1), smaller (-1) or neither."""
+    return np.where(np.isnan(e.rank_sign), np.sign(e.difference), e.rank_sign)
+
+
 def p_value(e: Estimate) -> Array:
-    """Two-sided p-value of the t-test; where nothing varies, of the exact permutation test, which needs no noise to be valid."""
+    """Two-sided p-value of the t-test, and where a run counts as the worst that of the rank test.
+
+    Where nothing varies, it is that of the exact permutation test, which needs no noise to be valid.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         p = 2 * stats.t.sf(np.abs(e.difference / e.se), e.df)
     exact = np.where(e.difference == 0, 1.0, np.minimum(1.0, 2 / e.arrangements))
-    return np.where(e.se == 0, exact, p)
+    return np.where(np.isnan(e.rank_sign), np.where(e.se == 0, exact, p), e.rank_p)
 
 
-def p_sides(e: Estimate, margin: float | None) -> Array:
-    """The p-values `[2, ...]` of two one-sided tests, that the difference is above -margin and below margin; NaN without one."""
+def p_sides(e: Estimate, margin: float | None, resolution: float = 0.0) -> Array:
+    """The p-values `[2, ...]` of two one-sided tests, that the difference is above -margin and below margin; NaN without one.
+
+    They are 1 where a run counts as the worst: what did not train is not equivalent to what did.
+
+    Args:
+        e: The differences.
+        margin: What does not matter.
+        resolution: The step between two values that are possible, such as one image of the test set; 0 where there is none. Values
+            that repeat seem to vary less than they do, so a sample's standard deviation is taken to be at least half a step, which
+            is the most that two neighbouring values can have; and a margin below a step cannot be tested.
+    """
     if margin is None:
         return np.full((2, *e.difference.shape), np.nan)
     room = np.stack([margin + e.difference, margin - e.difference])
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = stats.t.sf(room / e.se, e.df)
-    return np.where(e.se == 0, np.where(room > 0, 1 / e.arrangements, 1.0), p)
+        se = np.fmax(e.se, resolution / 2 * np.sqrt(1 / e.n + 1 / e.n_reference))
+        p = stats.t.sf(room / se, np.where(e.se > 0, e.df, e.n + e.n_reference - 2))
+    p = np.where(se == 0, np.where(room > 0, 1 / e.arrangements, 1.0), p)
+    untold = ~np.isnan(e.rank_sign) | (margin < resolution * (1 - FLAT))
+    return np.where(np.isnan(e.se), np.nan, np.where(untold, 1.0, p))
 
 
 def interval(e: Estimate, alpha: ArrayLike) -> tuple[Array, Array]:
-    """The confidence interval of the difference at level 1 - alpha; NaN where nothing varies: that tells no width."""
-    half = stats.t.isf(np.asarray(alpha) / 2, e.df) * np.where(e.se > 0, e.se, np.nan)
+    """The confidence interval of the difference at level 1 - alpha.
+
+    NaN where nothing varies, which tells no width, and where a run counts as the worst, which has no mean.
+    """
+    width = (e.se > 0) & np.isnan(e.rank_sign)
+    half = stats.t.isf(np.asarray(alpha) / 2, e.df) * np.where(width, e.se, np.nan)
     return e.difference - half, e.difference + half
+
+
+def interval_alpha(compare: Compare, comparisons: int) -> float:
+    """The level, as 1 minus it, of each of so many intervals.
+
+    Where Holm's method bounds the chance of any false verdict, the intervals hold all together (Bonferroni). Where that of
+    Benjamini and Hochberg bounds the part of false ones, each holds for itself.
+    """
+    return compare.alpha / max(1, comparisons) if compare.correction == "holm" else compare.alpha
 
 
 def hedges_g(e: Estimate, paired: bool) -> Array:
@@ -134,8 +189,15 @@ def verdicts(p_adjusted: ArrayLike, p_equivalence_adjusted: ArrayLike, sign: Arr
     return np.where(np.asarray(p_equivalence_adjusted) < compare.alpha, "no meaningful difference", result)
 
 
-def judge(e: Estimate, compare: Compare) -> tuple[Array, Array, NDArray[Any]]:
+def judge(e: Estimate, compare: Compare, resolution: float = 0.0) -> tuple[Array, Array, NDArray[Any]]:
     """Corrected p-values of difference and equivalence, and verdicts, of comparisons `[..., comparisons]` with fixed seeds."""
     p = adjusted(p_value(e), compare.correction)
-    within = adjusted(p_sides(e, compare.margin).max(0), compare.correction)  # TOST (Schuirmann 1987)
-    return p, within, verdicts(p, within, np.sign(e.difference), compare)
+    within = adjusted(p_sides(e, compare.margin, resolution).max(0), compare.correction)  # TOST (Schuirmann 1987)
+    return p, within, verdicts(p, within, sign(e), compare)
+
+
+def as_worst(values: Array, ended: NDArray[np.bool_], compare: Compare) -> Array:
+    """Values, with what ended without one infinitely bad where the study counts it as the worst."""
+    if compare.failed != "worst":
+        return values
+    return np.where(ended & np.isnan(values), -np.inf if compare.goal == "maximize" else np.inf, values)

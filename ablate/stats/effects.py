@@ -1,24 +1,22 @@
 """Every variant against the reference."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ablate.study import Compare, Stopping, Study
 
-from . import comparison, stopping, summary
+from . import comparison, runs, stopping, summary
+from .advice import seeds_needed
+from .after_stopping import corrected
 from .comparison import Array, Estimate
-from .power import seeds_to_decide
-from .records import Effect
+from .images import resolution
+from .records import Effect, Verdict
+from .resampling import bootstrap_interval, permutation_p
 from .summary import table
-
-RESAMPLES = 1999  # of the bootstrap
-ARRANGEMENTS = 4999  # of the permutation test, at most; 7 seeds against 7 have fewer
 
 
 def effects(study: Study) -> tuple[Effect, ...]:
@@ -33,38 +31,76 @@ def effects(study: Study) -> tuple[Effect, ...]:
         return ()
     found = _at_the_looks(study, names, study.stopping) if study.stopping else _at_once(study, names)
     e, compare = found.estimate, study.compare
-    p, effect_size = comparison.p_value(e), comparison.hedges_g(e, compare.paired)
-    seeds = _seeds_needed(e, compare)
-    return tuple(
-        Effect(
-            variant=name,
-            n=int(e.n[i]),
-            n_reference=int(e.n_reference[i]),
-            difference=float(e.difference[i]),
-            low=float(found.low[i]),
-            high=float(found.high[i]),
-            **_resampled(found.values[i], found.reference[i], e.se[i], compare),
-            effect_size=float(effect_size[i]),
-            p=float(p[i]),
-            p_adjusted=float(found.p_adjusted[i]),
-            p_equivalence=float(found.p_equivalence[i]),
-            correlation=correlation(found.values[i], found.reference[i]),
-            verdict=found.verdict[i],
-            seeds_needed=int(seeds[i]) if found.verdict[i] == "undecided" and np.isfinite(seeds[i]) else None,
+    comparisons = int((~np.isnan(e.difference)).sum())
+    numbers = {
+        "difference": e.difference,
+        "corrected": found.corrected,
+        "low": found.low,
+        "high": found.high,
+        "pointwise_low": found.pointwise_low,
+        "pointwise_high": found.pointwise_high,
+        "effect_size": comparison.hedges_g(e, compare.paired),
+        "p": comparison.p_value(e),
+        "p_adjusted": found.p_adjusted,
+        "p_equivalence": found.p_equivalence,
+    }
+    resampled = [_resampled(found.values[i], found.reference[i], e.se[i], compare) for i in range(len(names))]
+    p_robust = comparison.adjusted([row["p_permutation"] for row in resampled], compare.correction)
+    least, most = seeds_needed(e, compare, comparisons, found.level)
+    reference = runs.lost(study, compare.reference)
+    effects = []
+    for i, name in enumerate(names):
+        own = runs.lost(study, name)
+        verdict, where_it_trains = _told(compare, found.verdict[i], own, reference)
+        open_ = verdict == "undecided" and where_it_trains is None and found.ended and np.isfinite(least[i])
+        effects.append(
+            Effect(
+                variant=name,
+                n=int(e.n[i]),
+                n_reference=int(e.n_reference[i]),
+                **{key: float(values[i]) for key, values in numbers.items()},
+                **resampled[i],
+                p_robust=float(p_robust[i]),
+                correlation=correlation(_trained(found.values[i]), _trained(found.reference[i])),
+                verdict=verdict,
+                where_it_trains=where_it_trains,
+                lost=str(own),
+                lost_reference=str(reference),
+                cautions=runs.cautions(found.values[i], found.reference[i], compare.paired),
+                seeds_least=int(least[i]) if open_ else None,
+                seeds_most=int(most[i]) if open_ and np.isfinite(most[i]) else None,
+                seeds_never=bool(open_ and compare.margin is None),
+            )
         )
-        for i, name in enumerate(names)
-    )
+    return tuple(effects)
+
+
+def _told(compare: Compare, verdict: Verdict, own: runs.Lost, reference: runs.Lost) -> tuple[Verdict, Verdict | None]:
+    """The verdict, and the one over the runs that trained where it is withheld because others diverged."""
+    if compare.failed == "missing" and runs.withheld(verdict, own.diverged > 0, reference.diverged > 0):
+        return "undecided", verdict
+    return verdict, None
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Values `[variants, seeds]` that were compared, and what came of it, `[variants]`."""
+    """Values `[variants, seeds]` that were compared, and what came of it, `[variants]`.
+
+    Attributes:
+        level: Two-sided level of the last test of each.
+        ended: Whether no more seeds are to come.
+    """
 
     values: Array
     reference: Array
     estimate: Estimate
     low: Array
     high: Array
+    pointwise_low: Array
+    pointwise_high: Array
+    corrected: Array
+    level: Array
+    ended: bool
     p_adjusted: Array
     p_equivalence: Array
     verdict: NDArray[Any]
@@ -72,25 +108,51 @@ class _Found:
 
 def _at_once(study: Study, names: Sequence[str]) -> _Found:
     compare = study.compare
-    values = table(summary.values(study), [*names, compare.reference])
-    e = comparison.estimate(values[:-1], values[-1], compare.paired)
-    low, high = comparison.interval(e, compare.alpha)
-    return _Found(values[:-1], values[[-1] * len(names)], e, low, high, *comparison.judge(e, compare))
+    both, _ = _values(study, [*names, compare.reference])
+    values, reference = both[:-1], both[-1]
+    e = comparison.estimate(values, reference, compare.paired)
+    level = comparison.interval_alpha(compare, int((~np.isnan(e.se)).sum()))
+    ends = (*comparison.interval(e, level), *comparison.interval(e, compare.alpha))
+    nothing, levels = np.full(len(names), np.nan), np.full(len(names), level)
+    judged = comparison.judge(e, compare, resolution(study))
+    return _Found(values, both[[-1] * len(names)], e, *ends, nothing, levels, True, *judged)
+
+
+def _values(study: Study, variants: Sequence[str], seeds: Sequence[int] | None = None) -> tuple[Array, NDArray[np.bool_]]:
+    """Values `[variants, seeds]`, NaN or the worst where a cell has none, and which cells have ended."""
+    numbers, cells = summary.values(study), study.cells
+    over = cells.loc[cells["status"].isin(["done", "failed"]), ["variant", "seed"]].itertuples(index=False, name=None)
+    seeds = sorted(set(cells["seed"])) if seeds is None else seeds
+    ended = stopping.ended(numbers, variants, seeds, set(over))
+    return comparison.as_worst(table(numbers, variants, seeds), ended, study.compare), ended
 
 
 def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
-    compare, cells, numbers = study.compare, study.cells, summary.values(study)
-    variants, seeds = [*names, compare.reference], list(dict.fromkeys(cells["seed"]))
-    cells_ended = cells.loc[cells["status"].isin(["done", "failed"]), ["variant", "seed"]].itertuples(index=False, name=None)
-    known = stopping.ended(numbers, variants, seeds, set(cells_ended))
-    values = table(numbers, variants, seeds)
-    looks = stopping.replay(values[:-1], values[-1], known[:-1] & known[-1], compare, rule)
+    compare, seeds = study.compare, list(dict.fromkeys(study.cells["seed"]))
+    both, known = _values(study, [*names, compare.reference], seeds)
+    looks = stopping.replay(both[:-1], both[-1], known[:-1] & known[-1], compare, rule, resolution(study))
     seen = np.arange(len(seeds)) < np.where(looks.seeds > 0, looks.seeds, len(seeds))[:, None]  # before a first look, all
-    values, reference = np.where(seen, values[:-1], np.nan), np.where(seen, values[-1], np.nan)
+    values, reference = np.where(seen, both[:-1], np.nan), np.where(seen, both[-1], np.nan)
     e = comparison.estimate(values, reference, compare.paired)
     tested = (looks.seeds > 0) & ~np.isnan(e.se)
-    p_adjusted, p_equivalence = np.where(tested, looks.p_adjusted, np.nan), np.where(tested, looks.p_equivalence, np.nan)
-    return _Found(values, reference, e, looks.low, looks.high, p_adjusted, p_equivalence, looks.verdict)
+    total = comparison.interval_alpha(compare, len(names))
+    undecided = looks.verdict == "undecided"
+    without_bias = corrected(e, compare, rule, looks.seeds, len(names))
+    return _Found(
+        values=values,
+        reference=reference,
+        estimate=e,
+        low=looks.low,
+        high=looks.high,
+        pointwise_low=looks.pointwise_low,
+        pointwise_high=looks.pointwise_high,
+        corrected=np.where(looks.verdict == "no meaningful difference", np.nan, without_bias),
+        level=np.array([2 * stopping.look_level(total / 2, max(k, rule.least), rule) for k in looks.seeds]),
+        ended=bool((looks.seeds[undecided] >= rule.most).all()),
+        p_adjusted=np.where(tested, looks.p_adjusted, np.nan),
+        p_equivalence=np.where(tested, looks.p_equivalence, np.nan),
+        verdict=looks.verdict,
+    )
 
 
 def correlation(variant: Array, reference: Array) -> float:
@@ -106,17 +168,14 @@ def _flat(x: Array) -> bool:
     return bool(np.ptp(x) <= comparison.FLAT * np.abs(x).max())
 
 
-def _seeds_needed(e: Estimate, compare: Compare) -> Array:
-    """Seeds a variant that probably decide; more than there are, because those did not."""
-    comparisons = max(1, int((~np.isnan(e.difference)).sum()))
-    seeds = seeds_to_decide(e.difference, e.sd, compare.alpha / comparisons, compare.margin, compare.paired)
-    return np.asarray(np.maximum(seeds, np.minimum(e.n, e.n_reference) + 1))
+def _trained(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _resampled(variant: Array, reference: Array, se: float, compare: Compare) -> dict[str, float]:
-    """Bootstrap interval and permutation test of one comparison; NaN where the t-test has none."""
+    """Bootstrap interval and permutation test of one comparison; NaN where the t-test has none, or a run counts as the worst."""
     nothing = {"boot_low": float("nan"), "boot_high": float("nan"), "p_permutation": float("nan")}
-    if np.isnan(se):
+    if np.isnan(se) or np.isinf(variant).any() or np.isinf(reference).any():
         return nothing
     samples = [variant - reference] if compare.paired else [variant, reference]
     data = [sample[~np.isnan(sample)] for sample in samples]
@@ -124,40 +183,3 @@ def _resampled(variant: Array, reference: Array, se: float, compare: Compare) ->
     if se > 0:
         found["boot_low"], found["boot_high"] = bootstrap_interval(*data, alpha=compare.alpha)
     return found
-
-
-def _difference(*samples: Array, axis: int = -1) -> Array:
-    return np.asarray(samples[0].mean(axis) - (samples[1].mean(axis) if len(samples) > 1 else 0))
-
-
-def bootstrap_interval(*samples: Array, alpha: float) -> tuple[float, float]:
-    """BCa (Efron 1987) of the difference of two samples' means, or of the mean of paired differences, at level 1 - alpha."""
-    found = stats.bootstrap(
-        samples, _difference, n_resamples=RESAMPLES, confidence_level=1 - alpha, method="BCa", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def permutation_p(*samples: Array) -> float:
-    """Two-sided p-value of the permutation test of two samples, or of the test that flips the signs of paired differences.
-
-    Exact, and NaN where there are more than `ARRANGEMENTS`: there, the t-test does not need its support. The statistic is
-    rounded to a billionth of the range, so that arrangements that are equal but for rounding count as equal: accuracies of few
-    test images repeat.
-    """
-    both = np.concatenate(samples)
-    if (math.comb(len(both), len(samples[0])) if len(samples) > 1 else 2 ** len(both)) > ARRANGEMENTS:
-        return float("nan")
-    scale = np.ptp(both) if len(samples) > 1 else np.abs(both).max()
-    if scale == 0:
-        return 1.0
-    centre = both.mean() if len(samples) > 1 else 0.0
-    return float(
-        stats.permutation_test(
-            [(sample - centre) / scale for sample in samples],
-            lambda *parts, axis: np.round(_difference(*parts, axis=axis), 9),
-            permutation_type="independent" if len(samples) > 1 else "samples",
-            n_resamples=np.inf,
-            vectorized=True,
-        ).pvalue
-    )

@@ -33,6 +33,12 @@ def images(study: Study) -> Images | None:
     return Images(int(sizes.min()), int(sizes.max()), reference, math.sqrt(reference * (1 - reference) / sizes.min()))
 
 
+def resolution(study: Study) -> float:
+    """The step between two values that the metric can have: one image, as a part of all; 0 where none is known."""
+    found = images(study)
+    return 0.0 if found is None or math.isnan(found.rate) else 1 / found.least
+
+
 def _whole(rates: Array, images: Array) -> bool:
     """Whether every rate is a whole number of its images."""
     rates, images = rates[np.isfinite(rates)], images[np.isfinite(rates)]

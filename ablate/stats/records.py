@@ -21,36 +21,59 @@ class Effect:
         n: Its cells that have a value; where seeds pair, the seeds that both have.
         n_reference: The same of the reference.
         difference: Mean of the variant minus mean of the reference.
-        low: Lower end of the confidence interval of the difference, at level 1 - alpha: Welch's, or Student's where seeds pair.
+        corrected: The difference without the bias of stopping when chance helps (median-unbiased), where seeds were added until it
+            was decided that there is one; NaN elsewhere.
+        low: Lower end of the confidence interval of the difference, Welch's, or Student's where seeds pair. All intervals hold
+            together at level 1 - alpha (Bonferroni); with the correction of Benjamini and Hochberg, each for itself.
         high: Its upper end.
-        boot_low: Lower end of the bootstrap interval (BCa) at the same level.
+        pointwise_low: Lower end of the interval that holds at this level for this comparison alone.
+        pointwise_high: Its upper end.
+        boot_low: Lower end of the bootstrap interval (BCa) at the same level, for this comparison alone.
         boot_high: Its upper end.
         effect_size: Hedges' g: the difference in standard deviations, corrected for small n.
-        p: Two-sided p-value of the t-test (Welch's, or paired).
-        p_permutation: Two-sided p-value of the exact permutation test; NaN where there are too many arrangements for it.
+        p: Two-sided p-value of the t-test (Welch's, or paired); of the rank test where a run counts as the worst.
+        p_permutation: Two-sided p-value of the permutation test of Welch's t, or of the signs of paired differences.
+        p_robust: `p_permutation`, corrected for the number of comparisons, but not for looks.
         p_adjusted: `p`, corrected for the number of comparisons, and for the looks where seeds were added until decided.
         p_equivalence: p-value of TOST against the margin, corrected in the same way; NaN without a margin.
         correlation: Pearson's r of variant and reference over the seeds that both have.
         verdict: What the data supports.
-        seeds_needed: Where undecided, the seeds a variant that would probably (80 %) decide it; None where nobody can tell.
+        where_it_trains: The verdict over the runs that have a value, where it is withheld because others diverged.
+        lost: Its runs that ended without a value, in words; empty where there are none.
+        lost_reference: Those of the reference.
+        cautions: Signs that the t-test may err more often than it says, in words.
+        seeds_least: Where undecided, the seeds a variant with which a study with fresh ones would probably (80 %) decide it: the
+            lower end of a 90 % range. None where nobody can tell.
+        seeds_most: The upper end; None where there is none.
+        seeds_never: Whether it may never be decided, because there may be no difference, and no margin to find it equivalent.
     """
 
     variant: str
     n: int
     n_reference: int
     difference: float
+    corrected: float
     low: float
     high: float
+    pointwise_low: float
+    pointwise_high: float
     boot_low: float
     boot_high: float
     effect_size: float
     p: float
     p_permutation: float
+    p_robust: float
     p_adjusted: float
     p_equivalence: float
     correlation: float
     verdict: Verdict
-    seeds_needed: int | None
+    where_it_trains: Verdict | None
+    lost: str
+    lost_reference: str
+    cautions: tuple[str, ...]
+    seeds_least: int | None
+    seeds_most: int | None
+    seeds_never: bool
 
 
 @dataclass(frozen=True)

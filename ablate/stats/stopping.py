@@ -59,8 +59,10 @@ class Looks:
         p: Sequential p-value.
         p_adjusted: The same, corrected for the number of comparisons.
         p_equivalence: Sequential p-value of TOST, corrected in the same way.
-        low: Lower end of the repeated confidence interval.
+        low: Lower end of the repeated confidence interval; all of them hold together, see `comparison.interval_alpha`.
         high: Its upper end.
+        pointwise_low: Lower end of the repeated interval that holds for one comparison alone.
+        pointwise_high: Its upper end.
     """
 
     verdict: NDArray[Any]
@@ -70,42 +72,55 @@ class Looks:
     p_equivalence: Array
     low: Array
     high: Array
+    pointwise_low: Array
+    pointwise_high: Array
 
 
-def replay(values: Array, reference: Array, known: NDArray[np.bool_], compare: Compare, stopping: Stopping) -> Looks:
+def replay(
+    values: Array,
+    reference: Array,
+    known: NDArray[np.bool_],
+    compare: Compare,
+    stopping: Stopping,
+    resolution: float = 0.0,
+) -> Looks:
     """Takes all looks that the data allows, from the first one on; what is decided is not looked at again.
 
     A look needs all cells of all comparisons that are undecided, so that it does not matter which of them end first.
 
     Args:
-        values: `[..., variants, seeds]` in the order in which seeds are added, NaN where there is no value.
+        values: `[..., variants, seeds]` in the order in which seeds are added, NaN where there is no value, infinite where a run
+            without one counts as the worst.
         reference: `[..., seeds]`.
         known: `[variants, seeds]`: whether the cell and the reference's have ended, with a value or without.
         compare: How the study compares.
         stopping: The first and the last look.
+        resolution: The step between two values that are possible, as `comparison.p_sides` takes it.
     """
     shape = values.shape[:-1]
     verdict, seeds = np.full(shape, "undecided", object), np.zeros(shape, np.int64)
     p, p_adjusted, sign = np.ones(shape), np.ones(shape), np.zeros(shape)
     within_adjusted = np.full(shape, np.nan if compare.margin is None else 1.0)
     sides = np.stack([within_adjusted] * 2)
-    low, high = np.full(shape, np.nan), np.full(shape, np.nan)
+    ends = np.full((4, *shape), np.nan)
+    levels = (comparison.interval_alpha(compare, shape[-1]), compare.alpha)
     for k in range(stopping.least, stopping.most + 1):
         here = verdict == "undecided"
         if not here.any() or k > known.shape[-1] or (here & ~known[:, :k].all(-1)).any():
             break
         e = comparison.estimate(values[..., :k], reference[..., None, :k], compare.paired)
         found = 2 * total_level(comparison.p_value(e) / 2, k, stopping)
-        sign = np.where(here & (found < p), np.sign(e.difference), sign)
+        sign = np.where(here & (found < p), comparison.sign(e), sign)
         p = np.where(here, np.fmin(p, found), p)
-        sides = np.where(here, np.fmin(sides, total_level(comparison.p_sides(e, compare.margin), k, stopping)), sides)
-        ends = comparison.interval(e, 2 * look_level(compare.alpha / 2, k, stopping))
-        low, high = np.where(here, ends[0], low), np.where(here, ends[1], high)
+        within = comparison.p_sides(e, compare.margin, resolution)
+        sides = np.where(here, np.fmin(sides, total_level(within, k, stopping)), sides)
+        own = [comparison.interval(e, 2 * look_level(level / 2, k, stopping)) for level in levels]
+        ends = np.where(here, np.concatenate(own), ends)
         p_adjusted = comparison.adjusted(p, compare.correction)
         within_adjusted = comparison.adjusted(sides.max(0), compare.correction)
         verdict = np.where(here, comparison.verdicts(p_adjusted, within_adjusted, sign, compare), verdict)
         seeds = np.where(here, k, seeds)
-    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, low, high)
+    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, *ends)
 
 
 def decide(
@@ -115,6 +130,7 @@ def decide(
     stopping: Stopping,
     seeds: Sequence[int],
     failed: Collection[tuple[str, int]] = (),
+    resolution: float = 0.0,
 ) -> dict[str, Decision]:
     """What the rule says of every variant but the reference: a function of the stored values, whenever it is asked.
 
@@ -125,11 +141,13 @@ def decide(
         stopping: The first and the last look.
         seeds: All that may be used, in the order in which they are added.
         failed: Cells that ended without a value, as (variant, seed).
+        resolution: The step between two values that are possible, as `comparison.p_sides` takes it.
     """
     names = [name for name in variants if name != compare.reference]
     table = summary.table(values, [*names, compare.reference], seeds)
     known = ended(values, [*names, compare.reference], seeds, failed)
-    looks = replay(table[:-1], table[-1], known[:-1] & known[-1], compare, stopping)
+    table = comparison.as_worst(table, known, compare)
+    looks = replay(table[:-1], table[-1], known[:-1] & known[-1], compare, stopping, resolution)
     return {
         name: Decision(looks.verdict[i], int(looks.seeds[i]), float(looks.low[i]), float(looks.high[i]))
         for i, name in enumerate(names)
@@ -143,6 +161,7 @@ def wanted(
     stopping: Stopping,
     seeds: Sequence[int],
     failed: Collection[tuple[str, int]] = (),
+    resolution: float = 0.0,
 ) -> dict[str, int]:
     """How many of the first seeds every variant should have now, the reference among them; at the end, what they have.
 
@@ -150,7 +169,7 @@ def wanted(
     """
     counts = {
         name: decision.seeds if decision.verdict != "undecided" else min(max(decision.seeds + 1, stopping.least), stopping.most)
-        for name, decision in decide(values, compare, variants, stopping, seeds, failed).items()
+        for name, decision in decide(values, compare, variants, stopping, seeds, failed, resolution).items()
     }
     return {compare.reference: max(counts.values(), default=stopping.least), **counts}
 

@@ -1,0 +1,111 @@
+"""Tests and intervals that need no normal noise: the bootstrap, permutations, and ranks where runs have no value."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import combinations, product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Array = NDArray[np.float64]
+RESAMPLES = 1999  # of the bootstrap
+ARRANGEMENTS = 4999  # of a permutation test that are all taken; 7 seeds against 7 have fewer. Of more, as many are drawn
+
+
+def bootstrap_interval(*samples: Array, alpha: float) -> tuple[float, float]:
+    """BCa (Efron 1987) of the difference of two samples' means, or of the mean of paired differences, at level 1 - alpha."""
+    found = stats.bootstrap(
+        samples, _difference, n_resamples=RESAMPLES, confidence_level=1 - alpha, method="BCa", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def permutation_p(*samples: Array) -> float:
+    """Two-sided p-value of the permutation test of two samples, or of the test that flips the signs of paired differences.
+
+    The statistic is Welch's t of two samples (Janssen 1997, Chung and Romano 2013): where nothing but chance tells the samples
+    apart the test is exact, and where their spread differs it holds for many seeds, which that of the plain difference does not.
+    Of paired differences it is the mean, which orders the arrangements as Student's t does.
+    """
+    return _permuted(_studentised if len(samples) > 1 else _difference, *samples)
+
+
+def rank_test(variant: Array, reference: Array, paired: bool) -> tuple[float, float]:
+    """Two-sided p-value of Wilcoxon's test (1945), and the sign of the difference; runs without a value are infinite.
+
+    The rank-sum test of two samples, or where seeds pair the signed-rank test, both from all arrangements as far as there are no
+    more than `ARRANGEMENTS`, and from the normal approximation, corrected for ties, beyond.
+
+    Args:
+        variant: `[n]`, without NaN.
+        reference: `[m]`, without NaN; n = m where seeds pair.
+        paired: Whether seeds pair.
+    """
+    if paired:
+        both_lost = np.isinf(variant) & (variant == reference)
+        gaps = np.where(both_lost, 0.0, variant - np.where(both_lost, 0.0, reference))
+        signed = np.sign(gaps) * stats.rankdata(np.abs(gaps))
+        if 2 ** len(signed) <= ARRANGEMENTS:
+            return _permuted(_difference, signed), float(np.sign(signed.sum()))
+        z = abs(signed.sum()) / max(float(np.sqrt((signed**2).sum())), 1e-300)
+        return float(2 * stats.norm.sf(z)), float(np.sign(signed.sum()))
+    ranks = stats.rankdata(np.concatenate([variant, reference]))
+    own, other = ranks[: len(variant)], ranks[len(variant) :]
+    if math.comb(len(ranks), len(own)) <= ARRANGEMENTS:
+        p = _permuted(_difference, own, other)
+    else:
+        p = float(stats.mannwhitneyu(own, other, method="asymptotic").pvalue)
+    return p, float(np.sign(own.mean() - other.mean()))
+
+
+def _difference(*samples: Array, axis: int = -1) -> Array:
+    return np.asarray(samples[0].mean(axis) - (samples[1].mean(axis) if len(samples) > 1 else 0))
+
+
+def _studentised(x: Array, y: Array) -> Array:
+    """Welch's t; where a sample has no spread, or next to none, as extreme as the difference of the means is."""
+    se = np.sqrt(x.var(-1, ddof=1) / x.shape[-1] + y.var(-1, ddof=1) / y.shape[-1])
+    return np.asarray(np.round(_difference(x, y), 9) / np.maximum(se, 1e-9))
+
+
+def _permuted(statistic: Callable[..., Array], *samples: Array) -> float:
+    """The p-value over all arrangements, or over `ARRANGEMENTS` that a fixed generator draws where there are more.
+
+    Samples are brought to their range and the statistic is rounded, so that arrangements that are equal but for rounding count
+    as equal: accuracies of few test images repeat.
+    """
+    both = np.concatenate(samples)
+    scale = np.ptp(both) if len(samples) > 1 else np.abs(both).max()
+    if scale == 0:
+        return 1.0
+    both = (both - (both.mean() if len(samples) > 1 else 0.0)) / scale
+    arrangements, exact = _arrangements(len(both), len(samples[0])) if len(samples) > 1 else _signs(len(both))
+    if len(samples) > 1:
+        n = len(samples[0])
+        rearranged = both[arrangements]
+        found, all_ = statistic(both[:n], both[n:]), statistic(rearranged[:, :n], rearranged[:, n:])
+    else:
+        found, all_ = statistic(both), statistic(both * arrangements)
+    extreme = int((np.round(np.abs(all_), 6) >= np.round(np.abs(found), 6)).sum())
+    return extreme / len(all_) if exact else (extreme + 1) / (len(all_) + 1)
+
+
+@lru_cache
+def _arrangements(size: int, n: int) -> tuple[NDArray[np.int64], bool]:
+    """Orders `[arrangements, size]` whose first n places are the first sample, and whether they are all."""
+    if math.comb(size, n) > ARRANGEMENTS:
+        return np.random.default_rng(0).permuted(np.tile(np.arange(size), (ARRANGEMENTS, 1)), axis=1), False
+    chosen = np.zeros((math.comb(size, n), size), bool)
+    for row, first in zip(chosen, combinations(range(size), n), strict=True):
+        row[list(first)] = True
+    return np.argsort(~chosen, axis=1, kind="stable"), True
+
+
+@lru_cache
+def _signs(n: int) -> tuple[Array, bool]:
+    """Signs `[arrangements, n]`, and whether they are all."""
+    if 2**n > ARRANGEMENTS:
+        return np.random.default_rng(0).choice([-1.0, 1.0], (ARRANGEMENTS, n)), False
+    return np.array(list(product([-1.0, 1.0], repeat=n))), True

@@ -1,0 +1,111 @@
+"""What a reader has to know of the runs behind a comparison: those without a value, and those that a t-test was not made for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ablate.study import Study
+
+from . import summary
+from .comparison import FLAT, Array
+from .records import Verdict
+
+RATIO = 3.0  # of standard deviations, above which Welch's test errs more often than it says
+ODD = 0.01  # level of the tests for outlying runs and for skew: a caution is to be rare where nothing is wrong
+FEWEST_FOR_SKEW = 8  # seeds; D'Agostino's test needs as many
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Runs of a variant that have ended, and those of them without a value.
+
+    Attributes:
+        runs: That have ended.
+        diverged: Done, without a finite value.
+        failed: Ended by an error, or by their time limit.
+    """
+
+    runs: int
+    diverged: int
+    failed: int
+
+    def __str__(self) -> str:
+        counts = [(self.diverged, "diverged"), (self.failed, "failed")]
+        return ", ".join(f"{count} of {self.runs} runs {what}" for count, what in counts if count)
+
+
+def lost(study: Study, variant: str) -> Lost:
+    """What became of a variant's runs."""
+    status = study.cells.loc[study.cells["variant"] == variant, "status"]
+    numbers = summary.values(study)
+    own = numbers.loc[numbers["variant"] == variant, "value"].to_numpy(float)
+    done, failed = int((status == "done").sum()), int((status == "failed").sum())
+    return Lost(done + failed, done - int(np.isfinite(own).sum()), failed)
+
+
+def withheld(verdict: Verdict, survivors: bool, survivors_of_reference: bool) -> bool:
+    """Whether a verdict over the runs that trained flatters a side that lost runs of its own accord.
+
+    Args:
+        verdict: What the runs that trained support.
+        survivors: Whether runs of the variant diverged.
+        survivors_of_reference: Whether runs of the reference did.
+    """
+    if verdict == "better":
+        return survivors
+    if verdict == "worse":
+        return survivors_of_reference
+    return verdict == "no meaningful difference" and (survivors or survivors_of_reference)
+
+
+def cautions(variant: Array, reference: Array, paired: bool) -> tuple[str, ...]:
+    """Signs that a t-test may err more often than it says, in a few words each; from values with NaN for what there is not."""
+    x, y = (sample[np.isfinite(sample)] for sample in (variant, reference))
+    if paired:
+        gaps = variant - reference
+        return tuple(_of_sample(gaps[np.isfinite(gaps)], "differences"))
+    return (*_ratio(x, y), *_of_sample(x, "runs"), *_of_sample(y, "runs of the reference"))
+
+
+def _ratio(x: Array, y: Array) -> Iterator[str]:
+    if min(len(x), len(y)) < 2:
+        return
+    small, large = sorted((float(x.std(ddof=1)), float(y.std(ddof=1))))
+    size = max(np.abs(x).max(), np.abs(y).max())
+    if large <= FLAT * size:
+        return
+    if small <= FLAT * size:
+        yield "no noise on one side"
+    elif large / small > RATIO:
+        yield f"sd ratio {large / small:.1f}"
+
+
+def _of_sample(x: Array, what: str) -> Iterator[str]:
+    if len(x) < 3 or np.ptp(x) <= FLAT * np.abs(x).max():
+        return
+    if outlying(x):
+        yield f"outlying {what}"
+    elif len(x) >= FEWEST_FOR_SKEW and stats.skewtest(x).pvalue < ODD:
+        yield f"skewed {what}"
+
+
+def outlying(x: Array) -> bool:
+    """Whether Grubbs' test (1969) finds, at level `ODD`, a value or a group of values that lie away from the rest.
+
+    For a group, the test is repeated without the farthest value, for up to a third of them (the generalised test of Rosner 1983),
+    because outlying values hide each other.
+    """
+    values, level = np.array(x), ODD / max(1, len(x) // 3)
+    for _ in range(max(1, len(x) // 3)):
+        n = len(values)
+        gaps = np.abs(values - values.mean())
+        t = stats.t.isf(level / (2 * n), n - 2)
+        limit = (n - 1) / np.sqrt(n) * np.sqrt(t**2 / (n - 2 + t**2))
+        if gaps.max() > limit * values.std(ddof=1):
+            return True
+        values = np.delete(values, gaps.argmax())
+        if len(values) < 3 or values.std(ddof=1) <= FLAT * np.abs(x).max():
+            return False
+    return False

@@ -1,0 +1,36 @@
+"""What stands beside a verdict, in few words: the same in the terminal, in every report and in the headline."""
+
+from .records import Effect
+
+
+def seeds(least: int | None, most: int | None, never: bool) -> str:
+    """Such as `24–180 seeds, or never`; nothing where nobody can tell."""
+    if least is None:
+        return ""
+    told = f"{least:,} seeds" if least == most else f"{least:,} seeds or more" if most is None else f"{least:,}–{most:,} seeds"
+    return f"{told}, or never" if never else told
+
+
+def seeds_of(effect: Effect) -> str:
+    return seeds(effect.seeds_least, effect.seeds_most, effect.seeds_never)
+
+
+def verdict(effect: Effect) -> str:
+    """The verdict with what a reader must know of it."""
+    beside = [
+        f"{effect.where_it_trains} where it trains" if effect.where_it_trains else "",
+        effect.lost,
+        f"of the reference, {effect.lost_reference}" if effect.lost_reference else "",
+        seeds_of(effect),
+        "by the steps of Holm" if effect.verdict in ("better", "worse") and effect.low < 0 < effect.high else "",
+        f"{', '.join(effect.cautions)}; {robust(effect)}" if effect.cautions else "",
+    ]
+    told = "; ".join(filter(None, beside))
+    return f"{effect.verdict} ({told})" if told else effect.verdict
+
+
+def robust(effect: Effect) -> str:
+    """The p-value that stands beside a caution."""
+    if effect.p_robust != effect.p_robust:
+        return "no robust p"
+    return "robust p < 0.001" if effect.p_robust < 0.001 else f"robust p {effect.p_robust:.3f}"
