@@ -183,7 +183,7 @@ class Store:
         with self._decoding():
             records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
             images = _load(row["provenance"]).get("evaluated_images")
-            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], images)
+            return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], evaluated_images=images)
 
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
