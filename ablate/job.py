@@ -135,9 +135,10 @@ def try_recipes(job: Job, keys: set[str]) -> None:
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
     if recipes and job.plan.search is not None:
         recipes = tuning.recipes_to_try(job.plan, job.registry)
+    compare = None if job.plan.search else job.plan.compare  # trials are judged on other images
     found: dict[tuple[str, str, str], list[str]] = {}
     for variant, recipe in recipes.items():
-        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device)):
+        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device), compare):
             found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
     if found:
         problems = [

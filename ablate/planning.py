@@ -152,7 +152,7 @@ def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float
         if None in ends:
             raise UsageError(
                 f"study {pilot.name!r}: nobody can tell how many seeds decide it, because there may be no difference. Give "
-                "--difference: the smallest that would matter. Or give the spec a `compare.margin`, to find out that there is none."
+                "--difference, the smallest that would matter. Or give the spec a `compare.margin`, to find that out."
             )
         needed = float(max(end for end in ends if end is not None))
     return max(LEAST, math.ceil(LOOKS * needed)) if math.isfinite(needed) else MOST_SEEDS + 1

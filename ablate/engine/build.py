@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,11 @@ from . import data
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 
+if TYPE_CHECKING:  # it brings pandas, which workers do without
+    from ablate.study import Compare
+
 TRIAL = 2  # images that a recipe is tried with
+COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
 Made = TypeVar("Made")
 
 
@@ -125,8 +129,12 @@ def _expect(made: Any, kind: type[Made]) -> Made:
     return made
 
 
-def preflight(registry: Registry, recipe: Recipe, environment: Environment, device: torch.device) -> list[Problem]:
+def preflight(
+    registry: Registry, recipe: Recipe, environment: Environment, device: torch.device, compare: "Compare | None" = None
+) -> list[Problem]:
     """Tries a recipe with two images, so that what cannot work is known before hours of training.
+
+    So is a margin that is smaller than one image, where it is known how the study compares.
 
     Returns:
         The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
@@ -138,7 +146,17 @@ def preflight(registry: Registry, recipe: Recipe, environment: Environment, devi
     except Exception as error:  # factories are anybody's code
         return [Problem("dataset", describe(error))]
     found = _try(registry, recipe, tensors, device)
+    if compare is not None and not found:
+        return list(_margin_problems(recipe, len(tensors.evaluation.labels), compare))
     return found and _with_hints(registry, recipe, tensors, device, found)
+
+
+def _margin_problems(recipe: Recipe, images: int, compare: "Compare") -> Iterator[Problem]:
+    """A part of the images moves in steps of one image, and within less than a step nothing can be shown to be equivalent."""
+    counted = recipe["metrics"].get(compare.metric, {}).get("use") in COUNTED
+    if counted and compare.margin is not None and compare.margin < (1 - 1e-9) / images:
+        message = f"{compare.margin:g} is less than one of the {images:,} images that {compare.metric!r} is a part of"
+        yield Problem("compare.margin", message, f"Give at least {1 / images:.3g}, or evaluate more images.")
 
 
 def _with_hints(

@@ -14,7 +14,7 @@ from ablate.study import Study
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
-from .reading import caption, covered, interval_heading, level, p_heading, reading
+from .reading import caption, covered, interval_heading, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table

@@ -85,13 +85,19 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
             f"Differences within ±{compare.margin:g} are of no importance: “no meaningful difference” is what two one-sided "
             "tests (TOST) confirm."
         )
+        images = analysis.images
+        if images and not math.isnan(images.rate) and compare.margin < (1 - 1e-9) / images.least:
+            margin += f" That is less than one of {images.least:,} evaluation images, so here nothing can be found equivalent."
     seeds = (
-        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study with "
-        "fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; `never` where there may "
-        "be no difference, and no margin to find that out. Seeds that are added to this study now would make its error rate void: "
-        f"`ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
+        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
+        "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
+        "there may be no difference, and no margin to find that out. Seeds that are added to this study now would make its error "
+        f"rate void: `ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
     )
-    more = "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and the p-values of TOST."
+    more = (
+        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and the p-values "
+        "of TOST."
+    )
     lost = {
         "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
         "may owe it to the ones that are left.",
@@ -99,7 +105,7 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
         "(Wilcoxon), and have no interval.",
     }[compare.failed]
     beside = (
-        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, Welch's test "
+        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
         "may err more often than it says; then the corrected p-value of a permutation test stands beside the verdict (robust p)."
     )
     more = f"{lost} {beside} {more}"

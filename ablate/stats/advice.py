@@ -57,8 +57,8 @@ def _nearest(t: Array, df: Array) -> Array:
 def _farthest(t: Array, df: Array, limit: Array) -> Array:
     """The noncentrality with which a t at or below this one has a probability of 10 %.
 
-    Or, where it is larger, the one with which |t| is at or below this one in 10 % of the studies that stay below the limit, as this
-    one did: it is undecided, so it is more likely than others to have seen too small a difference.
+    Or, where it is larger, the one with which |t| is at or below this one in 10 % of the studies that stay below the limit, as
+    this one did: it is undecided, so it is more likely than others to have seen too small a difference.
     """
 
     def below(value: Array, shift: Array) -> Array:
@@ -84,7 +84,8 @@ def _with_margin(e: Estimate, nearest: Array, farthest: Array, alpha: float, com
     df = np.where(e.df > 0, e.df, 1.0)
     noise = e.sd * np.sqrt(df / np.stack([special.chdtri(df, p) for p in (0.1, 0.5, 0.9)]))
     differences = e.se * np.linspace(nearest, farthest, POINTS)
-    halves = [np.clip(half, differences[0], differences[-1]) for half in (-(compare.margin or 0) / 2, (compare.margin or 0) / 2)]
+    half = (compare.margin or 0) / 2
+    halves = [np.clip(at, differences[0], differences[-1]) for at in (-half, half)]
     differences = np.concatenate([differences, halves])  # at half the margin neither test sees much
     seeds = seeds_to_decide(differences[:, None], noise[None], alpha, compare.margin, compare.paired)
     seeds = np.where(np.isnan(seeds), np.inf, seeds)

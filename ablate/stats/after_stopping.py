@@ -13,14 +13,14 @@ from .comparison import Array, Estimate, interval_alpha
 from .stopping import look_level
 
 STUDIES = 2_000  # that are simulated
-EFFECTS = np.linspace(-1, 5, 61)  # in standard deviations of one seed
+EFFECTS = np.concatenate([np.linspace(-1, 5, 61), np.linspace(5.5, 30, 50)])  # in standard deviations of one seed
 
 
 def corrected(e: Estimate, compare: Compare, rule: Stopping, looks: NDArray[np.int64], comparisons: int) -> Array:
     """The median-unbiased estimate (Tsiatis, Rosner and Mehta 1984; Siegmund 1978) of each difference, `[comparisons]`.
 
     It is the difference with which the rule would as often have found more as less than it did: more is to stop sooner, or at the
-    same look with a larger t. The studies that this counts are simulated, with normal noise that is the same in both samples.
+    same look with a larger difference. The studies that this counts are simulated, with normal noise that is the same in both samples.
     Bonferroni's level stands in for Holm's, and stopping for equivalence is left out.
 
     Args:
@@ -37,19 +37,18 @@ def corrected(e: Estimate, compare: Compare, rule: Stopping, looks: NDArray[np.i
     level = interval_alpha(compare, comparisons)
     for i in np.flatnonzero((looks > 0) & (e.se > 0) & np.isnan(e.rank_sign)):
         sign = -1.0 if e.difference[i] < 0 else 1.0
-        t = abs(e.difference[i]) / e.se[i]
-        more = _more(level, rule.least, rule.most, compare.paired, int(looks[i]), float(t))
-        result[i] = sign * np.interp(0.5, more, EFFECTS) * e.sd[i]
+        size = float(abs(e.difference[i]) / e.sd[i])
+        more = _more(level, rule.least, rule.most, compare.paired, int(looks[i]), size)
+        result[i] = sign * (np.interp(0.5, more, EFFECTS) if size < EFFECTS[-1] else size) * e.sd[i]
     return result
 
 
-def _more(level: float, least: int, most: int, paired: bool, look: int, t: float) -> Array:
-    """The probability `[EFFECTS]` that the rule finds more than `t` at this look: it rises with the effect."""
+def _more(level: float, least: int, most: int, paired: bool, look: int, size: float) -> Array:
+    """The probability `[EFFECTS]` that the rule finds more than a difference of this size at this look: it rises with the effect."""
     stops, at = _stops(level, least, most, paired), look - least
     earlier = (stops.first < at) & (stops.side > 0)
     there = stops.first >= at
-    scores = stops.shift[at] + EFFECTS[:, None] * stops.unit[at]
-    more = (earlier | (there & (scores > t))).mean(axis=1)
+    more = (earlier | (there & (stops.gap[at] + EFFECTS[:, None] > size))).mean(axis=1)
     return np.asarray(np.maximum.accumulate(more) + np.arange(len(EFFECTS)) * 1e-12)
 
 
@@ -60,21 +59,19 @@ class _Stops:
     Attributes:
         first: Index of the look at which each stops, `[EFFECTS, STUDIES]`; the number of looks where none decides.
         side: Which way it decides.
-        shift: t at each look without an effect, `[looks, STUDIES]`.
-        unit: What an effect of one standard deviation adds to it.
+        gap: The difference at each look without an effect, `[looks, STUDIES]`.
     """
 
     first: NDArray[np.int16]
     side: NDArray[np.int8]
-    shift: Array
-    unit: Array
+    gap: Array
 
 
 @lru_cache(maxsize=4)
 def _stops(level: float, least: int, most: int, paired: bool) -> _Stops:
     rng, rule = np.random.default_rng(0), Stopping(least, most)
     x, y = rng.normal(size=(2, STUDIES, most))
-    shifts, units, looks = [], [], range(least, most + 1)
+    gaps, looks = [], range(least, most + 1)
     first, side = np.full((len(EFFECTS), STUDIES), len(looks), np.int16), np.zeros((len(EFFECTS), STUDIES), np.int8)
     for index, k in enumerate(looks):
         if paired:
@@ -82,11 +79,10 @@ def _stops(level: float, least: int, most: int, paired: bool) -> _Stops:
         else:
             a, b = x[:, :k].var(1, ddof=1) / k, y[:, :k].var(1, ddof=1) / k
             gap, se, df = x[:, :k].mean(1) - y[:, :k].mean(1), np.sqrt(a + b), (a + b) ** 2 * (k - 1) / (a**2 + b**2)
-        shifts.append(gap / se)
-        units.append(1 / se)
+        gaps.append(gap)
         limit = stats.t.isf(look_level(level / 2, k, rule), df)
-        t = shifts[-1] + EFFECTS[:, None] * units[-1]
+        t = (gap + EFFECTS[:, None]) / se
         now = (first == len(looks)) & (np.abs(t) > limit)
         first[now] = index
         side[now] = np.sign(t)[now]
-    return _Stops(first, side, np.array(shifts), np.array(units))
+    return _Stops(first, side, np.array(gaps))

@@ -117,9 +117,9 @@ def p_sides(e: Estimate, margin: float | None, resolution: float = 0.0) -> Array
     Args:
         e: The differences.
         margin: What does not matter.
-        resolution: The step between two values that are possible, such as one image of the test set; 0 where there is none. Values
-            that repeat seem to vary less than they do, so a sample's standard deviation is taken to be at least half a step, which
-            is the most that two neighbouring values can have; and a margin below a step cannot be tested.
+        resolution: The step between two values that are possible, such as one image of the test set; 0 where there is none.
+            Values that repeat seem to vary less than they do, so a sample's standard deviation is taken to be at least half a
+            step, the most that two neighbouring values can have; and a margin below a step cannot be tested.
     """
     if margin is None:
         return np.full((2, *e.difference.shape), np.nan)

@@ -21,8 +21,8 @@ class Effect:
         n: Its cells that have a value; where seeds pair, the seeds that both have.
         n_reference: The same of the reference.
         difference: Mean of the variant minus mean of the reference.
-        corrected: The difference without the bias of stopping when chance helps (median-unbiased), where seeds were added until it
-            was decided that there is one; NaN elsewhere.
+        corrected: The difference without the bias of stopping when chance helps (median-unbiased), where seeds were added until
+            decided; NaN elsewhere, and of what is equivalent.
         low: Lower end of the confidence interval of the difference, Welch's, or Student's where seeds pair. All intervals hold
             together at level 1 - alpha (Bonferroni); with the correction of Benjamini and Hochberg, each for itself.
         high: Its upper end.

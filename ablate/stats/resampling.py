@@ -88,8 +88,9 @@ def _permuted(statistic: Callable[..., Array], *samples: Array) -> float:
         found, all_ = statistic(both[:n], both[n:]), statistic(rearranged[:, :n], rearranged[:, n:])
     else:
         found, all_ = statistic(both), statistic(both * arrangements)
-    extreme = int((np.round(np.abs(all_), 6) >= np.round(np.abs(found), 6)).sum())
-    return extreme / len(all_) if exact else (extreme + 1) / (len(all_) + 1)
+    all_, found = np.round(all_, 6), np.round(found, 6)
+    extreme = min((all_ >= found).sum(), (all_ <= found).sum()) + (not exact)
+    return float(min(1.0, 2 * extreme / (len(all_) + (not exact))))
 
 
 @lru_cache

@@ -93,11 +93,13 @@ def make_factorial(factors: Sequence[Factor], **others: Any) -> Study:
 
 
 def effect(variant: str, difference: float = 0.02, **others: Any) -> Effect:
-    unknown = ("p", "p_permutation", "p_equivalence", "correlation", "boot_low", "boot_high")
-    nothing = dict.fromkeys(unknown, math.nan)
+    unknown = ("corrected", "p", "p_permutation", "p_robust", "p_equivalence", "correlation", "boot_low", "boot_high")
+    nothing = dict.fromkeys((*unknown, "pointwise_low", "pointwise_high"), math.nan)
+    told = {"where_it_trains": None, "lost": "", "lost_reference": "", "cautions": ()}
+    told |= {"seeds_least": None, "seeds_most": None, "seeds_never": False}
     ends = {"low": difference - 0.01, "high": difference + 0.01}
     given = {"variant": variant, "n": 4, "n_reference": 4, "difference": difference, **ends, "effect_size": 1.25}
-    return Effect(**(given | nothing | {"p_adjusted": 0.0123, "verdict": "better", "seeds_needed": None} | others))
+    return Effect(**(given | nothing | told | {"p_adjusted": 0.0123, "verdict": "better"} | others))
 
 
 def analysis(*effects: Effect, **others: Any) -> Analysis:

@@ -23,11 +23,12 @@ def strict(text):
 
 def test_json_has_every_number(study):
     study.cells.loc[0, "accuracy"] = math.nan
-    found = analysis(effect("x", p=math.nan, seeds_needed=7), effect("y"))
+    found = analysis(effect("x", p=math.nan, seeds_least=7, cautions=("sd ratio 4.0",)), effect("y"))
     document = strict(as_json([page(study, found)]))
     assert document["answer"] == "x is better."
     assert document["analysis"]["effects"][0]["p"] is None
-    assert document["analysis"]["effects"][0]["seeds_needed"] == 7
+    assert document["analysis"]["effects"][0]["seeds_least"] == 7
+    assert document["analysis"]["effects"][0]["cautions"] == ["sd ratio 4.0"]
     assert document["cells"][0]["accuracy"] is None
     assert [cell["accuracy"] for cell in document["cells"][1:]] == study.cells["accuracy"].tolist()[1:]
     assert [row["epoch"] for row in document["epochs"]] == study.epochs["epoch"].tolist()
@@ -48,12 +49,13 @@ def test_several_studies_are_a_list():
 
 
 def test_the_summary_has_all_numbers_of_an_effect(study):
-    found = analysis(effect("x", p=0.0123456789, correlation=0.5), effect("y", verdict="undecided", seeds_needed=9))
+    found = analysis(effect("x", p=0.0123456789, correlation=0.5), effect("y", verdict="undecided", seeds_least=9, cautions=("a", "b")))
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(as_csv([page(study, found)])))}
     assert float(rows["x"]["p"]) == 0.0123456789
     assert float(rows["x"]["correlation"]) == 0.5
     assert rows["x"]["verdict"] == "better"
-    assert float(rows["y"]["seeds_needed"]) == 9
+    assert float(rows["y"]["seeds_least"]) == 9
+    assert (rows["y"]["cautions"], rows["x"]["cautions"]) == ("a; b", "")
     assert float(rows["x"]["mean"]) == study.cells[study.cells["variant"] == "x"]["accuracy"].mean()
     assert float(rows["base"]["difference"]) == 0
     assert {name: rows["base"][name] for name in ("verdict", "low", "p_adjusted", "n_compared")} == dict.fromkeys(

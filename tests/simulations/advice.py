@@ -68,7 +68,7 @@ def _decides(effect: float, seeds: int, comparisons: int, alpha: float, margin: 
 
 
 def followed(n: int, comparisons: int, studies: int) -> tuple[Rate, Rate, Rate]:
-    """A/A studies that are followed up where anything is undecided: false differences in the first, in the follow-up, in either."""
+    """A/A studies that are followed up where any is undecided: false differences in the first, in the follow-up, in either."""
     values, reference = draw((normal, normal), studies, [0.0] * comparisons, n)
     first = verdicts(values, reference, COMPARE)
     fresh, fresh_reference = draw((normal, normal), studies, [0.0] * comparisons, FOLLOW_UP.most, seed=1)
@@ -79,7 +79,7 @@ def followed(n: int, comparisons: int, studies: int) -> tuple[Rate, Rate, Rate]:
 
 def rows(studies: int) -> Iterator[str]:
     yield f"\nWhat undecided comparisons are told of the seeds they need, {studies:,} studies a row:\n"
-    yield "| margin | comparisons | seeds | effect | undecided | truth | in the range | a most is named | and decides | least, median |"
+    yield "| margin | comparisons | seeds | effect | undecided | truth | in the range | a most is named | and decides | least |"
     yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
     for margin, comparisons, n, effect in [
         *product((None,), (1, 4), (3, 5, 10), EFFECTS),

@@ -1,5 +1,6 @@
 """What the stopping rule finds, saves and overrates where effects are planted."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +29,7 @@ class Planted:
         wrong: Share of wrong ones.
         seeds: Mean number.
         equal: Seeds of the study with a fixed number that has as many right verdicts.
-        sure: Of the one that has 95 % right.
+        sure: Of the one that has 95 % right; NaN where the rule has fewer.
     """
 
     effect: float
@@ -61,7 +62,7 @@ def planted(effects: Sequence[float], studies: int, compare: Compare = COMPARE) 
     sizes = range(3, MOST_FIXED + 1)
     fixed = np.array([(verdicts(values[..., :n], reference[:, :n], compare) == truth).mean(axis=0) for n in sizes])
     equal = [_first(fixed[:, i], right[i], sizes) for i in range(len(effects))]
-    sure = [_first(fixed[:, i], 0.95, sizes) for i in range(len(effects))]
+    sure = [_first(fixed[:, i], 0.95, sizes) if right[i] >= 0.95 else math.nan for i in range(len(effects))]
     measured, without_bias = _differences(values, reference, found.seeds, compare)
     seeds, apart = found.seeds.mean(axis=0), differs(found.verdict)
     rows = [
@@ -80,7 +81,7 @@ def planted(effects: Sequence[float], studies: int, compare: Compare = COMPARE) 
         for i, e in enumerate(effects)
     ]
     cells = (found.seeds.sum(axis=1).mean() + found.seeds.max(axis=1).mean()) / (len(effects) + 1)
-    return rows, float(1 - cells / max(equal)), float(1 - cells / max(sure))
+    return rows, float(1 - cells / max(equal)), 1 - cells / (math.nan if any(map(math.isnan, sure)) else max(sure))
 
 
 def _mean(x: np.ndarray) -> float:
@@ -122,7 +123,7 @@ def rows(studies: int) -> Iterator[str]:
             start = f"| {name} | {row.effect:+g} | {100 * row.right:.1f} % | {100 * row.wrong:.2f} % | {row.seeds:.1f} "
             yield f"{start}| {_fixed(row, row.equal)} | {_fixed(row, row.sure)} |"
             overrated.append((name, row))
-        of_sure = "–" if any(row.sure == MOST_FIXED for row in found) else f"{100 * saved_of_sure:.0f} %"
+        of_sure = "–" if math.isnan(saved_of_sure) else f"{100 * saved_of_sure:.0f} %"
         of_equal = "–" if any(row.right < 0.2 for row in found) else f"{100 * saved:.0f} %"
         yield f"| {name} | all cells | | | | | {of_equal} | | {of_sure} |"
     yield "\nThe mean difference where the rule stopped, and without the bias of stopping:\n"
@@ -136,8 +137,8 @@ def rows(studies: int) -> Iterator[str]:
 
 
 def _fixed(row: Planted, seeds: float) -> str:
-    """Seeds of a study with a fixed number, and what the rule saves; more than were tried is no number."""
-    return f"more than {MOST_FIXED} | –" if seeds >= MOST_FIXED else f"{seeds:.1f} | {100 * row.saved(seeds):.0f} %"
+    """Seeds of a study with a fixed number, and what the rule saves."""
+    return "– | –" if math.isnan(seeds) else f"{seeds:.1f} | {100 * row.saved(seeds):.0f} %"
 
 
 def _over(difference: float, row: Planted) -> str:

@@ -25,9 +25,9 @@ def test_the_best_variant_with_its_interval_and_what_became_of_the_others(make_s
         "unclear": shifted(0.008),
     }
     found = answer(make_study(values, margin=0.012))
-    assert found.startswith("best is best and better than base: accuracy differs by +0.0800 (95 % interval +0.0")
-    assert "; of 5 comparisons, 2 are better, 1 is worse, 1 makes no meaningful difference and 1 is undecided; about " in found
-    assert found.endswith(" seeds a variant would probably decide it.")
+    assert found.startswith("best is best and better than base: accuracy differs by +0.0800 (95 %, all together: +0.0")
+    assert "; of 5 comparisons, 2 are better, 1 is worse, 1 makes no meaningful difference and 1 is undecided; to decide it may take " in found
+    assert found.endswith(" seeds, in a new study.")
 
 
 def test_one_comparison(make_study):
@@ -44,15 +44,15 @@ def test_one_comparison(make_study):
 
 def test_nothing_can_be_concluded(make_study):
     found = answer(make_study({"base": BASE, "a": shifted(0.004), "b": shifted(-0.004)}))
-    assert found.startswith("Nothing can be concluded: all 2 comparisons with base are undecided; about ")
-    assert found.endswith(" seeds a variant would probably decide them.")
+    assert found.startswith("Nothing can be concluded: all 2 comparisons with base are undecided; to decide them may take ")
+    assert found.endswith(" seeds or more, or never, in a new study.")
     found = answer(make_study({"base": BASE, "a": shifted(0.004)}))
     assert found.startswith("Nothing can be concluded: a against base is undecided, accuracy differs by +0.00")
 
 
 def test_nothing_is_better(make_study):
     found = answer(make_study({"base": BASE, "a": shifted(-0.05), "b": shifted(0.001)}))
-    assert found.startswith("No variant is shown to be better than base; of 2 comparisons, 1 is worse and 1 is undecided; about ")
+    assert found.startswith("No variant is shown to be better than base; of 2 comparisons, 1 is worse and 1 is undecided; to decide it may take ")
 
 
 def test_one_seed_and_no_values(make_study):
@@ -77,3 +77,11 @@ def test_the_parts_of_an_analysis(make_study):
     assert [effect.variant for effect in found.effects] == ["a"]
     assert found.factorial is None
     assert found.attribution is None
+
+
+def test_runs_without_a_value_are_in_the_sentence(make_study):
+    found = answer(make_study({"base": BASE, "big": [None, float("nan"), *shifted(0.08)[:4]], "other": shifted(0.001)}))
+    assert "; big: 1 of 6 runs diverged, 1 of 6 runs failed; where they train, big is better" in found
+    found = answer(make_study({"base": [None, *BASE], "new": shifted(0.05)}))
+    assert found.startswith("new is better than base: ")
+    assert found.endswith("; base: 1 of 7 runs failed.")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.stats import effects as module
 from ablate.stats.effects import effects
+from ablate.stats.resampling import RESAMPLES, permutation_p, rank_test
 from ablate.stats.stopping import decide
 from ablate.study import Compare, Stopping
 
@@ -38,8 +38,9 @@ def test_verdicts_in_the_order_of_the_spec(study):
         ("much worse", "worse"),
         ("unclear", "undecided"),
     ]
-    assert found[2].seeds_needed > 5
-    assert found[0].seeds_needed is found[1].seeds_needed is None
+    assert (found[2].seeds_least > 5, found[2].seeds_never) == (True, True)
+    assert found[0].seeds_least is found[1].seeds_least is None
+    assert not found[0].seeds_never
     assert math.isnan(found[0].p_equivalence)
 
 
@@ -62,7 +63,7 @@ def test_a_sure_difference_within_the_margin_has_no_meaning(make_study):
 def test_one_seed_is_a_difference_and_nothing_else(make_study):
     found = effects(make_study({"base": [0.9], "other": [0.95]}, margin=0.1))[0]
     assert found.difference == pytest.approx(0.05)
-    assert (found.n, found.n_reference, found.verdict, found.seeds_needed) == (1, 1, "undecided", None)
+    assert (found.n, found.n_reference, found.verdict, found.seeds_least) == (1, 1, "undecided", None)
     for name in ("low", "high", "boot_low", "boot_high", "effect_size", "p", "p_permutation", "p_adjusted", "p_equivalence"):
         assert math.isnan(getattr(found, name)), name
 
@@ -102,7 +103,7 @@ def test_bootstrap_is_scipys(make_study):
     expected = stats.bootstrap(
         (other, base),
         lambda x, y, axis: x.mean(axis) - y.mean(axis),
-        n_resamples=module.RESAMPLES,
+        n_resamples=RESAMPLES,
         confidence_level=0.9,
         method="BCa",
         rng=np.random.default_rng(0),
@@ -114,13 +115,13 @@ def test_bootstrap_is_scipys(make_study):
 def test_the_permutation_test_is_scipys(n, m):
     x, y = np.array(normal(0.9, n, seed=1)), np.array(normal(0.91, m, seed=2))
 
-    def difference(x, y, axis):
-        return x.mean(axis) - y.mean(axis)
+    def welch(x, y, axis):
+        return np.round(stats.ttest_ind(x, y, axis=axis, equal_var=False).statistic, 6)
 
-    expected = stats.permutation_test((x, y), difference, n_resamples=np.inf).pvalue
-    assert module.permutation_p(x, y) == pytest.approx(expected, rel=1e-9)
+    expected = stats.permutation_test((x, y), welch, n_resamples=np.inf).pvalue
+    assert permutation_p(x, y) == pytest.approx(expected, rel=1e-9)
     signs = stats.permutation_test((x - 0.895,), lambda x, axis: x.mean(axis), permutation_type="samples", n_resamples=np.inf)
-    assert module.permutation_p(x - 0.895) == pytest.approx(signs.pvalue, rel=1e-9)
+    assert permutation_p(x - 0.895) == pytest.approx(signs.pvalue, rel=1e-9)
 
 
 def test_the_permutation_test_counts_ties():
@@ -129,7 +130,7 @@ def test_the_permutation_test_counts_ties():
     as_extreme = sum(sum(chosen) >= 14 for chosen in combinations(tenths, 3))
     assert sum(sum(chosen) == 14 for chosen in combinations(tenths, 3)) > 1
     x, y = np.array(tenths[:3]) / 10, np.array(tenths[3:]) / 10
-    assert module.permutation_p(x, y) == pytest.approx(2 * as_extreme / 20)
+    assert permutation_p(x, y) == pytest.approx(2 * as_extreme / 20)
 
 
 @pytest.mark.filterwarnings("error")
@@ -176,3 +177,134 @@ def test_before_the_first_look_nothing_is_decided(make_study):
     assert (found.n, found.n_reference, found.verdict) == (8, 2, "undecided")
     assert math.isnan(found.p_adjusted)
     assert math.isnan(found.low)
+
+
+def test_beyond_all_arrangements_as_many_are_drawn_and_the_p_value_is_near():
+    x, y = np.array(normal(0.9, 12, seed=1)), np.array(normal(0.908, 12, seed=2))
+    welch = stats.ttest_ind(x, y, equal_var=False).pvalue
+    assert permutation_p(x, y) == permutation_p(x, y) == pytest.approx(welch, abs=0.03)
+    assert permutation_p(x - y) == pytest.approx(stats.ttest_1samp(x - y, 0).pvalue, abs=0.03)
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (5, 4), (9, 9)])
+def test_the_rank_tests_are_scipys_where_all_runs_have_values(n, m):
+    x, y = np.array(normal(0.9, n, seed=1)), np.array(normal(0.91, m, seed=2))
+    p, sign = rank_test(x, y, paired=False)
+    method = "exact" if math.comb(n + m, n) < 5000 else "asymptotic"
+    assert p == pytest.approx(stats.mannwhitneyu(x, y, method=method).pvalue, rel=1e-9)
+    assert sign == np.sign(stats.mannwhitneyu(x, y).statistic - n * m / 2)
+    if n == m:
+        assert rank_test(x, y, paired=True)[0] == pytest.approx(stats.wilcoxon(x, y, method="exact").pvalue, rel=1e-9)
+
+
+def test_a_run_that_counts_as_the_worst_is_below_all_others():
+    worst = -math.inf
+    assert rank_test(np.array([worst] * 5), np.array([0.1] * 5), False) == (pytest.approx(2 / math.comb(10, 5)), -1.0)
+    assert rank_test(np.array([worst] * 5), np.array([worst] * 5), True)[0] == 1.0
+    assert rank_test(np.array([worst, 0.2, 0.2]), np.array([0.1, 0.1, worst]), True)[1] == 1.0
+    assert rank_test(np.array([worst] * 8), np.array([0.1] * 8), True) == (pytest.approx(2 / 2**8), -1.0)
+
+
+def test_what_diverges_is_not_better_where_the_others_train(make_study):
+    """Three of six runs have no value, and the other three are the best of all."""
+    values = {"base": normal(0.9, 6, seed=1), "big": [NAN, 0.99, NAN, 0.985, 0.99, NAN]}
+    (found,) = effects(make_study(values))
+    assert (found.verdict, found.where_it_trains, found.lost) == ("undecided", "better", "3 of 6 runs diverged")
+    assert found.p_adjusted < 0.05
+    assert found.seeds_least is None  # more seeds are not what it needs
+    (worse,) = effects(make_study({"base": values["base"], "big": [NAN, 0.6, NAN, 0.61, 0.6, NAN]}))
+    assert (worse.verdict, worse.where_it_trains) == ("worse", None)
+    (against,) = effects(make_study({"base": values["big"], "steady": values["base"]}))
+    assert (against.verdict, against.where_it_trains, against.lost_reference) == ("undecided", "worse", "3 of 6 runs diverged")
+
+
+def test_what_failed_is_said_and_lowers_n(make_study):
+    (found,) = effects(make_study({"base": normal(0.9, 6, seed=1), "big": [None, *normal(0.99, 5, seed=2)]}))
+    assert (found.verdict, found.lost, found.n) == ("better", "1 of 6 runs failed", 5)
+
+
+@pytest.mark.parametrize(("goal", "base", "big"), [("maximize", 0.9, 0.99), ("minimize", 0.99, 0.9)])
+def test_runs_that_count_as_the_worst_are_judged_by_ranks(make_study, goal, base, big):
+    values = {"base": normal(base, 6, seed=1), "big": [*normal(big, 5, seed=2), NAN]}
+    (found,) = effects(make_study(values, failed="worst", goal=goal))
+    sign = 1 if goal == "maximize" else -1
+    ranks = stats.mannwhitneyu(np.nan_to_num(sign * np.array(values["big"]), nan=-99), sign * np.array(values["base"]))
+    assert found.p == pytest.approx(ranks.pvalue, rel=0.2)
+    assert (found.verdict, found.where_it_trains) == ("undecided", None)
+    assert math.isnan(found.low)
+    assert math.isnan(found.p_permutation)
+    lost = {"base": values["base"], "big": [*[NAN, None] * 3]}
+    (found,) = effects(make_study(lost, failed="worst", goal=goal))
+    assert (found.verdict, found.p) == ("worse", pytest.approx(2 / math.comb(12, 6)))
+    kept = {"base": values["base"], "big": values["big"][:5]}
+    assert effects(make_study(kept, failed="worst", goal=goal))[0].p == effects(make_study(kept, goal=goal))[0].p
+
+
+def test_the_stopping_rule_counts_the_worst_at_every_look(make_study):
+    values = {"base": normal(0.9, 12, seed=1), "big": [NAN] * 12}
+    (found,) = effects(make_study(values, Stopping(3, 12), failed="worst"))
+    assert found.verdict == "worse"
+    assert (found.n, found.n_reference < 12) == (0, True)
+
+
+def test_intervals_hold_together_and_the_one_for_itself_is_there(make_study, study):
+    found = effects(study)
+    for effect in found:
+        x, y = (study.cells.loc[study.cells["variant"] == name, "accuracy"] for name in (effect.variant, "base"))
+        test = stats.ttest_ind(x, y, equal_var=False)
+        alone, together = test.confidence_interval(0.95), test.confidence_interval(1 - 0.05 / 3)
+        assert (effect.pointwise_low, effect.pointwise_high) == pytest.approx((alone.low, alone.high), rel=1e-9)
+        assert (effect.low, effect.high) == pytest.approx((together.low, together.high), rel=1e-9)
+    values = {name: list(own["accuracy"]) for name, own in study.cells.groupby("variant", sort=False)}
+    each = effects(make_study(values, correction="benjamini_hochberg"))
+    assert [(e.low, e.high) for e in each] == [(e.pointwise_low, e.pointwise_high) for e in found]
+
+
+def test_cautions_name_what_a_t_test_was_not_made_for(make_study):
+    steady = normal(0.9, 10, seed=1)
+    values = {
+        "base": steady,
+        "wild": normal(0.9, 10, 0.06, seed=2),
+        "outlying": [*normal(0.9, 9, seed=3), 0.1],
+        "skewed": list(0.9 - 0.004 * np.exp(np.linspace(-1, 1.7, 10))),
+        "quiet": normal(0.9, 10, seed=5),
+        "same": [0.9] * 10,
+    }
+    found = {e.variant: e for e in effects(make_study(values))}
+    assert found["wild"].cautions[0].startswith("sd ratio ")
+    assert 3 < float(found["wild"].cautions[0].split()[-1]) < 12
+    assert "outlying runs" in found["outlying"].cautions
+    assert found["quiet"].cautions == ()
+    assert found["same"].cautions == ("no noise on one side",)
+    assert 0 < found["wild"].p_permutation <= found["wild"].p_robust <= 1
+
+
+def test_after_stopping_the_difference_is_corrected_towards_zero(make_study):
+    values = {"base": normal(0.9, 20, seed=1), "better": normal(0.915, 20, seed=2)}
+    (found,) = effects(make_study(values, Stopping(3, 20)))
+    assert (found.verdict, 5 < found.n < 20) == ("better", True)
+    assert 0.5 * found.difference < found.corrected < found.difference
+    (other,) = effects(make_study({"better": values["base"], "base": values["better"]}, Stopping(3, 20)))
+    assert other.corrected == pytest.approx(-found.corrected)
+    assert math.isnan(effects(make_study(values))[0].corrected)
+
+
+def test_a_rule_that_goes_on_names_no_seeds(make_study):
+    values = {"base": normal(0.9, 5, seed=1), "unclear": normal(0.9, 5, seed=3)}
+    (going,) = effects(make_study(values, Stopping(3, 20)))
+    (ended,) = effects(make_study(values, Stopping(3, 5)))
+    assert (going.verdict, going.seeds_least, going.seeds_never) == ("undecided", None, False)
+    assert (ended.verdict, ended.seeds_never) == ("undecided", True)
+    assert ended.seeds_least > 5
+
+
+def test_a_margin_below_one_image_shows_nothing(make_study):
+    """Of 100 images, 90 or 91 are right."""
+    values = {"base": [0.90, 0.91, 0.90, 0.90, 0.91], "same": [0.90, 0.90, 0.91, 0.90, 0.91]}
+    studies = [make_study(values, margin=margin) for margin in (0.009, 0.03)]
+    for study in studies:
+        study.cells["evaluated_images"] = 100
+    below, above = (effects(study)[0] for study in studies)
+    assert (below.p_equivalence, below.verdict) == (1.0, "undecided")
+    assert above.verdict == "no meaningful difference"
+    assert effects(make_study(values, margin=0.009))[0].p_equivalence < 0.05  # as nobody knows of the images
