@@ -1,10 +1,11 @@
 """What the figures of a study show."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
 
 MOST_ROWS = 40  # of a forest plot
+LINE = 24  # characters of a name
 MOST_CURVES = 12  # that have a colour of their own
 MOST_INTERACTIONS = 6
 VERDICTS = {
@@ -129,9 +131,17 @@ def _forest(
 
 
 def _wrapped(name: str) -> str:
-    """A name in lines of 24 characters, broken after commas where there are some."""
-    text = shorten(name, 120).replace(",", ", ")
-    return "\n".join(line.replace(", ", ",") for line in textwrap.wrap(text, 24)) or " "
+    """A name in lines of 24 characters, broken after commas where there are some, and in longer parts after other signs."""
+    parts = [part for part in re.split(r"(?<=[,\s])", shorten(name, 120)) if part]
+    signs = r"(?<=[_=/.])"
+    shorter = [piece for part in parts for piece in ([part] if len(part) <= LINE else re.split(signs, part))]
+    lines = [""]
+    for piece in chain.from_iterable(textwrap.wrap(part, LINE, drop_whitespace=False) for part in shorter):
+        if len(lines[-1]) + len(piece.rstrip()) <= LINE:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+    return "\n".join(line.rstrip() for line in lines if line.strip()) or " "
 
 
 def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:

@@ -49,9 +49,7 @@ def covered(study: Study, analysis: Analysis) -> str:
     if any(map(math.isfinite, ends)):
         told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
-        told = (
-            f"Intervals are from what the terms leave; they cover neither new seeds nor other than these {size}evaluation images."
-        )
+        told = f"Intervals are from what the terms leave; they cover no new seeds and none but these {size}evaluation images."
     else:
         told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
     if images is None or not images.standard_error > 0:

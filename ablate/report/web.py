@@ -51,8 +51,8 @@ def minus(number: str) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name that may go on in the next line after a comma or a slash."""
-    parts = re.split(r"(?<=[,/])(?=\w)", one_line(name))
+    """A name that may go on in the next line after the signs that names have."""
+    parts = re.split(r"(?<=[,/_=])(?=\w)", one_line(name))
     return Markup("<wbr>").join(parts)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ablate.components import designs
 from ablate.records import Assignment, Factor
@@ -86,7 +87,9 @@ def coverage(studies: int) -> dict[str, float]:
         "shares, all of 2³, 3 seeds that pair": of_shares(studies, 3, seeds=3, seed_sd=1.0),
         "shares, 10 of 120 orders, 3 seeds": of_shares(studies, 5, seeds=3, orders=10),
         "shares, 10 of 120 orders, 3 seeds that pair": of_shares(studies, 5, seeds=3, orders=10, seed_sd=1.0),
-        "effects, all of 2³, 3 seeds": of_effects(studies, designs.factorial, 3, most=2, seeds=3),
+        "effects, all of 2³ without a three-way interaction, 3 seeds": of_effects(studies, designs.factorial, 3, most=2, seeds=3),
+        "effects, all of 2³ with one, 3 seeds": of_effects(studies, designs.factorial, 3, most=3, seeds=3),
+        "effects, all of 2³ with one, 3 seeds that pair": of_effects(studies, designs.factorial, 3, most=3, seeds=3, seed_sd=1.0),
         "effects, 2⁵⁻² without interactions, 2 seeds": of_effects(studies, _fraction, 5, most=1, seeds=2),
     }
 
@@ -114,17 +117,48 @@ def of_shares(
     return float(np.mean(inside))
 
 
-def of_effects(studies: int, design: Callable[[Sequence[Factor]], list[Assignment]], size: int, most: int, seeds: int) -> float:
+def of_effects(
+    studies: int,
+    design: Callable[[Sequence[Factor]], list[Assignment]],
+    size: int,
+    most: int,
+    seeds: int,
+    seed_sd: float = 0.0,
+) -> float:
     """Coverage of the effects that a design can estimate by the intervals of its terms."""
     factors = factors_of(*[2] * size)
     inside = []
     for number in range(studies):
         rng = np.random.default_rng([size, seeds, number])
         game = game_of(factors, rng, most)
-        found = factorial(study_of(factors, design(factors), noisy(game, rng, even), seeds))
+        value = noisy(game, rng, even, seed_sd)
+        found = factorial(study_of(factors, design(factors), value, seeds, paired=seed_sd > 0))
         assert found
         inside += [term.low <= effect(game, term.name) <= term.high for term in found.terms]
     return float(np.mean(inside))
+
+
+def widened(studies: int, three_way: float) -> tuple[float, float]:
+    """What a three-way interaction does to the intervals of effects of a 2³ with 3 seeds, whose noise has standard deviation 1.
+
+    Args:
+        studies: How many.
+        three_way: What all three factors bring together beyond their effects.
+
+    Returns:
+        How much wider they would be, were what the terms leave taken for noise; and how often the lack of fit is significant.
+    """
+    factors = factors_of(2, 2, 2)
+    ratios, found = [], 0
+    for number in range(studies):
+        value = noisy({("a", "b", "c"): three_way}, np.random.default_rng([3, number]), even)
+        study = study_of(factors, designs.factorial(factors), value, 3)
+        lack, noise = factorial(study).anova[-2:]
+        pure = np.sqrt(noise.sum_squares / noise.df) * stats.t.isf(0.025, noise.df)
+        sd = np.sqrt((lack.sum_squares + noise.sum_squares) / (lack.df + noise.df))
+        ratios.append(sd * stats.t.isf(0.025, lack.df + noise.df) / pure)
+        found += lack.p < 0.05
+    return float(np.mean(ratios)) - 1, found / studies
 
 
 def effect(game: Game, term: str) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from coverage_of_shares import factors_of, of_effects, study_of
+from coverage_of_shares import factors_of, of_effects, study_of, widened
 from scipy import stats
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
@@ -76,31 +76,122 @@ def test_the_table_of_variances_is_that_of_statsmodels(unbalanced, paired):
     formula = "y ~ C(a, Sum) * C(b, Sum)" + " + C(seed, Sum)" * paired
     fit = smf.ols(formula, frame(unbalanced)).fit()
     expected = anova_lm(fit, typ=2)
-    names = {"a": "C(a, Sum)", "b": "C(b, Sum)", "a × b": "C(a, Sum):C(b, Sum)", "seed": "C(seed, Sum)", "residual": "Residual"}
-    assert [row.source for row in found.anova] == ["a", "b", "a × b", *["seed"] * paired, "residual"]
+    names = {"a": "C(a, Sum)", "b": "C(b, Sum)", "a × b": "C(a, Sum):C(b, Sum)", "seed": "C(seed, Sum)", "pure error": "Residual"}
+    assert [row.source for row in found.anova] == ["a", "b", "a × b", *["seed"] * paired, "pure error"]
     for row in found.anova:
         line = expected.loc[names[row.source]]
         np.testing.assert_allclose([row.df, row.sum_squares, row.f, row.p], line[["df", "sum_sq", "F", "PR(>F)"]], rtol=1e-9)
-        if row.source != "residual":
+        if row.source != "pure error":
             whole = line["sum_sq"] + expected.loc["Residual", "sum_sq"]
             assert row.eta_squared == pytest.approx(line["sum_sq"] / whole, rel=1e-9)
     assert found.normality_p == pytest.approx(stats.shapiro(fit.resid).pvalue, rel=1e-6)
 
 
-def test_the_table_of_variances_with_three_factors_leaves_their_interaction_to_the_residual():
+@pytest.fixture
+def three_way():
+    """2 × 3 × 2 levels and 3 seeds, of which two cells failed; all three factors together bring something."""
     values = np.random.default_rng(0).normal(size=(2, 3, 2, 3))
+    values[1, 2, 1] += 8
     values[0, 1, 1, 2] = values[1, 1, 0, 0] = np.nan
-    expected = anova_lm(smf.ols("y ~ (C(a, Sum) + C(b, Sum) + C(c, Sum)) ** 2", frame(values)).fit(), typ=2)
-    found = factorial(study_with(values))
-    np.testing.assert_allclose([row.sum_squares for row in found.anova], expected["sum_sq"], rtol=1e-9)
-    np.testing.assert_allclose([row.p for row in found.anova], expected["PR(>F)"], rtol=1e-9)
+    return values
 
 
-def test_variances_are_compared_by_brown_and_forsythe(unbalanced):
-    groups = [group[np.isfinite(group)] for group in unbalanced.reshape(6, 4)]
-    expected = stats.levene(*(group for group in groups if len(group) > 2), center="median").pvalue
+SECOND = "(C(a, Sum) + C(b, Sum) + C(c, Sum)) ** 2"
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_noise_is_pure_error_and_what_the_terms_leave_is_lack_of_fit(three_way, paired):
+    """The models with and without all interactions, compared by statsmodels (in R, `anova(reduced, full)`)."""
+    blocks = " + C(seed, Sum)" * paired
+    reduced, full = (smf.ols(f"y ~ {terms}{blocks}", frame(three_way)).fit() for terms in (SECOND, SECOND.replace("2", "3")))
+    squares = anova_lm(reduced, typ=2)["sum_sq"].drop("Residual")
+    found = factorial(study_with(three_way, paired=paired))
+    *terms, lack, noise = found.anova
+    np.testing.assert_allclose(sorted(row.sum_squares for row in terms), sorted(squares), rtol=1e-9)
+    for row in terms:
+        f = row.sum_squares / row.df / full.mse_resid
+        np.testing.assert_allclose([row.f, row.p], [f, stats.f.sf(f, row.df, full.df_resid)], rtol=1e-9)
+    f, p, df = full.compare_f_test(reduced)
+    assert (lack.source, noise.source) == ("lack of fit", "pure error")
+    np.testing.assert_allclose([lack.f, lack.p, lack.df], [f, p, df], rtol=1e-9)
+    assert lack.p < 0.001
+    np.testing.assert_allclose([noise.sum_squares, noise.df], [full.ssr, full.df_resid], rtol=1e-9)
+    assert noise.df == (20 if paired else 22)
+    assert found.residual_sd == pytest.approx(np.sqrt(full.mse_resid), rel=1e-9)
+    assert found.normality_p == pytest.approx(stats.shapiro(full.resid).pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_intervals_and_tests_are_those_of_pure_error(three_way, paired):
+    """Estimates of the model without the three-way interaction, with the error of the one that has it."""
+    blocks = " + C(seed, Sum)" * paired
+    reduced, full = (smf.ols(f"y ~ {terms}{blocks}", frame(three_way)).fit() for terms in (SECOND, SECOND.replace("2", "3")))
+    (a, *_), df = factorial(study_with(three_way, paired=paired, alpha=0.1)).terms, full.df_resid
+    estimate = 2 * reduced.params["C(a, Sum)[S.0]"] * -1
+    se = 2 * np.sqrt(reduced.normalized_cov_params.loc["C(a, Sum)[S.0]", "C(a, Sum)[S.0]"] * full.mse_resid)
+    ends = [estimate - stats.t.isf(0.05, df) * se, estimate + stats.t.isf(0.05, df) * se]
+    np.testing.assert_allclose(
+        [a.estimate, a.low, a.high, a.p], [estimate, *ends, 2 * stats.t.sf(abs(estimate) / se, df)], rtol=1e-9
+    )
+
+
+def test_what_is_left_is_the_noise_where_no_variant_has_two_values(three_way):
+    one = np.nan_to_num(three_way[..., :1])
+    expected = smf.ols(f"y ~ {SECOND}", frame(one)).fit()
+    found = factorial(study_with(one))
+    assert found.anova[-1].source == "residual"
+    assert "lack of fit" not in {row.source for row in found.anova}
+    np.testing.assert_allclose([row.p for row in found.anova], anova_lm(expected, typ=2)["PR(>F)"], rtol=1e-9)
+    assert found.residual_sd == pytest.approx(np.sqrt(expected.mse_resid), rel=1e-9)
+    assert np.isnan(found.normality_p)
+
+
+@pytest.mark.parametrize(("three_way_effect", "wider"), [(0.0, -0.02), (10.0, 0.5)])
+def test_a_three_way_interaction_does_not_widen_intervals(three_way_effect, wider):
+    """What the terms leave would: by three quarters, where F of the lack of fit is about 36."""
+    by, found = widened(40, three_way_effect)
+    assert by > wider
+    assert by < wider + (0.05 if three_way_effect == 0 else 0.6)
+    assert found < 0.2 if three_way_effect == 0 else found == 1
+
+
+def test_variances_are_compared_by_brown_and_forsythe_where_variants_have_four_values(unbalanced):
+    groups = [group for group in unbalanced.reshape(6, 4) if np.isfinite(group).all()]
+    assert len(groups) == 3
+    expected = stats.levene(*groups, center="median").pvalue
     assert factorial(study_with(unbalanced)).equal_variance_p == pytest.approx(expected, abs=1e-9)
-    assert np.isnan(factorial(study_with(unbalanced[..., 2:])).equal_variance_p)
+    assert np.isnan(factorial(study_with(unbalanced[..., 1:])).equal_variance_p)
+
+
+def test_residuals_that_are_not_free_tell_nothing_of_normality(unbalanced):
+    """Two seeds are equally far from their mean."""
+    values = np.nan_to_num(unbalanced)
+    assert np.isnan(factorial(study_with(values[..., :2])).normality_p)
+    assert np.isfinite(factorial(study_with(values[..., :3])).normality_p)
+
+
+@pytest.mark.parametrize(
+    ("goal", "words"), [("maximize", ("better", "worse", "better together")), ("minimize", ("worse", "better", "worse together"))]
+)
+@pytest.mark.parametrize("margin", [None, 0.2])
+def test_effects_have_verdicts(goal, words, margin):
+    """a brings 3 on average, b costs 3, both bring 1 more together than on average by themselves; c does nothing."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(scale=0.1, size=(2, 2, 2, 6))
+    values[1] += 2
+    values[:, 1] -= 4
+    values[1, 1] += 2
+    nothing = "undecided" if margin is None else "no meaningful difference"
+    expected = {
+        "a=a1": words[0],
+        "b=b1": words[1],
+        "c=c1": nothing,
+        "a=a1 × b=b1": words[2],
+        "a=a1 × c=c1": nothing,
+        "b=b1 × c=c1": nothing,
+    }
+    terms = {term.name: term.verdict for term in factorial(study_with(values, goal=goal, margin=margin)).terms}
+    assert terms == expected
 
 
 @pytest.mark.parametrize(("correction", "method"), [("holm", "holm"), ("benjamini_hochberg", "fdr_bh")])
