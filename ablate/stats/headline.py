@@ -41,18 +41,15 @@ def _effects(compare: Compare, found: Factorial) -> str:
         return "Nothing can be concluded: there is no noise to judge the effects by, so run at least 3 seeds a variant."
     shown = sorted((term for term in terms if term.verdict.startswith(("better", "worse"))), key=lambda term: -abs(term.estimate))
     rest = [term for term in terms if term not in shown]
-    of_all = f"of {len(terms)} main effects and interactions on {compare.metric}"
-    told = f"None {of_all} is shown" if not shown else f"{_all(len(shown), len(terms))} {of_all} {_is(len(shown))} shown: "
+    what = f"{len(terms)} main effects and interactions on {compare.metric}"
+    some = "None of" if not shown else "All" if not rest else f"{len(shown)} of"
+    told = f"{some} {what} {_is(max(1, len(shown)))} shown{': ' if shown else ''}"
     told += _named([_effect(compare, term) for term in shown])
     if rest:
         told += f"{'.' if shown else ':'} {_counts(rest)}"
     if found.anova[-1].source == RESIDUAL:
         told += ". Each variant has one value, so that what the terms leave was taken for noise"
     return f"{told}.{_lack_of_fit(compare, found.anova)}"
-
-
-def _all(some: int, count: int) -> str:
-    return "All" if some == count else str(some)
 
 
 def _is(count: int) -> str:
@@ -101,9 +98,7 @@ def _shares(compare: Compare, found: Attribution) -> str:
     told = f"{way[0].upper()}{way[1:]} {_size(compare, gain)}" if gain.sure else f"No gain is shown: {way} {_size(compare, gain)}"
     told += f"; beyond the noise, each by itself: {named}" if sure else "; no share is beyond the noise by itself"
     if against := [f"by {-share.last:+.4g} without {_name(share.factor)}" for share in sure if share.contradicted]:
-        told += (
-            f". Yet {compare.metric} changes the other way, or not, where one is taken out of the full recipe: {_named(against)}"
-        )
+        told += f". Yet the full recipe says otherwise: its {compare.metric} changes {_named(against)}"
     return f"{told}."
 
 

@@ -107,8 +107,15 @@ def analysis(*effects: Effect, **others: Any) -> Analysis:
 
 
 FACTORIAL = Factorial(
-    terms=(Term("a=on", 0.02, 0.01, 0.03, 0.001, 0.002), Term("a=on × b=on", 0.001, -0.01, 0.012, 0.8, 0.8, ("c=on",))),
-    anova=(AnovaRow("a", 1, 0.4, 12.5, 0.001, 0.5), AnovaRow("residual", 12, 0.4, math.nan, math.nan, math.nan)),
+    terms=(
+        Term("a=on", 0.02, 0.01, 0.03, 0.001, 0.002, (), "better"),
+        Term("a=on × b=on", 0.001, -0.01, 0.012, 0.8, 0.8, ("c=on",), "undecided"),
+    ),
+    anova=(
+        AnovaRow("a", 1, 0.4, 12.5, 0.001, 0.5),
+        AnovaRow("lack of fit", 1, 0.6, 18.75, 0.0004, 0.6),
+        AnovaRow("pure error", 12, 0.4, math.nan, math.nan, math.nan),
+    ),
     residual_sd=0.0125,
     normality_p=0.5,
     equal_variance_p=0.25,
@@ -121,7 +128,7 @@ ATTRIBUTION = Attribution(
     gain=0.05,
     low=0.04,
     high=0.06,
-    shares=(Share("a", 0.06, 0.05, 0.07), Share("b", -0.01, -0.02, 0.0)),
+    shares=(Share("a", 0.06, 0.05, 0.07, 120.0, -0.004, -0.01, 0.002), Share("b", -0.01, -0.02, 0.0, -20.0, -0.02, -0.03, -0.01)),
     orders=2,
 )
 

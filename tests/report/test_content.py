@@ -1,13 +1,20 @@
 """What a report says: the right numbers in the right places, and nothing about what there is not."""
 
 import dataclasses
+import json
 import math
+import re
 
 import pytest
 from studies import ATTRIBUTION, FACTORIAL, analysis, effect, make_factorial, make_study
 
 from ablate.records import Factor
 from ablate.report.content import overview, page
+from ablate.report.data import as_json
+from ablate.report.latex import document, fragment
+from ablate.report.markdown import markdown
+from ablate.report.web import html
+from ablate.stats.records import Images, Share
 from ablate.study import Compare
 
 
@@ -23,30 +30,32 @@ def test_the_comparison_has_every_variant_with_its_verdict(study):
     study.cells.loc[5, "accuracy"] = math.nan
     found = analysis(effect("x", 0.02, n=2), effect("y", -0.0301, verdict="undecided", seeds_least=12, seeds_most=90, seeds_never=True, p_adjusted=0.5))
     (table,) = sections(page(study, found))["Comparison"].tables
-    assert table.headings == ("variant", "n", "mean ± sd", "difference", "95 % interval", "effect size", "p (Holm)", "verdict")
+    headings = ("variant", "verdict", "n", "mean ± sd", "difference", "95 % interval", "effect size", "p (Holm)")
+    assert table.headings == headings
     rows = {row[0]: row[1:] for row in table.rows}
     assert list(rows) == ["base", "x", "y"]
-    assert rows["base"][2:] == ("reference", "", "", "", "")
-    assert rows["x"][0] == "2 (1 failed, 1 missing)"
-    assert rows["x"][2:] == ("+0.0200", "[+0.0100, +0.0300]", "+1.25", "0.012", "better")
-    assert rows["y"][2:] == ("-0.0301", "[-0.0401, -0.0201]", "+1.25", "0.500", "undecided (≈ 12 seeds)")
+    assert (rows["base"][0], rows["base"][3:]) == ("reference", ("", "", "", ""))
+    assert rows["x"][:2] == ("better", "2 (1 failed, 1 missing)")
+    assert rows["x"][3:] == ("+0.0200", "[+0.0100, +0.0300]", "+1.25", "0.012")
+    assert rows["y"][0] == "undecided (≈ 12 seeds)"
+    assert rows["y"][3:] == ("-0.0301", "[-0.0401, -0.0201]", "+1.25", "0.500")
     mean = study.cells[study.cells["variant"] == "y"]["accuracy"].mean()
-    assert rows["y"][1].startswith(f"{mean:.4f} ± ")
+    assert rows["y"][2].startswith(f"{mean:.4f} ± ")
 
 
 def test_one_seed_is_never_plus_or_minus_nothing():
     made = page(make_study(seeds=1))
     table = sections(made)["Comparison"].tables[0]
     assert not any("±" in cell or "[" in cell for row in table.rows for cell in row)
-    assert [row[table.headings.index("verdict")] for row in table.rows] == ["", "undecided", "undecided"]
+    assert [row[table.headings.index("verdict")] for row in table.rows] == ["reference", "undecided", "undecided"]
 
 
 def test_pairs_are_counted_where_seeds_pair(study):
     paired = dataclasses.replace(study, compare=Compare("accuracy", "last", "base", paired=True, correction="benjamini_hochberg"))
     made = page(paired, analysis(effect("x", n=3, correlation=0.5), effect("y", correlation=-0.25)))
     rows = {row[0]: row for row in sections(made)["Comparison"].tables[0].rows}
-    assert rows["x"][1] == "4, 3 pairs"
-    assert rows["y"][1] == "4"
+    assert rows["x"][2] == "4, 3 pairs"
+    assert rows["y"][2] == "4"
     notes = " ".join(sections(made)["How to read it"].notes)
     assert "t-test of the differences within each seed" in notes
     assert "Benjamini and Hochberg" in notes
@@ -65,15 +74,96 @@ def test_a_factorial_has_terms_and_variances_and_attribution_has_shares():
     found = sections(page(study, analysis(effect("a=on,b=on"), factorial=FACTORIAL, attribution=ATTRIBUTION)))
     factorial = found["Main effects and interactions"]
     terms, anova = factorial.tables
-    assert terms.rows[0] == ("a=on", "+0.0200", "[+0.0100, +0.0300]", "0.002", "")
+    assert terms.rows[0] == ("a=on", "better", "+0.0200", "[+0.0100, +0.0300]", "0.002", "")
     assert terms.rows[1][-1] == "c=on"
-    assert anova.rows == (("a", "1", "0.4", "12.50", "0.001", "0.500"), ("residual", "12", "0.4", "–", "–", "–"))
-    assert "0.0125" in factorial.notes[0]
-    assert factorial.notes[1] == FACTORIAL.note
+    assert anova.rows == (
+        ("a", "1", "0.4", "12.50", "0.001", "0.500"),
+        ("lack of fit", "1", "0.6", "18.75", "< 0.001", "0.600"),
+        ("pure error", "12", "0.4", "–", "–", "–"),
+    )
+    notes = " ".join(factorial.notes)
+    assert "between the seeds of a variant (pure error), 0.0125" in notes
+    assert "do not describe all differences between the variants (lack of fit, F = 18.75 with 1 df, p < 0.001)" in notes
+    assert factorial.notes[-1] == FACTORIAL.note
     assert [picture.name for picture in factorial.pictures] == ["terms", "interactions"]
     shares = found["Attribution of the gain"].tables[0]
-    assert shares.rows[0] == ("a", "+0.0600", "[+0.0500, +0.0700]", "120")
-    assert shares.rows[-1] == ("all together", "+0.0500", "[+0.0400, +0.0600]", "100")
+    assert shares.headings == ("factor", "share", "95 % interval", "% of the gain", "added last", "its 95 % interval")
+    assert shares.rows[0] == ("a", "+0.0600", "[+0.0500, +0.0700]", "120", "-0.0040", "[-0.0100, +0.0020]")
+    assert shares.rows[-1] == ("all together", "+0.0500", "[+0.0400, +0.0600]", "100", "–", "–")
+
+
+def attribution_notes(**others):
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))])
+    found = dataclasses.replace(ATTRIBUTION, **others)
+    return sections(page(study, analysis(effect("a=on,b=on"), attribution=found)))["Attribution of the gain"]
+
+
+def test_a_share_that_the_full_recipe_does_not_bear_out_is_a_contradiction():
+    notes = " ".join(attribution_notes().notes)
+    assert (
+        "A contradiction: a has a share of +0.0600, 120 % of the gain, and the full recipe is better by 0.0040 without it."
+    ) in notes
+    assert notes.count("A contradiction") == 1
+    unsure = attribution_notes(shares=(Share("a", 0.06, 0.05, 0.07, 120.0, 0.004, -0.01, 0.02),))
+    assert "Not shown to be missed where it alone is taken out of the full recipe: a." in unsure.notes
+    assert "A contradiction" not in " ".join(unsure.notes)
+
+
+def test_a_gain_within_its_noise_has_no_percentages():
+    found = attribution_notes(low=-0.01, shares=(Share("a", 0.06, 0.05, 0.07), Share("b", -0.06, -0.07, -0.05)))
+    assert "% of the gain" not in found.tables[0].headings
+    assert "The gain is not beyond its noise, so shares are no percentages of it." in found.notes
+
+
+def test_shares_without_intervals_say_so():
+    nothing = [math.nan, math.nan]
+    found = attribution_notes(low=math.nan, high=math.nan, shares=(Share("a", 0.06, *nothing), Share("b", -0.01, *nothing)))
+    assert "There are no intervals: nothing tells the noise between seeds." in found.notes
+    assert not any("Intervals include" in note for note in found.notes)
+    assert found.tables[0].headings == ("factor", "share")
+    assert "interval" not in found.pictures[0].caption
+
+
+@pytest.mark.parametrize("gain", [1e-17, -1e-17, 0.0])
+def test_no_format_has_a_percentage_of_nothing(gain):
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))])
+    values = {"a=off,b=off": 0.5, "a=on,b=off": 0.6, "a=off,b=on": 0.4, "a=on,b=on": 0.5 + gain}
+    study.cells["accuracy"] = study.cells["variant"].map(values) + 0.001 * (study.cells["seed"] - 1.5)
+    made = page(study)
+    for render in (markdown, fragment, document, html):
+        text = render([made])
+        assert "added last" in text
+        assert "of the gain:" not in text.replace("Attribution of the gain", "")
+        assert not re.search("%(?: |}) ?of the gain", text)
+    shares = json.loads(as_json([made]))["analysis"]["attribution"]["shares"]
+    assert [share["percent"] for share in shares] == [None, None]
+
+
+def test_one_seed_has_no_statistics_of_residuals():
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))], seeds=1)
+    found = sections(page(study))
+    notes = " ".join(note for section in found.values() for note in section.notes)
+    for words in ("Shapiro", "Brown", "pure error", "seed noise", "lack of fit", "noise between seeds, and hold"):
+        assert words not in notes
+    assert "There are no intervals" in notes
+    assert found["Attribution of the gain"].tables[0].headings == ("factor", "share", "added last")
+
+
+def covered_by(study, **others):
+    return sections(page(study, analysis(effect("x"), **others)))["Comparison"].notes[1]
+
+
+def test_what_the_intervals_cover(study):
+    start = "Intervals cover new seeds on the same"
+    assert covered_by(study) == f"{start} evaluation images, and not other images."
+    told = covered_by(study, images=Images(10_000, 10_000, 0.94, math.sqrt(0.94 * 0.06 / 10_000)))
+    assert told == (
+        f"{start} 10,000 evaluation images, and not other images. So many others would move each rate, such as the reference's "
+        "0.9400, by ± 0.0047 (95 % interval; binomial standard error 0.0024)."
+    )
+    assert covered_by(study, images=Images(360, 899, math.nan, math.nan)).startswith(f"{start} 360 to 899 evaluation images")
+    one = sections(page(make_study(seeds=1)))["Comparison"].notes[1]
+    assert one == "There are no intervals, neither for new seeds nor for other images than these evaluation images."
 
 
 def test_published_numbers_stand_beside_the_measured(study):
@@ -110,7 +200,9 @@ def test_a_study_without_results_has_a_report(study, status):
     assert titles[0] == "Comparison"
     assert not {"Learning curves", "Cost", "Provenance"} & set(titles)
     assert made.sections[0].pictures == ()
-    assert all("–" in row or "reference" in row for row in made.sections[0].tables[0].rows)
+    shown = made.sections[0].tables[0]
+    assert shown.headings == ("variant", "verdict", "n")
+    assert [row[1] for row in shown.rows] == ["reference", "undecided", "undecided"]
 
 
 def test_an_overview_has_a_row_for_each_study(study):

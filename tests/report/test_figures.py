@@ -2,16 +2,20 @@
 
 import dataclasses
 import warnings
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from studies import ATTRIBUTION, FACTORIAL, HOSTILE, effect, make_factorial, make_study
+from studies import FACTORIAL, HOSTILE, effect, make_factorial, make_study
 
 from ablate.records import Factor
 from ablate.report import figures
-from ablate.report.drawing import files, panels_svg, png
+from ablate.report.drawing import COLORS, GREY, figure, files, panels_svg, png
+from ablate.stats.factorial import factorial
+from ablate.stats.records import Attribution, Share, Term
 from ablate.stats.summary import summarise
 
 FACTORS = [Factor("a", "off", ("on", "more")), Factor("b", "off", ("on",)), Factor("variant", "off", ("on",))]
@@ -74,11 +78,11 @@ def test_of_many_variants_those_that_differ_most_have_colours():
 
 def test_interactions_are_means_of_cells_at_two_levels():
     study = make_factorial(FACTORS)
-    (picture,) = figures.interactions_picture(study, ())
+    (picture,) = figures.interactions_picture(study, FACTORIAL)
     assert len(picture.panels) == 3
     axes = drawn(picture)
     means = study.cells.groupby(study.cells["variant"].str.extract("^(.*),variant=", expand=False))["accuracy"].mean()
-    for line, b in zip(axes.lines[::3], ("off", "on"), strict=True):
+    for line, b in zip([container[0] for container in axes.containers], ("off", "on"), strict=True):
         np.testing.assert_allclose(line.get_ydata().astype(float), [means[f"a={a},b={b}"] for a in ("off", "on", "more")])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["off", "on", "more"]
 
@@ -86,18 +90,124 @@ def test_interactions_are_means_of_cells_at_two_levels():
 def test_pairs_of_factors_without_all_combinations_are_not_drawn():
     study = make_factorial(FACTORS[:2])
     study.cells.loc[study.cells["variant"] == "a=more,b=on", "status"] = "failed"
-    assert figures.interactions_picture(study, ()) == ()
+    assert figures.interactions_picture(study, FACTORIAL) == ()
 
 
-def test_the_shares_lead_to_the_gain(study):
-    (picture,) = figures.attribution_picture(study, ATTRIBUTION)
-    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in drawn(picture).patches]
-    np.testing.assert_allclose(bars, [(0, 0.06), (0.06, 0.05), (0, 0.05)])
+NUMBERS = {
+    "positive": [(0.006, 0.002, 0.01), (0.02, 0.01, 0.03)],
+    "negative": [(-0.006, -0.01, -0.002), (-0.02, -0.03, -0.01)],
+    "mixed": [(-0.012, -0.02, -0.004), (0.006, -0.001, 0.013), (0.0, -0.001, 0.001)],
+    "tiny": [(1e-12, -1e-13, 2e-12), (-3e-12, -4e-12, -2e-12)],
+    "huge": [(1e12, -1e11, 2e12), (-3e12, -4e12, -2e12)],
+    "without intervals": [(0.5, np.nan, np.nan), (-0.5, np.nan, np.nan)],
+    "some without a value": [(np.nan, np.nan, np.nan), (0.1, 0.05, 0.15), (-0.1, np.nan, np.nan)],
+}
 
 
-def test_terms_are_a_forest_plot(study):
-    (picture,) = figures.terms_picture(study, FACTORIAL.terms)
-    assert [label.get_text() for label in drawn(picture).get_yticklabels()] == ["a=on", "a=on × b=on"]
+def pictures_of(study, numbers):
+    """The same numbers as effects, terms and shares; each with its picture and the numbers of all its rows."""
+    names = [f"v{i}" for i in range(len(numbers))]
+    verdicts = ["undecided" if not (low > 0 or high < 0) else "better" if value > 0 else "worse" for value, low, high in numbers]
+    effects = [
+        effect(name, value, low=low, high=high, verdict=verdict)
+        for name, (value, low, high), verdict in zip(names, numbers, verdicts, strict=True)
+    ]
+    terms = tuple(Term(name, *row, 0.5, 0.5, (), verdict) for name, row, verdict in zip(names, numbers, verdicts, strict=True))
+    gain = (
+        sum(row[0] for row in numbers if np.isfinite(row[0])),
+        *((-1.0, 1.0) if np.isfinite(numbers[-1][1]) else numbers[-1][1:]),
+    )
+    shares = tuple(Share(name, *row) for name, row in zip(names, numbers, strict=True))
+    found = Attribution("shapley", "plain", "full", *gain, shares, 2)
+    return {
+        "effects": (figures.effects_picture(study, effects), numbers),
+        "terms": (figures.terms_picture(study, dataclasses.replace(FACTORIAL, terms=terms)), numbers),
+        "attribution": (figures.attribution_picture(study, found), [*numbers, gain]),
+    }
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+@pytest.mark.parametrize("name", ["effects", "terms", "attribution"])
+def test_marks_bars_and_whiskers_are_where_the_numbers_are(study, name, kind):
+    ((picture,), expected) = pictures_of(study, NUMBERS[kind])[name]
+    axes = drawn(picture)
+    names = [*(f"v{i}" for i in range(len(NUMBERS[kind]))), "all together"][: len(expected)]
+    rows = [(label, *row) for label, row in zip(names, expected, strict=True) if np.isfinite(row[0])]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [row[0] for row in rows]
+    assert len(axes.collections) == len(rows)
+    for place, (_, value, low, high), whisker in zip(axes.get_yticks(), rows, axes.collections, strict=True):
+        ends = [segment for segment in whisker.get_segments() if segment.size and np.isfinite(segment).all()]
+        assert len(ends) == np.isfinite(low)
+        for segment in ends:
+            np.testing.assert_allclose(segment, [[low, place], [high, place]], rtol=1e-12)
+            assert axes.get_xlim()[0] <= low < high <= axes.get_xlim()[1]
+        assert axes.get_xlim()[0] <= value <= axes.get_xlim()[1]
+    places, values = axes.get_yticks(), [row[1] for row in rows]
+    if name == "attribution":
+        bars = [(bar.get_x(), bar.get_width(), bar.get_y() + bar.get_height() / 2) for bar in axes.patches]
+        np.testing.assert_allclose(bars, [(0, value, place) for value, place in zip(values, places, strict=True)], rtol=1e-12)
+        colors = [to_hex(bar.get_facecolor()) for bar in axes.patches]
+        assert colors == [*(COLORS[0] if value >= 0 else COLORS[1] for value in values[:-1]), GREY]
+    else:
+        marks = [line for line in axes.lines if line.get_marker() != "None"]
+        np.testing.assert_allclose([line.get_xdata()[0] for line in marks], values, rtol=1e-12)
+        np.testing.assert_allclose([line.get_ydata()[0] for line in marks], places, rtol=1e-12)
+    assert ("with 95 % intervals" in picture.caption) == any(np.isfinite(row[2]) for row in rows)
+
+
+def test_a_loss_that_falls_is_a_gain(study):
+    study = dataclasses.replace(study, compare=dataclasses.replace(study.compare, goal="minimize"))
+    ((picture,), _) = pictures_of(study, NUMBERS["mixed"])["attribution"]
+    assert [to_hex(bar.get_facecolor()) for bar in drawn(picture).patches][:2] == [COLORS[0], COLORS[1]]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-4, 1, 1e6])
+def test_no_tick_label_runs_into_another(study, scale):
+    numbers = [(0.0057 * scale * i, 0.0057 * scale * i - scale / 500, 0.0057 * scale * i + scale / 500) for i in range(-3, 4)]
+    names = [f"a_long_name_of_factor_{i}=with_a_long_level × another_{i}=more" for i in range(7)]
+    mark = figures.VERDICTS["better"]
+    long = figures._forest(study, "x", "c", "l", [figures.Row(n, *row, mark) for n, row in zip(names, numbers, strict=True)])
+    short = [made for ((made,), _) in pictures_of(study, numbers).values()]
+    for picture in (*long, *short):
+        (axes,) = figure(picture).axes
+        for labels, side in ((axes.get_xticklabels(), 0), (axes.get_yticklabels(), 1)):
+            boxes = sorted((label.get_window_extent() for label in labels if label.get_text()), key=lambda box: box.min[side])
+            assert len(boxes) > 1
+            assert all(one.max[side] <= other.min[side] for one, other in pairwise(boxes))
+
+
+def test_interactions_agree_with_the_table():
+    """Points are means of variants, as far from parallel as the table says; whiskers are the noise of these means."""
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",)), Factor("c", "off", ("on",))])
+    lost = (study.cells["variant"] == "a=on,b=off,c=on") & (study.cells["seed"] == 0)
+    study.cells.loc[lost, "status"] = "failed"
+    found = factorial(study)
+    (picture,) = figures.interactions_picture(study, found)
+    axes = drawn(picture)
+    one, other = axes.get_xlabel(), axes.get_legend().get_texts()[0].get_text().partition(" = ")[0]
+    groups = study.cells[study.cells["status"] == "done"].groupby("variant")["accuracy"]
+    means, sizes = groups.mean(), groups.size()
+    for container, level in zip(axes.containers, ("off", "on"), strict=True):
+        line, _, (bars,) = container
+        for at, (x, y) in enumerate(zip(("off", "on"), line.get_ydata(), strict=True)):
+            names = [name for name in means.index if f"{one}={x}" in name and f"{other}={level}" in name]
+            assert y == pytest.approx(means[names].mean(), abs=1e-12)
+            error = found.residual_sd * np.sqrt((1 / sizes[names]).sum()) / len(names)
+            np.testing.assert_allclose(bars.get_segments()[at][:, 1], [y - error, y + error], rtol=0, atol=1e-12)
+
+
+def test_interactions_without_noise_have_no_whiskers():
+    study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))], seeds=1)
+    (picture,) = figures.interactions_picture(study, factorial(study))
+    assert "standard error" not in picture.caption
+    assert not any(container.has_yerr for container in drawn(picture).containers)
+
+
+@pytest.mark.parametrize("name", ["x", "a,b", "the_learning_rate=cosine_with_warm_restarts_and_more,optimizer=adam", "x" * 100])
+def test_names_are_broken_into_lines(name):
+    lines = figures._wrapped(name).split("\n")
+    assert all(len(line) <= figures.LINE for line in lines)
+    assert "".join(lines) == name
 
 
 def test_files_are_reproducible_and_have_text_as_text(study):
@@ -117,7 +227,7 @@ def test_any_name_can_be_drawn(name):
     pictures = [
         *figures.effects_picture(study, [effect(name)]),
         *figures.curves_picture(study, summarise(study)),
-        *figures.interactions_picture(make_factorial(factors, metric=name, seeds=2), ()),
+        *figures.interactions_picture(make_factorial(factors, metric=name, seeds=2), FACTORIAL),
     ]
     assert len(pictures) == 3
     with warnings.catch_warnings():

@@ -190,15 +190,75 @@ def test_seeds_that_all_give_the_same_tell_no_width(paired):
     [
         ({"base": "plain"}, "maximize", "a0,b0", "a1,b1", -3.0),
         ({"base": "full"}, "maximize", "a1,b1", "a0,b0", 3.0),
-        ({"use": "factorial"}, "maximize", "a1,b1", "a0,b0", 3.0),
+        ({"use": "factorial"}, "maximize", "a0,b0", "a1,b1", -3.0),
         (None, "minimize", "a0,b0", "a1,b1", -3.0),
     ],
 )
-def test_the_full_recipe_is_what_the_design_says_or_the_better_end(design, goal, plain, full, gain):
+def test_the_full_recipe_is_what_the_design_says_or_to_what_the_factors_lead(design, goal, plain, full, gain):
     factors, table = factors_of(2, 2), np.array([[1.0, 0.0], [0.5, -2.0]])
     found = attribution(study_of(factors, designs.factorial(factors), value_in(table), design=design, goal=goal))
     assert (found.plain, found.full, found.gain) == (plain, full, gain)
     np.testing.assert_allclose(shares(found), by_definition(table) * np.sign(gain) * -1, rtol=0, atol=1e-12)
+
+
+def sure_of(values, **others):
+    """A 2 × 2 study with these means, and so little noise that all is beyond it."""
+    noise = np.array([-1e-3, 0, 1e-3])
+    factors = factors_of(2, 2)
+    cells = lambda levels, seed: value_in(np.array(values))(levels, seed) + noise[(seed + len(levels["a"])) % 3]  # noqa: E731
+    return attribution(study_of(factors, designs.factorial(factors), cells, 3, **others))
+
+
+def test_percentages_are_of_a_gain_beyond_its_noise():
+    found = sure_of([[0.0, 1.0], [2.0, 4.0]])
+    np.testing.assert_allclose([share.percent for share in found.rows], [62.5, 37.5, 100], rtol=0, atol=1e-9)
+    found = sure_of([[0.0, -1.0], [1.0, 0.0]])
+    assert found.shares[0].sure
+    assert np.isnan([share.percent for share in found.rows]).all()
+
+
+@pytest.mark.parametrize("gain", [0.0, 1e-17, -1e-17, 1e-4])
+def test_a_gain_near_nothing_has_no_percentages(gain):
+    found = sure_of([[0.0, 0.5], [-0.5, gain]])
+    assert np.isnan([share.percent for share in found.rows]).all()
+
+
+def test_without_intervals_there_are_no_percentages():
+    factors, table = factors_of(2, 2), table_of(2)
+    found = attribution(study_of(factors, designs.factorial(factors), value_in(table)))
+    assert np.isnan([share.percent for share in found.rows]).all()
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("base", ["plain", "full"])
+def test_what_is_added_last_is_the_full_recipe_less_the_one_without(base, paired):
+    factors = factors_of(2, 2, 2)
+    cells = np.random.default_rng(0).normal(size=(2, 2, 2, 5))
+    value = lambda levels, seed: cells[tuple(int(level[-1]) for level in levels.values())][seed]  # noqa: E731
+    study = study_of(factors, designs.factorial(factors), value, 5, {"base": base}, alpha=0.1, paired=paired)
+    full = (1, 1, 1) if base == "plain" else (0, 0, 0)
+    for index, share in enumerate(attribution(study).shares):
+        without = tuple(1 - level if place == index else level for place, level in enumerate(full))
+        x, y = cells[full], cells[without]
+        test = stats.ttest_rel(x, y) if paired else stats.ttest_ind(x, y, equal_var=False)
+        expected = [x.mean() - y.mean(), *test.confidence_interval(0.9)]
+        np.testing.assert_allclose([share.last, share.last_low, share.last_high], expected, rtol=0, atol=1e-9)
+
+
+def test_what_was_not_left_out_is_not_known():
+    factors, table = factors_of(2, 2, 2), table_of(3)
+    found = attribution(study_of(factors, designs.cumulative(factors), value_in(table), design={"base": "plain"}))
+    assert np.isnan([share.last for share in found.shares]).tolist() == [True, True, False]
+    assert found.shares[2].last == pytest.approx(found.shares[2].value, abs=1e-12)
+
+
+def test_a_share_that_the_full_recipe_does_not_miss_is_a_contradiction():
+    """b does what a does, so that a brings 1 alone and costs 0.2 beside b."""
+    found = sure_of([[0.0, 1.0], [1.0, 0.8]])
+    assert [share.contradicted for share in found.shares] == [True, True]
+    np.testing.assert_allclose([share.last for share in found.shares], [-0.2, -0.2], rtol=0, atol=1e-9)
+    assert not any(share.contradicted for share in sure_of([[0.0, 1.0], [1.0, 2.0]]).shares)
+    assert [share.contradicted for share in sure_of([[0.0, -1.0], [-1.0, -0.8]]).shares] == [True, True]
 
 
 def test_further_levels_take_no_part():
