@@ -231,7 +231,7 @@ class Store:
         with self._transaction() as db:
             cursor = db.execute(
                 """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
-                       seconds = ?, provenance = json_set(provenance, '$.evaluated_images', ?)
+                       seconds = ?, provenance = json_patch(provenance, ?)
                    WHERE key = ? AND owner = ? AND status = 'running'""",
                 (
                     time.time(),
@@ -239,7 +239,7 @@ class Store:
                     result.weights_sha256,
                     result.parameters,
                     result.seconds,
-                    result.evaluated_images,
+                    _dump({} if result.evaluated_images is None else {"evaluated_images": result.evaluated_images}),
                     key,
                     self.owner,
                 ),

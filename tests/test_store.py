@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,19 @@ def test_a_result_is_there_after_opening_again(tmp_path):
     assert study.epochs[["variant", "epoch", "train_loss"]].values.tolist() == [["base", 1, 1.0]]
     assert study.variants[1].changes == ("epochs: 1 → 2",)
     assert study.provenance == ({"cpu": "c"},)
+
+
+def test_the_number_of_images_is_there_where_somebody_counted(tmp_path):
+    machine = {"cpu": "c", "git": None, "name": "\ud800"}
+    with Store(tmp_path) as store:
+        save(store, cell().key, cell("b").key, cell("c").key)
+        for name, result in (("a", RESULT), ("b", replace(RESULT, evaluated_images=360))):
+            store.claim(cell(name), machine)
+            store.finish(cell(name).key, result)
+        study = store.study("s")
+        assert study.cells["evaluated_images"].fillna(-1).tolist() == [-1, 360, -1]
+        assert study.provenance == (machine,)
+        assert [store.ended([cell(name).key])[cell(name).key].evaluated_images for name in "ab"] == [None, 360]
 
 
 def test_a_cell_has_one_driver(tmp_path):

@@ -86,6 +86,7 @@ def test_the_engine_trains_like_a_script(spec, environment, tmp_path, overrides,
     assert result.parameters == sum(parameter.numel() for parameter in model.parameters())
     if settings == {}:
         assert result.metrics["accuracy"] == accuracy
+        assert (accuracy * result.evaluated_images).is_integer()
 
 
 AUGMENTED = [
@@ -166,7 +167,9 @@ def test_the_selected_epoch_is_tested_once_and_survives_an_interruption(spec, en
     chosen = [record["epoch"] for record in whole.epochs if record.get("selected")]
     assert chosen == [losses.index(min(losses)) + 1]
     until = cell_of(spec, environment, *SELECTING, f"base.epochs={chosen[0]}", "base.select=null", 'base.eval_split="test"')
-    assert run(until, environment, tmp_path / "until").metrics == whole.metrics, "its weights, on the test images"
+    tested = run(until, environment, tmp_path / "until")
+    assert tested.metrics == whole.metrics, "its weights, on the test images"
+    assert tested.evaluated_images == whole.evaluated_images
     assert whole.metrics != {name: whole.epochs[chosen[0] - 1][name] for name in whole.metrics}
     left = iter(range(5 * chosen[0] + 3))
     with pytest.raises(Interrupted):

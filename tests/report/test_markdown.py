@@ -11,9 +11,10 @@ def test_a_report_is_a_table_and_sections(study):
     text = markdown([page(study, analysis(effect("x"), effect("y")))])
     lines = text.splitlines()
     assert lines[:5] == ["# made", "", "Does it help?", "", "**x is better.**"]
-    header = lines.index("| variant | n | mean ± sd | difference | 95 % interval | effect size | p (Holm) | verdict |")
-    assert lines[header + 1] == "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-    assert lines[header + 3].endswith(r"| +0.0200 | \[+0.0100, +0.0300\] | +1.25 | 0.012 | better |")
+    header = lines.index("| variant | verdict | n | mean ± sd | difference | 95 % interval | effect size | p (Holm) |")
+    assert lines[header + 1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    assert lines[header + 3].startswith("| x | better | 4 | ")
+    assert lines[header + 3].endswith(r"| +0.0200 | \[+0.0100, +0.0300\] | +1.25 | 0.012 |")
     assert "- x: model.size: 1 → 1" in lines
     assert "figures/" not in text
     assert "## Learning curves" not in lines

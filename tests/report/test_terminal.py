@@ -30,10 +30,10 @@ def test_every_window_has_every_number(width):
 def test_a_wide_window_has_a_table():
     lines = shown(make_study(), 160).splitlines()
     header = next(line for line in lines if line.startswith("variant"))
-    assert header.split()[-1] == "verdict"
+    assert header.split()[:2] == ["variant", "verdict"]
     row = next(line for line in lines if line.startswith("y "))
     assert row.index("+0.0") > header.index("mean")
-    assert row.rstrip().endswith(("better", "seeds)", "undecided"))
+    assert row[header.index("verdict") :].startswith(("better", "undecided"))
 
 
 def test_a_factorial_has_its_terms_and_shares_below():
