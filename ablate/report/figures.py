@@ -154,6 +154,8 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
         return ()
     marks = _curve_marks(study, summary)
     caption = "Mean of each variant at each epoch, with a band from its least to its most"
+    if epochs.groupby("variant")["seed"].nunique().max() < 2:
+        caption = "Each variant at each epoch"
     if len(marks) < len(study.variants):
         caption += (
             f". In colour: the reference and the {len(marks) - 1} variants with the largest differences; "

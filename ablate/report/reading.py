@@ -70,6 +70,8 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
         f"{METHODS[compare.correction]}, at level {compare.alpha:g}. {_intervals(study)}"
         "The effect size is Hedges' g, in standard deviations of one seed."
     )
+    if not any(math.isfinite(effect.p_adjusted) for effect in analysis.effects):
+        tests = "Nothing is tested: no comparison has values enough to tell noise."
     if rule:
         tests += (
             f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "

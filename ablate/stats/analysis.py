@@ -10,7 +10,7 @@ from ablate.study import Compare, Study
 from .attribution import attribution
 from .effects import effects
 from .factorial import factorial
-from .headline import headline, signed
+from .headline import headline, short, signed
 from .images import images
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
@@ -34,14 +34,14 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
     """The conclusion in plain words: the best variant that is better by how much, what became of the others, what to do."""
     told = [effect for effect in effects if not math.isnan(effect.difference)]
     if not told:
-        return f"Nothing can be concluded: no variant can be compared with {compare.reference}."
+        return f"Nothing can be concluded: no variant can be compared with {short(compare.reference)}."
     if all(min(effect.n, effect.n_reference) < 2 for effect in told):
         return "Nothing can be concluded: one seed tells no difference from noise, so run at least 3 seeds a variant."
     undecided = [effect for effect in told if effect.verdict == "undecided"]
     if len(told) == 1:
         parts = [_one(compare, told[0])]
     elif len(undecided) == len(told):
-        parts = [f"Nothing can be concluded: all {len(told)} comparisons with {compare.reference} are undecided"]
+        parts = [f"Nothing can be concluded: all {len(told)} comparisons with {short(compare.reference)} are undecided"]
     else:
         parts = [_best(compare, told), _counts(told)]
     return "; ".join([*parts, *_lost(compare, effects), *_advice(undecided)]) + "."
@@ -50,20 +50,20 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
 def _one(compare: Compare, effect: Effect) -> str:
     """A study of one comparison."""
     if effect.verdict == "undecided":
-        return f"Nothing can be concluded: {effect.variant} against {compare.reference} is undecided, {_size(compare, effect)}"
+        return f"Nothing can be concluded: {short(effect.variant)} against {short(compare.reference)} is undecided, {_size(compare, effect)}"
     if effect.verdict == "no meaningful difference":
-        start = f"{effect.variant} makes no meaningful difference to {compare.reference}"
+        start = f"{short(effect.variant)} makes no meaningful difference to {short(compare.reference)}"
         return f"{start}: {_size(compare, effect)}, with ± {compare.margin:g} of no importance"
-    return f"{effect.variant} is {effect.verdict} than {compare.reference}: {_size(compare, effect)}"
+    return f"{short(effect.variant)} is {effect.verdict} than {short(compare.reference)}: {_size(compare, effect)}"
 
 
 def _best(compare: Compare, effects: Sequence[Effect]) -> str:
     better = [effect for effect in effects if effect.verdict == "better"]
     if not better:
-        return f"No variant is shown to be better than {compare.reference}"
+        return f"No variant is shown to be better than {short(compare.reference)}"
     best = max(better, key=lambda effect: abs(effect.difference))
     most = "is best and" if len(better) > 1 else "is"
-    return f"{best.variant} {most} better than {compare.reference}: {_size(compare, best)}"
+    return f"{short(best.variant)} {most} better than {short(compare.reference)}: {_size(compare, best)}"
 
 
 def _size(compare: Compare, effect: Effect) -> str:
@@ -93,11 +93,11 @@ def _lost(compare: Compare, effects: Sequence[Effect]) -> Iterator[str]:
     """What became of the runs without a value, at most five variants of them by name."""
     lost = {compare.reference: effects[0].lost_reference} if effects else {}
     lost |= {effect.variant: effect.lost for effect in effects}
-    named = [f"{variant}: {words}" for variant, words in lost.items() if words]
+    named = [f"{short(variant)}: {words}" for variant, words in lost.items() if words]
     yield from named[:5]
     if len(named) > 5:
         yield f"{len(named) - 5} more variants lost runs"
-    withheld = [f"{effect.variant} is {effect.where_it_trains}" for effect in effects if effect.where_it_trains]
+    withheld = [f"{short(effect.variant)} is {effect.where_it_trains}" for effect in effects if effect.where_it_trains]
     if withheld:
         yield f"where they train, {', '.join(withheld[:5])}{' …' if len(withheld) > 5 else ''}"
 

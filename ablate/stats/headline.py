@@ -11,7 +11,7 @@ from .factorial import LACK_OF_FIT, RESIDUAL
 from .records import AnovaRow, Attribution, Factorial, Share, Term
 
 MOST_NAMED = 3
-LONGEST = 60  # characters of a name
+LONGEST = 80  # characters of a name
 ASKS: Mapping[str, Literal["effects", "shares", "comparisons"]] = {
     "ablate-core:factorial": "effects",
     "ablate-core:screening": "effects",
@@ -64,9 +64,9 @@ def _named(told: Sequence[str]) -> str:
 
 def _effect(compare: Compare, term: Term) -> str:
     how = f"are {term.verdict}" if "together" in term.verdict else f"is {term.verdict} on average"
-    told = f"{_name(term.name)} {how}, by {_size(compare, term)}"
+    told = f"{short(term.name)} {how}, by {_size(compare, term)}"
     if len(term.aliases) == 1:
-        told += f", unless it is {_name(term.aliases[0])}"
+        told += f", unless it is {short(term.aliases[0])}"
     elif term.aliases:
         told += f", unless it is one of {len(term.aliases)} aliases"
     return told
@@ -89,7 +89,7 @@ def _lack_of_fit(compare: Compare, rows: Sequence[AnovaRow]) -> str:
 
 def _shares(compare: Compare, found: Attribution) -> str:
     gain = found.rows[-1]
-    way = f"from {_name(found.plain)} to {_name(found.full)} {compare.metric} changes by"
+    way = f"from {short(found.plain)} to {short(found.full)} {compare.metric} changes by"
     if isnan(gain.low) or isnan(gain.high):
         return f"Nothing can be concluded: {way} {gain.value:+.4g}, with no noise to judge it by; run at least 3 seeds a variant."
     shares = sorted(found.shares, key=lambda share: -abs(share.value))
@@ -97,17 +97,18 @@ def _shares(compare: Compare, found: Attribution) -> str:
     named = _named([_share(share) for share in sure])
     told = f"{way[0].upper()}{way[1:]} {_size(compare, gain)}" if gain.sure else f"No gain is shown: {way} {_size(compare, gain)}"
     told += f"; beyond the noise, each by itself: {named}" if sure else "; no share is beyond the noise by itself"
-    if against := [f"by {-share.last:+.4g} without {_name(share.factor)}" for share in sure if share.contradicted]:
+    if against := [f"by {-share.last:+.4g} without {short(share.factor)}" for share in sure if share.contradicted]:
         told += f". Yet the full recipe says otherwise: its {compare.metric} changes {_named(against)}"
     return f"{told}."
 
 
 def _share(share: Share) -> str:
     part = "" if isnan(share.percent) else f" ({share.percent:.0f} %)"
-    return f"{_name(share.factor)} {signed(share.value, share.low, share.high)[0]}{part}"
+    return f"{short(share.factor)} {signed(share.value, share.low, share.high)[0]}{part}"
 
 
-def _name(name: str) -> str:
+def short(name: str) -> str:
+    """A name as a sentence can have it."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
