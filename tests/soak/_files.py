@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from ablate.components import datasets, models
-from ablate.components.image_folder import decoded, image_folder
+from ablate.components.decoded import decoded
+from ablate.components.image_folder import image_folder
 from ablate.engine import checkpoint
 from ablate.errors import AblateError
 from ablate.records import DataInfo, Environment
