@@ -1,4 +1,4 @@
-"""The tests of the README's command with the lowest versions that pyproject.toml allows: `python -m tests.lowest [PYTEST ARGUMENTS]`.
+"""The tests of the README's command with the lowest versions that pyproject.toml allows: `python -m tests.lowest [ARGUMENTS]`.
 
 What the core requires directly is installed at its lower bound, in an environment that is thrown away; what tests and what those
 libraries require themselves is the newest that goes with it. It fetches 3 GB where pip has not kept them.
