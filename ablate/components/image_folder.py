@@ -57,9 +57,7 @@ class ImageFolder:
         return content(listing, self._cache)
 
 
-def decoded_folders(
-    listing: Listing, place: Callable[[], Path], channels: Literal[1, 3], size: int | None
-) -> list[Split]:
+def decoded_folders(listing: Listing, place: Callable[[], Path], channels: Literal[1, 3], size: int | None) -> list[Split]:
     """The images of class folders, from a folder of the cache.
 
     Args:
