@@ -258,10 +258,10 @@ def test_a_folder_of_images_that_changes_after_the_plan_gives_no_result(spec, en
         swap()
     else:
         opened, first = Image.open, iter([swap])
-        monkeypatch.setattr(Image, "open", lambda path: (next(first, bool)(), opened(path))[1])
+        monkeypatch.setattr(Image, "open", lambda path, **more: (next(first, bool)(), opened(path, **more))[1])
     failed = last(told(cell, environment, tmp_path))
     assert failed["event"] == "failed"
-    assert "changed while " + ("the study ran" if when == "before it is read" else "its images were decoded") in failed["error"]
+    assert "changed while " + ("the study ran" if when == "before it is read" else "they were decoded") in failed["error"]
     monkeypatch.undo()
     for part in ("train", "test"):
         Image.new("L", (16, 16), 0).save(folder / part / "black" / "15.png")
