@@ -11,6 +11,26 @@ import torch
 
 from ablate.records import Environment
 
+SLOWER = (  # what starts processes, environments, browsers or LaTeX, or tries thousands of inputs: four fifths of the time
+    "docs",
+    "executors/test_believing.py",
+    "executors/test_guard.py",
+    "executors/test_local.py",
+    "executors/test_worker_logs.py",
+    "reliability",
+    "report/test_in_notebooks.py",
+    "report/test_latex.py",
+    "report/test_web.py",
+    "stats/test_simulations.py",
+    "test_bench.py",
+    "test_completion.py",
+    "test_new_plugin.py",
+    "test_notebook.py",
+    "test_packaging.py",
+    "test_plugin.py",
+    "test_sources.py",
+    "testing",
+)
 SPEC: dict[str, Any] = {
     "name": "tiny",
     "base": {
@@ -25,6 +45,22 @@ SPEC: dict[str, Any] = {
     "factors": {"batch_norm": {"on": {"model": {"batch_norm": True}}}},
     "seeds": 2,
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files that are named on the command line are run, whichever part they belong to."""
+    named = not hasattr(config, "workerinput") and config.args_source is pytest.Config.ArgsSource.ARGS
+    if named and config.option.markexpr == "not slow and not slower":
+        config.option.markexpr = "not slow"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the second part of the tests, which `pytest -m slower` runs."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        if place.startswith(SLOWER) and not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.slower)
 
 
 @pytest.fixture

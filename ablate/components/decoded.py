@@ -20,30 +20,34 @@ Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Named = tuple[str, Pixels]  # an image [C, H, W], and what messages call it
 
 
-def cached(place: Path, parts: Sequence[str], decode: Callable[[Path], None]) -> list[Split]:
+def cached(place: Callable[[], Path], parts: Sequence[str], decode: Callable[[Path], None]) -> list[Split]:
     """The parts in a folder of the cache, decoded into it first where they are not there.
 
     Args:
-        place: The folder; its name stands for the content and the form of the images.
+        place: Gives the folder; its name stands for the content and the form of the images. Asked again when they are decoded.
         parts: Names of the folders in it that `write` was called with.
         decode: Fills a temporary folder, which takes its name only when it is whole.
 
     Raises:
         DiskProblem: There is no room, or what is there is not what was written.
+        EnvironmentProblem: The images changed while they were decoded.
     """
+    folder = place()
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{place}.lock"):
-            if not place.is_dir():
-                temporary = Path(tempfile.mkdtemp(prefix=".decoding-", dir=place.parent))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                temporary = Path(tempfile.mkdtemp(prefix=".decoding-", dir=folder.parent))
                 try:
                     decode(temporary)
-                    temporary.replace(place)
+                    if place() != folder:
+                        raise EnvironmentProblem("the images of the dataset were changed while they were decoded. Run it again.")
+                    temporary.replace(folder)
                 finally:
                     shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise space_error(place, error) from error
-    return [decoded(place / part) for part in parts]
+        raise space_error(folder, error) from error
+    return [decoded(folder / part) for part in parts]
 
 
 def decoded(folder: Path) -> Split:

@@ -1,7 +1,7 @@
 """Your own images in class folders, decoded once into a memory-mapped cache."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,13 +40,15 @@ class ImageFolder:
 
     def load(self) -> Data:
         listing = self._listing()
-        place = self._cache / f"{self._content(listing).sha256[:32]}-{self.size or 'as-is'}-{self.channels}"
-        train, test = decoded_folders(listing, place, self.channels, self.size)
+        train, test = decoded_folders(listing, self._place, self.channels, self.size)
         return arrange(train, test, listing.classes, self.validation, self.limit)
 
     @property
     def _cache(self) -> Path:
         return self.environment.data_dir / "image_folder"
+
+    def _place(self) -> Path:
+        return self._cache / f"{self._content(self._listing()).sha256[:32]}-{self.size or 'as-is'}-{self.channels}"
 
     def _listing(self) -> Listing:
         return listed(self.root, ("train", self.test))
@@ -55,12 +57,12 @@ class ImageFolder:
         return content(listing, self._cache)
 
 
-def decoded_folders(listing: Listing, place: Path, channels: Literal[1, 3], size: int | None) -> list[Split]:
+def decoded_folders(listing: Listing, place: Callable[[], Path], channels: Literal[1, 3], size: int | None) -> list[Split]:
     """The images of class folders, from a folder of the cache.
 
     Args:
         listing: Which images.
-        place: The folder; its name stands for the content and the form of the images.
+        place: Gives the folder; its name stands for the content and the form of the images.
         channels: 3 for RGB, 1 for grey.
         size: Height and width that they are cropped and resized to, where given.
 

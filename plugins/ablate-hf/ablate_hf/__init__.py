@@ -61,10 +61,9 @@ class HuggingFace:
     def load(self) -> Data:
         listing = self._class_folders()
         if listing is not None:
-            place = self._cache / fingerprint(content(listing, self._cache).sha256, *astuple(self.choice))[:32]
-            train, test = decoded_folders(listing, place, self.choice.channels, self.choice.size)
+            train, test = decoded_folders(listing, self._decoded_folders, self.choice.channels, self.choice.size)
             return arrange(train, test, listing.classes, self.validation, self.limit)
-        train, test = cached(self._decoded, PARTS, self._decode_all)
+        train, test = cached(lambda: self._decoded, PARTS, self._decode_all)
         if train.images.shape[1:] != test.images.shape[1:]:
             raise EnvironmentProblem(f"{self.path}: training and test images differ in size. Give a `size`.")
         return arrange(train, test, self._noted("classes.json"), self.validation, self.limit)
@@ -74,6 +73,12 @@ class HuggingFace:
         if listing is not None:
             return [*listing.notices, *content(listing, self._cache).notices(listing.root)]
         return self._noted("notices.json") if self._decoded.is_dir() else []
+
+    def _decoded_folders(self) -> Path:
+        """Where the images of class folders are."""
+        listing = self._class_folders()
+        named = content(listing, self._cache).sha256 if listing else self._content()
+        return self._cache / fingerprint(named, *astuple(self.choice))[:32]
 
     @property
     def _decoded(self) -> Path:
