@@ -4,7 +4,7 @@ import pytest
 
 import ablate
 from ablate.errors import AblateError, UsageError
-from ablate.planning import MULTIPLES, SEEDS, power
+from ablate.planning import MULTIPLES, SEEDS, follow_up, power
 from ablate.stats.power import noise
 
 
@@ -44,3 +44,38 @@ def test_what_cannot_be_said_is_told(spec, write, tmp_path):
     ablate.run(spec | {"seeds": 1}, store=tmp_path, device="cpu")
     with pytest.raises(UsageError, match="Run some of it as a pilot, or give --sd"):
         of("tiny", tmp_path)
+
+
+def test_a_follow_up_asks_anew_with_seeds_that_were_not_seen(spec, write, tmp_path):
+    """What it writes is a spec that runs, with nothing changed but its name and its seeds."""
+    factors = {"lr": {"near": {"optimizer": {"lr": 0.051}}, "far": {"optimizer": {"lr": 0.0001}}}}
+    given = spec | {"factors": factors, "seeds": [0, 4, 2]}
+    study = ablate.run(given, store=tmp_path, device="cpu")
+    assert "undecided" in set(study.effects()["verdict"])
+    with pytest.raises(
+        UsageError, match="Give --difference, the smallest that would matter. Or give the spec a `compare.margin`"
+    ):
+        follow_up("tiny", (), tmp_path, (), 0.8)
+    wanted = noise(study).high * 2
+    found = follow_up("tiny", (), tmp_path, [wanted, -2 * wanted], 0.8)
+    needed = power("tiny", (), tmp_path, None, (), [wanted], 0.8).needed[0].high
+    seeds = found.document.pop("seeds")
+    assert seeds == {"min": 3, "max": pytest.approx(1.15 * needed, abs=1), "stop": "decided", "first": 5}
+    assert found.document.pop("name") == "tiny-follow-up"
+    assert found.document == {key: value for key, value in given.items() if key not in ("name", "seeds")}
+    short = found.document | {"name": "again", "seeds": seeds | {"max": 3}}
+    again = ablate.run(short, store=tmp_path, device="cpu")
+    assert sorted(set(again.cells["seed"])) == [5, 6, 7]
+    with pytest.raises(UsageError, match="more than 1,000 seeds"):
+        follow_up(str(write(given)), (), tmp_path, [1e-9], 0.8)
+
+
+def test_a_margin_says_how_many_seeds_a_follow_up_has(spec, tmp_path):
+    near = spec | {"factors": {"lr": {"near": {"optimizer": {"lr": 0.051}}}}, "seeds": 3, "compare": {"margin": 0.2}}
+    (effect,) = ablate.run(near, store=tmp_path, device="cpu").analysis().effects
+    if effect.verdict == "undecided":
+        seeds = follow_up("tiny", (), tmp_path, (), 0.8).document["seeds"]
+        assert effect.seeds_most <= seeds["max"] <= 1.15 * effect.seeds_most + 1
+    else:
+        with pytest.raises(UsageError, match="every comparison is decided"):
+            follow_up("tiny", (), tmp_path, (), 0.8)

@@ -91,12 +91,12 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     seeds = (
         "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
         "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
-        "there may be no difference, and no margin to find that out. Seeds that are added to this study now would make its error "
-        f"rate void: `ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
+        "there may be no difference, and no margin to find that out. Seeds that are added to this study now would make its "
+        f"error rate void: `ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
     )
     more = (
-        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and the p-values "
-        "of TOST."
+        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
+        "TOST."
     )
     lost = {
         "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
@@ -106,7 +106,7 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     }[compare.failed]
     beside = (
         "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
-        "may err more often than it says; then the corrected p-value of a permutation test stands beside the verdict (robust p)."
+        "may err more often than it says; then the corrected p-value of a permutation test (robust p) stands beside the verdict."
     )
     more = f"{lost} {beside} {more}"
     return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more

@@ -20,8 +20,8 @@ def corrected(e: Estimate, compare: Compare, rule: Stopping, looks: NDArray[np.i
     """The median-unbiased estimate (Tsiatis, Rosner and Mehta 1984; Siegmund 1978) of each difference, `[comparisons]`.
 
     It is the difference with which the rule would as often have found more as less than it did: more is to stop sooner, or at the
-    same look with a larger difference. The studies that this counts are simulated, with normal noise that is the same in both samples.
-    Bonferroni's level stands in for Holm's, and stopping for equivalence is left out.
+    same look with a larger difference. The studies that this counts are simulated, with normal noise that is the same in both
+    samples. Bonferroni's level stands in for Holm's, and stopping for equivalence is left out.
 
     Args:
         e: The comparisons at their last looks.
@@ -44,7 +44,7 @@ def corrected(e: Estimate, compare: Compare, rule: Stopping, looks: NDArray[np.i
 
 
 def _more(level: float, least: int, most: int, paired: bool, look: int, size: float) -> Array:
-    """The probability `[EFFECTS]` that the rule finds more than a difference of this size at this look: it rises with the effect."""
+    """The probability `[EFFECTS]` that the rule finds more than a difference of this size at this look."""
     stops, at = _stops(level, least, most, paired), look - least
     earlier = (stops.first < at) & (stops.side > 0)
     there = stops.first >= at

@@ -28,7 +28,10 @@ def test_the_comparison_has_every_variant_with_its_verdict(study):
     study.cells.loc[4, "accuracy"] = math.nan
     study.cells.loc[5, "status"] = "missing"
     study.cells.loc[5, "accuracy"] = math.nan
-    found = analysis(effect("x", 0.02, n=2), effect("y", -0.0301, verdict="undecided", seeds_least=12, seeds_most=90, seeds_never=True, p_adjusted=0.5))
+    found = analysis(
+        effect("x", 0.02, n=2),
+        effect("y", -0.0301, verdict="undecided", seeds_least=12, seeds_most=90, seeds_never=True, p_adjusted=0.5),
+    )
     (table,) = sections(page(study, found))["Comparison"].tables
     headings = ("variant", "verdict", "n", "mean ± sd", "difference", "95 % interval", "effect size", "p (Holm)")
     assert table.headings == headings

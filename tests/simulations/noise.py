@@ -67,7 +67,7 @@ LIMITS: dict[str, tuple[Noise, Noise]] = {  # where promises break
     "normal, 10 times as much in the variants": (times(10, normal), normal),
     "lognormal, 3 times as much in the variants": (times(3, lognormal), lognormal),
     "left-skewed variants (exponential), normal reference": (times(-1, exponential), normal),
-    "left-skewed variants (lognormal), normal reference": (times(-1, lognormal), normal),
+    "left-skewed variants (lognormal), 3 times as much, normal reference": (times(-3, lognormal), normal),
     "5 % of the variants' runs diverged, none of the reference's": (diverging, normal),
 }
 

@@ -138,7 +138,7 @@ def rows(studies: int) -> Iterator[str]:
 
 def _fixed(row: Planted, seeds: float) -> str:
     """Seeds of a study with a fixed number, and what the rule saves."""
-    return "– | –" if math.isnan(seeds) else f"{seeds:.1f} | {100 * row.saved(seeds):.0f} %"
+    return "– | –" if math.isnan(seeds) or row.right < 0.05 else f"{seeds:.1f} | {100 * row.saved(seeds):.0f} %"
 
 
 def _over(difference: float, row: Planted) -> str:

@@ -26,7 +26,10 @@ def test_the_best_variant_with_its_interval_and_what_became_of_the_others(make_s
     }
     found = answer(make_study(values, margin=0.012))
     assert found.startswith("best is best and better than base: accuracy differs by +0.0800 (95 %, all together: +0.0")
-    assert "; of 5 comparisons, 2 are better, 1 is worse, 1 makes no meaningful difference and 1 is undecided; to decide it may take " in found
+    assert (
+        "; of 5 comparisons, 2 are better, 1 is worse, 1 makes no meaningful difference and 1 is undecided; "
+        "to decide it may take " in found
+    )
     assert found.endswith(" seeds, in a new study.")
 
 
@@ -52,7 +55,9 @@ def test_nothing_can_be_concluded(make_study):
 
 def test_nothing_is_better(make_study):
     found = answer(make_study({"base": BASE, "a": shifted(-0.05), "b": shifted(0.001)}))
-    assert found.startswith("No variant is shown to be better than base; of 2 comparisons, 1 is worse and 1 is undecided; to decide it may take ")
+    assert found.startswith(
+        "No variant is shown to be better than base; of 2 comparisons, 1 is worse and 1 is undecided; to decide it may take "
+    )
 
 
 def test_one_seed_and_no_values(make_study):

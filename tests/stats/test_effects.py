@@ -280,7 +280,7 @@ def test_cautions_name_what_a_t_test_was_not_made_for(make_study):
 
 
 def test_after_stopping_the_difference_is_corrected_towards_zero(make_study):
-    values = {"base": normal(0.9, 20, seed=1), "better": normal(0.915, 20, seed=2)}
+    values = {"base": normal(0.9, 20, seed=1), "better": normal(0.918, 20, seed=2)}
     (found,) = effects(make_study(values, Stopping(3, 20)))
     assert (found.verdict, 5 < found.n < 20) == ("better", True)
     assert 0.5 * found.difference < found.corrected < found.difference
