@@ -49,7 +49,9 @@ def test_several_studies_are_a_list():
 
 
 def test_the_summary_has_all_numbers_of_an_effect(study):
-    found = analysis(effect("x", p=0.0123456789, correlation=0.5), effect("y", verdict="undecided", seeds_least=9, cautions=("a", "b")))
+    found = analysis(
+        effect("x", p=0.0123456789, correlation=0.5), effect("y", verdict="undecided", seeds_least=9, cautions=("a", "b"))
+    )
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(as_csv([page(study, found)])))}
     assert float(rows["x"]["p"]) == 0.0123456789
     assert float(rows["x"]["correlation"]) == 0.5
