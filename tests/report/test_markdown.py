@@ -11,7 +11,9 @@ def test_a_report_is_a_table_and_sections(study):
     text = markdown([page(study, analysis(effect("x"), effect("y")))])
     lines = text.splitlines()
     assert lines[:5] == ["# made", "", "Does it help?", "", "**x is better.**"]
-    header = lines.index("| variant | verdict | n | mean ± sd | difference | 95 % interval | effect size | p (Holm) |")
+    header = lines.index(
+        "| variant | verdict | n | mean ± sd | difference | 95 % interval, all together | effect size | p (Holm) |"
+    )
     assert lines[header + 1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     assert lines[header + 3].startswith("| x | better | 4 | ")
     assert lines[header + 3].endswith(r"| +0.0200 | \[+0.0100, +0.0300\] | +1.25 | 0.012 |")

@@ -38,7 +38,7 @@ def test_a_wide_window_has_a_table():
 
 def test_a_factorial_has_its_terms_and_shares_below():
     text = shown(make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))]), 160)
-    assert text.index("verdict") < text.index("estimate") < text.index("all together")
+    assert text.index("verdict") < text.index("estimate") < text.index("added last")
     assert "a=on × b=on" in text
     assert "sum of squares" not in text
 
