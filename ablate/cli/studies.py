@@ -71,7 +71,7 @@ def run(
 
 def _executor(text: str) -> dict[str, Any]:
     """A component from its name or its JSON."""
-    from ablate.spec import parse
+    from ablate.strict import parse
 
     component = parse(text, "--executor") if text.lstrip().startswith("{") else {"use": text}
     return dict(component)
