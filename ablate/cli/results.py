@@ -1,6 +1,5 @@
 """Commands that show what a store has."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 from ablate.errors import UsageError
 
 from . import completion
-from .common import AsJson, StoreDir, app, print_json
+from .common import AsJson, StoreDir, app, print_json, print_text
 
 
 @app.command()
@@ -78,7 +77,7 @@ def report(
     elif format_ == "terminal":
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
     elif output is None:
-        sys.stdout.write(render(pages, format_))
+        print_text(render(pages, format_))
     else:
         write(output, render(pages, format_))
 

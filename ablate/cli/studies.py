@@ -1,7 +1,6 @@
 """Commands that plan and run studies."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,22 @@ import typer
 from ablate.errors import ExitCode
 
 from . import completion
-from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
+from .common import (
+    AsJson,
+    DataDir,
+    Debug,
+    Device,
+    Executor,
+    Jobs,
+    Set,
+    SpecPath,
+    StoreDir,
+    app,
+    complain,
+    print_json,
+    print_text,
+    warn,
+)
 
 
 @app.command()
@@ -50,7 +64,7 @@ def run(
         study, stopped = run_study(spec, overrides or (), options, {"progress": shown}, warn)
     made = page(study)
     if as_json:
-        sys.stdout.write(render([made], "json"))
+        print_text(render([made], "json"))
     else:
         console = wide(out)
         console.print(study_view(made, console.width))
