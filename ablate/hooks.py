@@ -52,8 +52,8 @@ def study_start(study: str, cells: Sequence[CellInfo], stored: int) -> None:
 
 
 @hookspec
-def cell_start(cell: CellInfo) -> None:
-    """A worker begins or resumes a cell."""
+def cell_start(cell: CellInfo, resumed: tuple[int, int] | None) -> None:
+    """A worker begins or resumes a cell: `resumed` is the epochs that are finished, and the batches of the next one; or None."""
 
 
 @hookspec

@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from .errors import EnvironmentProblem, UsageError, did_you_mean
+from .families import suggestion
 from .params import Factory, Nested, Signature, SignatureError, signature
 
 KINDS: Mapping[str, str] = {
@@ -160,7 +161,7 @@ class Registry:
             owners = " and ".join(f"{c.distribution} {c.version}" for c in candidates)
             names = " or ".join(f'"use": "{c.qualified_name}"' for c in candidates)
             raise UnknownComponent(f"{kind} {name!r} is provided by {owners}. Choose with {names}.")
-        hint = did_you_mean(short, self.names(kind))
+        hint = suggestion(self, kind, name)
         raise UnknownComponent(f"no installed package provides {kind} {name!r}. {hint}".strip())
 
     def load(self, kind: str, name: str) -> Loaded:

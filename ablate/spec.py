@@ -1,13 +1,13 @@
 """A spec file -> a checked document: its text, overrides, and the structure that `spec.schema.json` asks for."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import Problem, SpecError, UsageError
-from .patch import join, replace, split
+from .patch import join, replace, split, without
 from .recipe import spec_schema
 from .records import MOST_VARIANTS
 from .strict import DEEPEST, encodable, parse
@@ -35,12 +35,22 @@ class Spec:
         return str(self.document["name"])
 
 
-def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -> Spec:
+Judge = Callable[[Mapping[str, Json], list[Problem]], Iterable[Problem]]
+
+
+def _only(document: Mapping[str, Json], found: list[Problem]) -> list[Problem]:
+    """The problems of the structure, and nothing beside them."""
+    return found
+
+
+def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), judge: Judge = _only) -> Spec:
     """Reads a spec from a file, or takes a document.
 
     Args:
         spec: Path of a JSON file, or the document itself.
         overrides: `PATH=JSON` each, such as `base.epochs=2`; the value takes the place of what is there.
+        judge: Gets a document whose structure is wrong, without what is wrong, and the problems; and gives all that are to be
+            told, so that a mistake of the structure hides no other.
 
     Raises:
         SpecError: The file is not strict JSON, or not structured like a spec; with every problem found.
@@ -51,13 +61,23 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -
     for override in overrides:
         path, value = _override(override)
         document = replace(document, path, value)
-    settings = {**spec_schema()["properties"], "base": {"type": "object"}}  # the recipe is looked at with its components
+    settings = _settings()
     found = problems({**spec_schema(), "properties": settings}, document)
     if not found:
         found = list(_factor_problems(document))
     if found:
-        raise SpecError(source, found)
+        rest = document if isinstance(document, dict) else {}
+        for problem in found:
+            rest = without(rest, split(problem.path)) if problem.path else rest
+        raise SpecError(source, judge(rest, found))
     return Spec(source, {key: coerce(value, settings[key]) for key, value in document.items()})
+
+
+def _settings() -> dict[str, Json]:
+    """Schemas of the settings; the recipe and other components are looked at with what is installed."""
+    settings = {**spec_schema()["properties"], "base": {"type": "object"}, "design": {}}
+    tune = settings["tune"]
+    return {**settings, "tune": {**tune, "properties": {**tune["properties"], "tuner": {}}}}
 
 
 def _text(document: Mapping[str, Json]) -> str:

@@ -60,7 +60,7 @@ def _large(size: Size) -> Iterator[Json]:
         yield figure(f"planning {variants:,} variants × {len(job.plan.seeds):,} seeds", seconds, "s", "≤ 1")
     directory = size.work / "large"
     with Store(directory) as store:
-        save(job, store)
+        save(job, store, warnings.warn)
         for planned in job.cells:
             store.claim(planned.cell, {})
             record = {"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}

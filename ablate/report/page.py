@@ -29,6 +29,8 @@ def component_page(loaded: Loaded) -> RenderableType:
         default = "required" if parameter.required else f"default {json.dumps(parameter.default, ensure_ascii=False)}"
         parts.append(text(parameter.name, "bold").append(f"  {accepted(parameter)}; {default}", "dim"))
         parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
+        if parameter.choices:
+            parts.append(Padding(text(", ".join(loaded.choices(parameter.name)), "dim"), (0, 0, 0, 4)))
     return Group(*parts)
 
 
@@ -39,4 +41,4 @@ def accepted(parameter: Parameter) -> str:
         return f"an object with a name for each {kind}" if parameter.nested.many else f"a {kind}"
     if parameter.choices:
         return f"one of {len(list(parameter.choices.list()))} names"
-    return expected(parameter.schema)
+    return expected(parameter.schema, most=1000)
