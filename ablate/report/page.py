@@ -1,16 +1,29 @@
 """A page about a component, in the terminal."""
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from ablate.params import Parameter
-from ablate.registry import Loaded
+from ablate.registry import Component, Loaded
 from ablate.validation import expected
 
 from .console import text
+
+
+def hook_page(hook: Component, doc: str, heard: Sequence[str]) -> RenderableType:
+    """Documentation of a listener, and what it listens to."""
+    return Group(
+        text(f"{hook.kind} ", "dim").append_text(text(hook.name, "bold")),
+        text(f"{hook.distribution} {hook.version}, {hook.target}", "dim"),
+        Text(),
+        text(doc or "(no documentation)"),
+        Text(),
+        text(f"It listens to {', '.join(heard)}." if heard else "It listens to nothing."),
+    )
 
 
 def component_page(loaded: Loaded) -> RenderableType:
