@@ -13,7 +13,8 @@ from .writing import REMEDY
 
 VERSION = 1
 LARGEST = 200_000_000  # bytes of one value
-BUSY_SECONDS = 30  # of waiting for another process to write, before something is said
+BUSY_SECONDS = 30  # of waiting for another process to write, before that is an error, or is said again
+SAY_SECONDS = 1  # of waiting, before it is said for the first time
 LET_IT_GO_ON = "If it is stopped, let it go on."
 DAMAGED = "It is damaged, and was not changed: put a copy in its place, or give another store with --store or ABLATE_STORE."
 _SCHEMA = """
@@ -117,12 +118,13 @@ def begin(db: sqlite3.Connection, path: Path, waiting: Callable[[str], None] | N
         StoreError: Another process does not stop writing, and there is nobody to be told.
     """
     db.execute("PRAGMA busy_timeout = 0")
-    begun = said = time.monotonic()
+    begun = time.monotonic()
+    next_word = begun + (SAY_SECONDS if waiting else BUSY_SECONDS)
     try:
         while not _begun(db):
             now = time.monotonic()
-            if now - said > BUSY_SECONDS:
-                said = now
+            if now > next_word:
+                next_word = now + BUSY_SECONDS
                 if waiting is None:
                     raise StoreError(f"{path}: another process writes to the store, and does not end. {LET_IT_GO_ON}")
                 waiting(f"waiting for another process that writes to {path}. {LET_IT_GO_ON}")

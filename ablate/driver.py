@@ -74,13 +74,15 @@ def _execute(
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
             pending = _pending(now, store)
+            if study is None and (holders := store.holders(list(pending))):
+                warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
                 try_recipes(now, pending)
             if study is None:
                 notices = job.notices()  # the images are decoded now
                 for notice in notices:
                     warn(notice)
-            save(now, store, notices)
+            save(now, store, warn, notices)
             _round(now, pending, options, store, run, hooks, stop, warn)
             study, before = store.study(job.plan.spec.name), now.members()
 
@@ -106,7 +108,7 @@ def _round(
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
         for event in _events(job, options, store, run, pending, stop, warn):
-            _tell(hooks, infos, event)
+            _tell(hooks, infos, event, store)
 
 
 def _pending(job: Job, store: Store) -> set[str]:
@@ -143,9 +145,10 @@ def _events(
     while take.pending and not stop.is_set():
         yield from _sitting(run, settings, take, cells, stop)
         holders = store.holders([cell.key for cell in take.pending])
-        if holders and holders != told and not stop.is_set():
-            told = holders
-            warn(f"waiting for cells that other runs train on this store: process {', '.join(holders)}")
+        processes = [holder.partition(" (")[0] for holder in holders]
+        if holders and processes != told and not stop.is_set():
+            told = processes
+            warn(f"waiting for cells that other runs train on this store: {'; '.join(holders)}")
         if take.pending:
             stop.wait(HELD_SECONDS)
 
@@ -204,11 +207,14 @@ class _Queue:
         return None
 
 
-def _tell(hooks: Hooks, infos: Mapping[str, CellInfo], event: Event) -> None:
+def _tell(hooks: Hooks, infos: Mapping[str, CellInfo], event: Event, store: Store) -> None:
+    from .engine import checkpoint
+
     info = infos[event.key]
     match event:
         case CellStarted():
-            hooks.call("cell_start", cell=info)
+            saved = checkpoint.reached(store.checkpoints / f"{event.key}.safetensors", event.key)
+            hooks.call("cell_start", cell=info, resumed=saved)
         case EpochEnded(record=record):
             hooks.call("epoch_end", cell=info, record=record)
         case CellEnded(status=status, result=result, error=error, log=log):

@@ -101,7 +101,8 @@ def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:
     """A hint that offers the close matches of `name`, or what there is when nothing is close."""
     names = sorted(known)
     comparable = len(name) <= 200 and len(names) <= 2000  # comparing takes time
-    close = get_close_matches(name, names, n=3, cutoff=0.6) if comparable else []
+    spelled = {known.lower(): known for known in names}
+    close = [spelled[known] for known in get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)] if comparable else []
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     if not names:

@@ -15,7 +15,7 @@ import pluggy
 
 from .errors import StoreError
 from .records import Result
-from .registry import Component, Registry, import_target
+from .registry import HOOK, Component, Registry, import_target
 from .study import Study
 
 SLOW_SECONDS = 5.0  # that a listener may take unnoticed
@@ -52,8 +52,8 @@ def study_start(study: str, cells: Sequence[CellInfo], stored: int) -> None:
 
 
 @hookspec
-def cell_start(cell: CellInfo) -> None:
-    """A worker begins or resumes a cell."""
+def cell_start(cell: CellInfo, resumed: tuple[int, int] | None) -> None:
+    """A worker begins or resumes a cell: `resumed` is the epochs that are finished, and the batches of the next one; or None."""
 
 
 @hookspec
@@ -90,7 +90,7 @@ class Hooks:
 
     def register_installed(self, registry: Registry) -> None:
         """Registers the listeners of installed plugins; a broken one is reported and left out."""
-        for component in registry.all("hooks"):
+        for component in registry.all(HOOK):
             self.register_one(component)
 
     def register_one(self, component: Component) -> None:
@@ -124,3 +124,11 @@ class Hooks:
         if (listener, what) not in self._reported:
             self._reported.add((listener, what))
             self._warn(f"listener {listener!r} {what}: {why}")
+
+
+def listened_to(listener: object) -> list[str]:
+    """The hooks that a listener implements."""
+    manager = pluggy.PluginManager("ablate")
+    manager.add_hookspecs(sys.modules[__name__])
+    manager.register(listener)
+    return sorted(caller.name for caller in manager.get_hookcallers(listener) or ())

@@ -1,7 +1,8 @@
 """What a run has to do: a study on this machine, and which of its cells it needs as far as stored results tell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from . import places, sources, tuning
 from .errors import AblateError, Problem, SpecError, describe, some_variants
 from .hooks import CellInfo
 from .identity import canonical_json, executor_identity
-from .plan import Plan, PlannedCell, make_cells, make_plan, placebo
+from .patch import changes
+from .plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
 from .recipe import resolve_component
 from .records import Environment
 from .registry import Registry, build, default
-from .report.plain import one_line
-from .spec import load
+from .report.plain import one_line, shorten
+from .spec import Spec, load
 from .store import Store
 from .study import Study
 
@@ -99,7 +101,7 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     sources.look_again()
     sources.remember(registry)
     executor = executor_identity(registry, executor_of(options.executor))
-    plan = make_plan(load(spec, overrides), registry)
+    plan = make_plan(load(spec, overrides, partial(judged, registry)), registry)
     plan = placebo(plan) if options.placebo else plan
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = places.device_of(options.device)
@@ -171,7 +173,21 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
     return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]
 
 
-def save(job: Job, store: Store, notices: Sequence[str] = ()) -> None:
-    """Stores a study's spec and plan, which cells it has, and what its datasets had to say."""
-    record = {**job.plan.record(), "notices": list(notices)}
-    store.save_study(job.plan.spec.name, job.plan.spec.document, record, job.members())
+def save(job: Job, store: Store, warn: Callable[[str], None], notices: Sequence[str] = ()) -> None:
+    """Stores a study's spec and plan, its cells, and what its datasets had to say; says so where another spec had its name."""
+    name = job.plan.spec.name
+    differs = difference_from_stored(job.plan.spec, store)
+    earlier = store.save_study(name, job.plan.spec.document, {**job.plan.record(), "notices": list(notices)}, job.members())
+    if earlier:
+        warn(
+            f"this store had a study {name!r} with another spec: {differs}. "
+            f"Its cells stay, and it is called {earlier!r} from now on, as in `ablate report {earlier}`"
+        )
+
+
+def difference_from_stored(spec: Spec, store: Store) -> str:
+    """In what a spec differs from that of the stored study of its name; empty where nothing differs, or nothing is stored."""
+    if spec.name not in store.studies() or not store.has_results(spec.name):
+        return ""
+    lines = [shorten(line, 80) for line in changes(store.spec(spec.name), spec.document)]
+    return "; ".join(lines[:3]) + (f"; and {len(lines) - 3} more" if len(lines) > 3 else "")

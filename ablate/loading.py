@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 
-from .registry import BrokenComponent, Component, default
+from .registry import HOOK, BrokenComponent, Component, default
 
 SECONDS = 60.0  # that the import of one component may take
 
@@ -85,7 +85,7 @@ def _main() -> None:
     hooks = {component.qualified_name: component for component in registry.hooks}
     for kind, name in json.load(sys.stdin):
         try:
-            if kind == "hooks":
+            if kind == HOOK:
                 _listen(hooks[name])
             else:
                 registry.load(kind, name)

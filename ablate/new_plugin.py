@@ -13,22 +13,24 @@ from string import Template
 
 from . import __version__
 from .errors import EnvironmentProblem, UsageError, did_you_mean
-from .registry import KINDS, default, normalized
+from .registry import HOOK, HOOKS, KINDS, default, normalized
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # of a distribution, as PEP 508 has it
-_SUMMARIES = {  # what the example of a kind is, and how a spec uses it
-    "dataset": ("Striped images", '"dataset": {"use": "$component", "size": 16}'),
-    "model": ("A small convolutional network", '"model": {"use": "$component", "width": 32}'),
-    "initializer": ("Truncated normal weights", '"initializer": {"use": "$component", "std": 0.05}'),
-    "optimizer": ("Signum", '"optimizer": {"use": "$component", "lr": 0.001}'),
-    "scheduler": ("An inverse square root schedule", '"scheduler": {"use": "$component", "warmup_epochs": 2}'),
-    "transform": ("Random inversion", '"train_transforms": {"invert": {"use": "$component", "p": 0.2}}'),
-    "loss": ("Focal loss", '"loss": {"use": "$component", "gamma": 2}'),
-    "metric": ("The Brier score", '"metrics": {"brier": {"use": "$component"}}'),
+_EXAMPLES = {  # what the example of a kind is, and how a spec uses a component of it
+    "dataset": ("Striped images", '"dataset": {"use": "$component"}'),
+    "model": ("A small convolutional network", '"model": {"use": "$component"}'),
+    "initializer": ("Truncated normal weights", '"initializer": {"use": "$component"}'),
+    "optimizer": ("Signum", '"optimizer": {"use": "$component"}'),
+    "scheduler": ("An inverse square root schedule", '"scheduler": {"use": "$component"}'),
+    "transform": ("Random inversion", '"train_transforms": {"$component": {"use": "$component"}}'),
+    "loss": ("Focal loss", '"loss": {"use": "$component"}'),
+    "metric": ("The Brier score", '"metrics": {"$component": {"use": "$component"}}'),
     "design": ("Factors alone and in pairs", '"design": {"use": "$component"}'),
     "tuner": ("A local search", '"tune": {"tuner": {"use": "$component"}, "trials": 20, "space": {…}}'),
     "executor": ("Cells one after another in one process", "ablate run study.json --executor $component"),
+    HOOK: ("A line for each cell that ends", "ablate run study.json"),
 }
+_GROUPS = {**KINDS, HOOK: HOOKS}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def write(name: str, kind: str, directory: Path) -> list[Path]:
 
     Args:
         name: Name of the distribution, such as `ablate-lion`; the component is called `lion`.
-        kind: One of `registry.KINDS`.
+        kind: One of `registry.KINDS`, or `hook` for what only listens.
         directory: Where the package's folder is made.
 
     Returns:
@@ -55,8 +57,8 @@ def write(name: str, kind: str, directory: Path) -> list[Path]:
         UsageError: There is no such kind, the name cannot be used, or the folder exists.
         EnvironmentProblem: The folder cannot be written.
     """
-    if kind not in KINDS:
-        raise UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, KINDS)}")
+    if kind not in _GROUPS:
+        raise UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, _GROUPS)}")
     names = _names(name, kind)
     folder = directory / name
     if folder.exists():
@@ -91,7 +93,7 @@ def _names(name: str, kind: str) -> _Names:
 
 def _contents(names: _Names, kind: str) -> dict[str, str]:
     """The text of each file by its path in the package."""
-    summary, usage = _SUMMARIES[kind]
+    summary, usage = _EXAMPLES[kind]
     values = {
         "name": names.distribution,
         "module": names.module,
@@ -99,7 +101,11 @@ def _contents(names: _Names, kind: str) -> dict[str, str]:
         "title": names.component.title().replace("_", ""),
         "kind": kind,
         "article": f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}",
-        "group": KINDS[kind],
+        "group": _GROUPS[kind],
+        "target": names.module if kind == HOOK else f"{names.module}:{names.component}",
+        "tests": "The tests say what it does."
+        if kind == HOOK
+        else f"The tests are the contract that ablate has for\nevery {kind}, and what is special about this one.",
         "summary": summary,
         "version": __version__,
     }

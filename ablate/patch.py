@@ -79,6 +79,15 @@ def replace(document: Json, keys: Sequence[str], value: Json) -> Json:
     return copy
 
 
+def without(document: Json, keys: Sequence[str]) -> Json:
+    """The document without what is at the path, and without the objects that this leaves empty."""
+    if not isinstance(document, Mapping) or keys[0] not in document:
+        return document
+    inner = without(document[keys[0]], keys[1:]) if keys[1:] else None
+    rest = {key: value for key, value in document.items() if key != keys[0]}
+    return {key: inner if key == keys[0] else value for key, value in document.items()} if inner else rest
+
+
 def has(document: Json, path: str) -> bool:
     """Whether a document has something at the path, `null` included."""
     for key in split(path):

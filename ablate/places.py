@@ -13,7 +13,19 @@ NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "gpfs",
 
 def store_dir(given: Path | str | None = None) -> Path:
     """The directory of the run store: `ablate-store` in the working directory unless given."""
-    return Path(given or os.environ.get(STORE) or "ablate-store").expanduser()
+    return expanded(given or os.environ.get(STORE) or "ablate-store")
+
+
+def expanded(path: Path | str) -> Path:
+    """The path with `~` as the home directory.
+
+    Raises:
+        UsageError: Nobody knows the home directory, such as that of a container's user who is in no list of users.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: {error} Give the path without ~, or set HOME.") from None
 
 
 def network_file_system(directory: Path) -> str | None:
@@ -30,10 +42,17 @@ def network_file_system(directory: Path) -> str | None:
 
 
 def data_dir(given: Path | str | None = None) -> Path:
-    """The directory of datasets: the user's cache unless given."""
+    """The directory of datasets: the user's cache unless given, or `ablate-data` here where the user has no home directory."""
+    return expanded(given or os.environ.get(DATA) or _cached_data()).absolute()
+
+
+def _cached_data() -> Path:
     from platformdirs import user_cache_path
 
-    return Path(given or os.environ.get(DATA) or user_cache_path("ablate") / "data").expanduser().absolute()
+    try:
+        return user_cache_path("ablate") / "data"
+    except RuntimeError:  # neither HOME, nor an entry in the list of users
+        return Path("ablate-data")
 
 
 def device_of(name: str) -> str:

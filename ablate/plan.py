@@ -8,7 +8,8 @@ from typing import Any
 from .comparing import compare_of, published_of, selection_problems
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
-from .patch import changes, has, join, merge, useless_removals
+from .misplaced import explained
+from .patch import changes, get, has, join, merge, useless_removals
 from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
@@ -113,18 +114,10 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     design, assignments = _assignments(registry, document, factors, found)
     seeds, stopping = _seeds(document.get("seeds", 3), found)
     if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds), document.get("tune"))):
-        raise SpecError(spec.source, [*found, *too_large])  # looking at each variant would take long
-    patches: dict[str, Json] = {}
-    for factor in document.get("factors", {}):
-        for level, patch in document["factors"][factor].items():
-            patches[join(join("factors", factor), level)] = patch
-    patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
-    for path, patch in patches.items():
-        if len(found) > MOST:
-            break
-        found += _patch_problems(registry, document["base"], patch, path, found, memo)
+        raise SpecError(spec.source, explained(registry, document, [*found, *too_large]))  # each variant would take long
+    _look_at_patches(registry, document, found, memo)
     if found:
-        raise SpecError(spec.source, found)
+        raise SpecError(spec.source, explained(registry, document, found))
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if found:
         raise SpecError(spec.source, found)
@@ -135,6 +128,38 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     if found:
         raise SpecError(spec.source, found)
     return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping, search)
+
+
+def judged(registry: Registry, document: Mapping[str, Json], structure: list[Problem]) -> list[Problem]:
+    """Problems of a spec's structure, and of the components that can be looked at nevertheless.
+
+    Args:
+        registry: What is installed.
+        document: The spec without what its structure has wrong.
+        structure: Those problems.
+    """
+    found: list[Problem] = []
+    if isinstance(document.get("base"), Mapping):
+        memo: Memo = {}
+        _, found = resolve(registry, document["base"], "base", memo)
+        _look_at_patches(registry, document, found, memo)
+    for kind, path in (("design", ["design"]), ("tuner", ["tune", "tuner"])):
+        if (given := get(document, path)) is not None:
+            resolve_component(registry, kind, given, ".".join(path), found)
+    return explained(registry, document, [*structure, *found])
+
+
+def _look_at_patches(registry: Registry, document: Mapping[str, Json], found: list[Problem], memo: Memo) -> None:
+    """Appends what is wrong with each level and each named patch by itself."""
+    patches: dict[str, Json] = {}
+    for factor in document.get("factors", {}):
+        for level, patch in document["factors"][factor].items():
+            patches[join(join("factors", factor), level)] = patch
+    patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
+    for path, patch in patches.items():
+        if len(found) > MOST:
+            break
+        found += _patch_problems(registry, document["base"], patch, path, found, memo)
 
 
 def _size_problems(variants: int, seeds: int, tune: Json) -> Iterator[Problem]:

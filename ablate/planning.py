@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import places
 from .errors import UsageError
-from .plan import Plan, make_plan
+from .plan import Plan, judged, make_plan
 from .registry import default
 from .spec import load
 from .stats.effects import effects
@@ -72,7 +73,7 @@ def power(
     if any(difference == 0 for difference in differences):
         raise UsageError("--difference 0: no number of seeds finds a difference of 0.")
     is_spec = study.endswith(".json") or Path(study).is_file()
-    subject = make_plan(load(study, overrides), default()) if is_spec else _stored(study, store)
+    subject = make_plan(load(study, overrides, partial(judged, default())), default()) if is_spec else _stored(study, store)
     if sd is not None:
         known = Noise(sd, sd, sd, 0, float("nan"))
     else:

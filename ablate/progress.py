@@ -113,8 +113,15 @@ class Display:
         self._update()
 
     @hookimpl
-    def cell_start(self, cell: CellInfo) -> None:
-        self._epochs[cell.key] = 0
+    def cell_start(self, cell: CellInfo, resumed: tuple[int, int] | None) -> None:
+        epochs, batches = resumed or (0, 0)
+        self._epochs[cell.key] = epochs
+        self._resumed += epochs
+        if resumed:
+            parts = [f"epoch {epochs} of {cell.epochs}"] * (epochs > 0) + [f"batch {batches} of epoch {epochs + 1}"] * (
+                batches > 0
+            )
+            self._view.line(f"{_label(cell)}: resumes after {' and '.join(parts) or 'its first steps'}")
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from .params import Nested, Schema
 from .patch import join
 from .registry import Loaded, Registry
 from .validation import coerce, problems
+from .validation import found as quoted
 
 Json = Any
 Recipe = dict[str, Json]
@@ -67,12 +68,38 @@ def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Mem
 def _resolve_field(registry: Registry, name: str, value: Json, path: str) -> tuple[Json, list[Problem]]:
     """One field of a recipe; names and parameters are looked at where the structure stands."""
     field = fields()[name]
-    found = problems({**field, "$defs": spec_schema()["$defs"]}, value, path)
+    nested = dict(component_fields()).get(name)
+    found = list(_no_components(registry, nested, value, path)) if nested else []
+    if not found:
+        found = problems({**field, "$defs": spec_schema()["$defs"]}, value, path)
     if found:
         return value, found
-    nested = dict(component_fields()).get(name)
     value = coerce(value, field)
     return (_nested(registry, nested, value, path, found) if nested else value), found
+
+
+def _no_components(registry: Registry, nested: Nested, value: Json, path: str) -> Iterator[Problem]:
+    """What is written in place of a component, or in place of a mapping of them."""
+    if not nested.many:
+        if isinstance(value, str):
+            yield _name_alone(registry, nested.kind, value, path)
+        return
+    example = f'{{"a name": {{"use": "{nested.kind}"}}}}'
+    if isinstance(value, (str, list)) or (isinstance(value, Mapping) and isinstance(value.get("use"), str)):
+        yield Problem(path, f"found {quoted(value)}, expected components by name", f"Give each a name of its own: {example}.")
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            if isinstance(item, str):
+                yield _name_alone(registry, nested.kind, item, join(path, name))
+
+
+def _name_alone(registry: Registry, kind: str, name: str, path: str) -> Problem:
+    """A name where a component is expected."""
+    try:
+        registry.find(kind, name)
+    except AblateError as error:
+        return Problem(path, f'found {quoted(name)}, expected a component, such as {{"use": "…"}}', str(error))
+    return Problem(path, f"found {quoted(name)}, expected a component", f"Write {json.dumps({'use': name})}.")
 
 
 def _nested(registry: Registry, nested: Nested, value: Json, path: str, found: list[Problem]) -> Json:
@@ -89,6 +116,9 @@ def resolve_component(
     registry: Registry, kind: str, spec: Mapping[str, Json], path: str, found: list[Problem]
 ) -> dict[str, Json]:
     """A component spec with its qualified name and all of its parameters; what is wrong is appended to `found`."""
+    if isinstance(spec, str):
+        found.append(_name_alone(registry, kind, spec, path))
+        return {}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("use"), str):
         found.append(Problem(path, 'expected a component, such as {"use": "…"}', did_you_mean("", registry.names(kind))))
         return dict(spec) if isinstance(spec, Mapping) else {}
@@ -100,7 +130,13 @@ def resolve_component(
     component = loaded.component
     given = {name: value for name, value in spec.items() if name != "use"}
     owner = f"{component.distribution} {component.version}: {kind} {component.name!r}"
-    wrong = problems(loaded.signature.schema(), given, path, owner)
+    wrong = [
+        problem
+        for name, parameter in loaded.signature.parameters.items()
+        if parameter.nested and name in given
+        for problem in _no_components(registry, parameter.nested, given[name], join(path, name))
+    ]
+    wrong = wrong or problems(loaded.signature.schema(), given, path, owner)
     found += wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
@@ -124,7 +160,10 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
             yield Problem(path, str(error))
             return
         if value not in known:
-            yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", did_you_mean(value, known))
+            hint = did_you_mean(value, known)
+            if hint.startswith("There is"):
+                hint += f" `ablate show {loaded.component.kind} {loaded.component.name}` lists them."
+            yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", hint)
     if parameter.path:
         yield from _place_problems(value, parameter.path.kind, path)
 

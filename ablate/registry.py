@@ -14,6 +14,7 @@ from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
 from .errors import EnvironmentProblem, UsageError, did_you_mean
+from .families import suggestion
 from .params import Factory, Nested, Signature, SignatureError, signature
 
 KINDS: Mapping[str, str] = {
@@ -29,6 +30,7 @@ KINDS: Mapping[str, str] = {
     "tuner": "ablate.tuners",
     "executor": "ablate.executors",
 }
+HOOK = "hook"  # what only listens; no kind of component, but listed with them
 HOOKS = "ablate.hooks"
 _ANYWHERE = ("model", "scheduler", "transform", "loss", "metric")  # what the parts of a recipe that follow its images can hold
 NESTED: Mapping[
@@ -49,6 +51,9 @@ NESTED: Mapping[
 _TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*)(:(?P<attribute>\w+(\.\w+)*))?$")
 
 
+_NO_MODULE = "there is no module"
+
+
 class UnknownComponent(UsageError):
     """No installed package has a component of this name, or several have."""
 
@@ -62,7 +67,7 @@ class Component:
     """What is known of a component without importing it.
 
     Attributes:
-        kind: One of `KINDS`, or `hooks`.
+        kind: One of `KINDS`, or `HOOK`.
         name: As a spec writes it after `use`.
         target: `module:attribute` of its factory.
         distribution: Name of the distribution that declares it.
@@ -136,8 +141,8 @@ class Registry:
     _loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def all(self, kind: str) -> list[Component]:
-        """Every component of a kind, or every one of `hooks`, sorted by name."""
-        if kind == "hooks":
+        """Every component of a kind, or every hook, sorted by name."""
+        if kind == HOOK:
             return sorted(self.hooks, key=lambda component: component.qualified_name)
         return [component for name in self.names(kind) for component in self.components[kind][name]]
 
@@ -160,8 +165,29 @@ class Registry:
             owners = " and ".join(f"{c.distribution} {c.version}" for c in candidates)
             names = " or ".join(f'"use": "{c.qualified_name}"' for c in candidates)
             raise UnknownComponent(f"{kind} {name!r} is provided by {owners}. Choose with {names}.")
-        hint = did_you_mean(short, self.names(kind))
+        if distribution and not self._gives_anything(distribution):
+            gone = f"{distribution} is not installed here. Install {distribution} again."
+            raise UnknownComponent(f"no installed package provides {kind} {name!r}: {gone}")
+        hint = suggestion(self, kind, name)
         raise UnknownComponent(f"no installed package provides {kind} {name!r}. {hint}".strip())
+
+    def _gives_anything(self, distribution: str) -> bool:
+        given = (component for names in self.components.values() for found in names.values() for component in found)
+        return any(normalized(component.distribution) == normalized(distribution) for component in given)
+
+    def find_hook(self, name: str) -> Component:
+        """The listener that `name` or `distribution:name` means.
+
+        Raises:
+            UnknownComponent: There is none, or several distributions have the name.
+        """
+        found = [hook for hook in self.hooks if name in (hook.name, hook.qualified_name)]
+        if len(found) != 1:
+            names = [hook.qualified_name for hook in found or self.hooks]
+            raise UnknownComponent(
+                f"{'several packages have' if found else 'there is no'} hook {name!r}. {did_you_mean('', names)}"
+            )
+        return found[0]
 
     def load(self, kind: str, name: str) -> Loaded:
         """Imports a component and reads its signature.
@@ -240,7 +266,8 @@ def import_target(component: Component) -> Any:
         BrokenComponent: The entry point is malformed, or importing its module fails, in whatever way.
     """
     if component.problem:
-        raise _broken(component, component.problem)
+        gone = component.problem.startswith(_NO_MODULE)
+        raise _broken(component, component.problem, f"Install {component.distribution} again." if gone else "")
     module, _, attributes = component.target.partition(":")
     try:
         value = importlib.import_module(module)
@@ -248,15 +275,19 @@ def import_target(component: Component) -> Any:
             value = getattr(value, attribute)
     except KeyboardInterrupt:
         raise
+    except ModuleNotFoundError as error:
+        own = error.name and f"{module}.".startswith(f"{error.name}.")
+        remedy = f"Install {component.distribution} again." if own else ""
+        raise _broken(component, f"importing {component.target} failed: ModuleNotFoundError: {error}", remedy) from error
     except BaseException as error:  # a third party's module may fail in any way, even by sys.exit, and that must be told
         raise _broken(component, f"importing {component.target} failed: {type(error).__name__}: {error}") from error
     return value
 
 
-def _broken(component: Component, reason: str) -> BrokenComponent:
+def _broken(component: Component, reason: str, remedy: str = "") -> BrokenComponent:
     return BrokenComponent(
         f"{component.kind} {component.name!r} of {component.distribution} {component.version} cannot be used: {reason}. "
-        f"Update or uninstall {component.distribution}."
+        f"{remedy or f'Update or uninstall {component.distribution}.'}"
     )
 
 
@@ -290,7 +321,7 @@ def discover(installed: Iterable[Distribution]) -> Registry:
         seen.add(normalized(name))
         for entry_point in entry_points:
             if entry_point.group == HOOKS:
-                hooks.append(_component("hooks", entry_point, name, version))
+                hooks.append(_component(HOOK, entry_point, name, version))
             elif entry_point.group in groups:
                 component = _component(groups[entry_point.group], entry_point, name, version)
                 components[component.kind][component.name].append(component)
@@ -311,10 +342,10 @@ def _name(distribution: Distribution) -> str:
 
 def _component(kind: str, entry_point: EntryPoint, distribution: str, version: str) -> Component:
     match = _TARGET.match(entry_point.value)
-    if not match or (kind != "hooks" and not match["attribute"]):
+    if not match or (kind != HOOK and not match["attribute"]):
         problem = f"its entry point {entry_point.value!r} is not of the form 'module:attribute'"
     elif not _module_exists(match["module"].partition(".")[0]):
-        problem = f"there is no module {match['module'].partition('.')[0]!r}"
+        problem = f"{_NO_MODULE} {match['module'].partition('.')[0]!r}"
     else:
         problem = ""
     return Component(kind, entry_point.name, entry_point.value, distribution, version, problem)

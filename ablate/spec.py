@@ -1,25 +1,21 @@
-"""A spec file -> a checked document: strict JSON, overrides, and the structure that `spec.schema.json` asks for."""
+"""A spec file -> a checked document: its text, overrides, and the structure that `spec.schema.json` asks for."""
 
 import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import MOST, Problem, SpecError, UsageError
-from .patch import join, replace, split
+from .errors import Problem, SpecError, UsageError
+from .patch import join, replace, split, without
 from .recipe import spec_schema
 from .records import MOST_VARIANTS
+from .strict import DEEPEST, encodable, parse
 from .validation import coerce, problems
 
 Json = Any
 LARGEST = 1_000_000  # bytes
-DEEPEST = 64  # levels of nesting
-MOST_VALUES = 30_000  # of a whole document
 MOST_FACTORS = 100
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -39,12 +35,22 @@ class Spec:
         return str(self.document["name"])
 
 
-def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -> Spec:
+Judge = Callable[[Mapping[str, Json], list[Problem]], Iterable[Problem]]
+
+
+def _only(document: Mapping[str, Json], found: list[Problem]) -> list[Problem]:
+    """The problems of the structure, and nothing beside them."""
+    return found
+
+
+def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), judge: Judge = _only) -> Spec:
     """Reads a spec from a file, or takes a document.
 
     Args:
         spec: Path of a JSON file, or the document itself.
         overrides: `PATH=JSON` each, such as `base.epochs=2`; the value takes the place of what is there.
+        judge: Gets a document whose structure is wrong, without what is wrong, and the problems; and gives all that are to be
+            told, so that a mistake of the structure hides no other.
 
     Raises:
         SpecError: The file is not strict JSON, or not structured like a spec; with every problem found.
@@ -55,13 +61,23 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = ()) -
     for override in overrides:
         path, value = _override(override)
         document = replace(document, path, value)
-    settings = {**spec_schema()["properties"], "base": {"type": "object"}}  # the recipe is looked at with its components
+    settings = _settings()
     found = problems({**spec_schema(), "properties": settings}, document)
     if not found:
         found = list(_factor_problems(document))
     if found:
-        raise SpecError(source, found)
+        rest = document if isinstance(document, dict) else {}
+        for problem in found:
+            rest = without(rest, split(problem.path)) if problem.path else rest
+        raise SpecError(source, judge(rest, found))
     return Spec(source, {key: coerce(value, settings[key]) for key, value in document.items()})
+
+
+def _settings() -> dict[str, Json]:
+    """Schemas of the settings; the recipe and other components are looked at with what is installed."""
+    settings = {**spec_schema()["properties"], "base": {"type": "object"}, "design": {}}
+    tune = settings["tune"]
+    return {**settings, "tune": {**tune, "properties": {**tune["properties"], "tuner": {}}}}
 
 
 def _text(document: Mapping[str, Json]) -> str:
@@ -78,6 +94,8 @@ def _read(path: Path) -> str:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise UsageError(f"{path}: the file is larger than {LARGEST:,} bytes, which no spec is.")
+        if wide := _wide_encoding(content):
+            raise UsageError(f"{path}: it is written in {wide}, and JSON in UTF-8: save it as UTF-8.")
         return content.decode("utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file.") from None
@@ -88,8 +106,18 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read: {error}") from None
 
 
+def _wide_encoding(content: bytes) -> str | None:
+    """UTF-16 or UTF-32, as some editors and shells write; None for what is neither."""
+    encoding = json.detect_encoding(content)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return encoding[:6].upper() if not encoding.startswith("utf-8") and "\0" not in text else None
+
+
 def _override(text: str) -> tuple[list[str], Json]:
-    if not _encodable(text):
+    if not encodable(text):
         raise UsageError(f"--set {text!r}: is no text.")
     path, equals, value = _split_override(text)
     if not equals or not path:
@@ -99,10 +127,10 @@ def _override(text: str) -> tuple[list[str], Json]:
         raise UsageError(f"--set {text[:40]!r}…: the path has {len(keys):,} keys, and a spec at most {DEEPEST} levels.")
     try:
         return keys, parse(value, f"--set {path}")
-    except SpecError:
-        raise UsageError(
-            f"--set {text!r}: {value!r} is not JSON. Quote strings twice, such as --set 'base.model.use=\"net\"'."
-        ) from None
+    except SpecError as error:
+        why = "; ".join(problem.message for problem in error.problems)
+        example = "Quote strings twice, such as --set 'base.model.use=\"net\"'."
+        raise UsageError(f"--set {text!r}: {value!r} is not JSON: {why}. {example}") from None
 
 
 def _split_override(text: str) -> tuple[str, str, str]:
@@ -114,97 +142,6 @@ def _split_override(text: str) -> tuple[str, str, str]:
         if character == "=" and not quoted:
             return text[:index], "=", text[index + 1 :]
     return text, "", ""
-
-
-class _Refused(str):
-    """A number that is not allowed, where it stands."""
-
-    __slots__ = ()
-
-
-def parse(text: str, source: str) -> Json:
-    """Strict JSON: no NaN or Infinity, no duplicate key, no nesting without end, and nothing that UTF-8 or 64 bits cannot hold.
-
-    Raises:
-        SpecError: With every problem found, each with its path or its line.
-    """
-    if problem := _too_deep(text):
-        raise SpecError(source, [problem])
-    repeated: dict[int, tuple[dict[str, Json], list[str]]] = {}
-
-    def to_object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-        result = dict(pairs)
-        if len(result) < len(pairs):
-            counts = Counter(key for key, _ in pairs)
-            repeated[id(result)] = result, [key for key, count in counts.items() if count > 1]
-        return result
-
-    def to_int(digits: str) -> int | _Refused:
-        value = int(digits) if len(digits) <= 20 else 2**64
-        return value if -(2**63) <= value < 2**63 else _Refused(digits)
-
-    def to_float(digits: str) -> float | _Refused:
-        value = float(digits)
-        return _Refused(digits) if value in (float("inf"), float("-inf")) else value
-
-    try:
-        document = json.loads(text, object_pairs_hook=to_object, parse_int=to_int, parse_float=to_float, parse_constant=_Refused)
-    except json.JSONDecodeError as error:
-        problem = Problem("", f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}")
-        raise SpecError(source, [problem]) from None
-    found = []
-    for count, (path, value) in enumerate(_walk(document, ""), start=1):
-        if count > MOST_VALUES:
-            found = [Problem("", f"there are more than {MOST_VALUES:,} values, which no spec has")]
-            break
-        if len(found) > MOST:
-            break
-        _, keys = repeated.get(id(value), (None, ()))
-        found += [Problem(join(path, key), "the key is there twice", "Keep one.") for key in keys]
-        found += _refusals(path, value)
-    if found:
-        raise SpecError(source, found)
-    return document
-
-
-def _too_deep(text: str) -> Problem | None:
-    """Where nesting is too deep; looked for before parsing, which recurs."""
-    depth = 0
-    for match in _BRACKETS.finditer(text):
-        bracket = match.group()
-        depth += bracket in ("[", "{")
-        depth -= bracket in ("]", "}")
-        if depth > DEEPEST:
-            error = json.JSONDecodeError("", text, match.start())
-            place = f"line {error.lineno}, column {error.colno}"
-            return Problem("", f"{place}: nested more than {DEEPEST} levels deep, which no spec is")
-    return None
-
-
-def _walk(value: Json, path: str) -> Iterator[tuple[str, Json]]:
-    yield path, value
-    if isinstance(value, (dict, list)):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(item, join(path, key))
-
-
-def _refusals(path: str, value: Json) -> Iterator[Problem]:
-    """What is wrong with one value by itself."""
-    if isinstance(value, _Refused):
-        shown = value if len(value) <= 40 else f"{value[:40]}…"
-        yield Problem(path, f"the number {shown} is not allowed", "Write a finite number (whole ones in 64 bits), or null.")
-    elif isinstance(value, str) and not _encodable(value):
-        yield Problem(path, "half of a surrogate pair stands alone in the text", "Remove what looks like \\ud800.")
-    elif isinstance(value, dict) and not _encodable("".join(value)):
-        yield Problem(path, "half of a surrogate pair stands alone in a key", "Remove what looks like \\ud800.")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _factor_problems(document: Mapping[str, Json]) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ a cell is never trained twice, and those of a driver that was killed are free ag
 immediate transactions, and a commit is on disk before the next cell is taken.
 """
 
+import hashlib
 import json
 import os
 import socket
@@ -71,7 +72,7 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, with the right to write from the start, so that two drivers wait and do not fail."""
         try:
-            database.begin(self._db, self._path, self._waiting)
+            database.begin(self._db, self._path, self._tell_waiting if self._waiting else None)
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -83,13 +84,30 @@ class Store:
 
     # Studies
 
-    def save_study(self, name: str, spec: Json, plan: Mapping[str, Json], members: Sequence[tuple[str, int, str]]) -> None:
-        """Stores a study's spec, its plan, and its cells as (variant, seed, key); an older study of this name is replaced."""
+    def save_study(self, name: str, spec: Json, plan: Mapping[str, Json], members: Sequence[tuple[str, int, str]]) -> str | None:
+        """Stores a study's spec, its plan, and its cells as (variant, seed, key).
+
+        Returns:
+            What a study of this name with another spec and with results is called from now on; None where there was none.
+        """
         with self._transaction() as db:
-            db.execute("DELETE FROM studies WHERE name = ?", (name,))
+            earlier = self._keep_earlier(db, name, spec)
+            db.execute("DELETE FROM studies WHERE name IN (?, ?)", (name, version(name, spec)))
             db.execute("INSERT INTO studies VALUES (?, ?, ?, ?)", (name, _dump(spec), _dump(plan), time.time()))
             rows = [(name, position, *member) for position, member in enumerate(members)]
             db.executemany("INSERT INTO study_cells VALUES (?, ?, ?, ?, ?)", rows)
+        return earlier
+
+    def _keep_earlier(self, db: sqlite3.Connection, name: str, spec: Json) -> str | None:
+        """Gives the study of this name one that has the digest of its spec, which no spec can have as its name."""
+        row = db.execute("SELECT spec FROM studies WHERE name = ?", (name,)).fetchone()
+        if row is None or row["spec"] == _dump(spec) or not self.has_results(name):
+            return None
+        earlier = version(name, _load(row["spec"]))
+        db.execute("DELETE FROM studies WHERE name = ?", (earlier,))
+        db.execute("INSERT INTO studies SELECT ?, spec, plan, updated FROM studies WHERE name = ?", (earlier, name))
+        db.execute("UPDATE study_cells SET study = ? WHERE study = ?", (earlier, name))
+        return earlier
 
     def studies(self) -> list[str]:
         return [row["name"] for row in self._read("SELECT name FROM studies ORDER BY name")]
@@ -260,9 +278,28 @@ class Store:
             )
 
     def holders(self, keys: Sequence[str]) -> list[str]:
-        """The other drivers that train some of these cells, as `PROCESS@HOST`."""
-        rows = [row for key in keys for row in self._read("SELECT owner FROM cells WHERE key = ? AND status = 'running'", key)]
-        return sorted({row["owner"].rpartition("-")[0] for row in rows if row["owner"] != self.owner})
+        """The other drivers that train some of these cells now, as `process PROCESS@HOST (2 cells, since …)`."""
+        rows = [row for key in keys for row in self._read("SELECT * FROM cells WHERE key = ? AND status = 'running'", key)]
+        held: dict[str, list[float]] = {}
+        for row in rows:
+            if row["owner"] != self.owner and (row["owner"] in held or self._alive(row["owner"])):
+                held.setdefault(row["owner"], []).append(row["started"])
+        return [
+            f"process {owner.rpartition('-')[0]} ({len(begun)} cell{'s' * (len(begun) > 1)}, since {_moment(min(begun))})"
+            for owner, begun in sorted(held.items())
+        ]
+
+    def _tell_waiting(self, message: str) -> None:
+        owners = sorted(path.stem for path in (self.directory / "drivers").glob("*.lock"))
+        others = [owner.rpartition("-")[0] for owner in owners if owner != self.owner and self._alive(owner)]
+        at_work = f" At work on this store: process {', '.join(others)}." if others else ""
+        if self._waiting:
+            self._waiting(f"{message}{at_work}")
+
+    def has_results(self, study: str) -> bool:
+        """Whether a cell of a study is done."""
+        query = "SELECT 1 FROM study_cells m JOIN cells c ON c.key = m.key WHERE m.study = ? AND c.status = 'done' LIMIT 1"
+        return bool(self._read(query, study))
 
     def spec(self, study: str) -> Json:
         """The spec of a study that the store has."""
@@ -325,6 +362,15 @@ class Store:
 
     def _lock_error(self, error: Exception) -> StoreError:
         return StoreError(f"{self.directory / 'drivers'}: the store cannot be locked: {error}. {REMEDY}")
+
+
+def version(name: str, spec: Json) -> str:
+    """What a study is called when another spec has taken its name: `NAME@DIGEST`."""
+    return f"{name}@{hashlib.sha256(_dump(spec).encode()).hexdigest()[:8]}"
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _load(text: str | None) -> Json:

@@ -23,6 +23,8 @@ _TYPES = {
     "array": "a list",
     "object": "an object",
 }
+NO_SETTING = "there is no such setting"
+MOST_CHOICES = 12  # that a message lists
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
 
@@ -30,8 +32,12 @@ def _unique(validator: Any, wanted: bool, instance: Json, schema: Schema) -> Ite
     """`uniqueItems` in time that grows with the list; jsonschema compares all pairs."""
     if wanted and isinstance(instance, list):
         texts = [json.dumps(int(item) if _is_integer(None, item) else item, sort_keys=True) for item in instance]
-        if len(set(texts)) < len(texts):
-            yield ValidationError("has an item twice")
+        seen: set[str] = set()
+        for text, item in zip(texts, instance, strict=True):
+            if text in seen:
+                yield ValidationError(f"{found(item)} is there twice")
+                return
+            seen.add(text)
 
 
 def _is_integer(_: Any, instance: Json) -> bool:
@@ -71,15 +77,31 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                yield Problem(join(path, key), "there is no such setting", did_you_mean(key, known))
+                yield Problem(join(path, key), NO_SETTING, did_you_mean(key, known))
     elif error.validator == "required":
         missing = [key for key in schema["required"] if key not in instance]
         named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
         yield Problem(path, f"{', '.join(map(repr, named or missing))} is missing", _given(instance))
+    elif error.validator == "uniqueItems":
+        yield Problem(path, error.message, "Keep one.")
+    elif error.validator == "anyOf" and (meant := _meant(error)):
+        for inner in meant:
+            yield from _problems(inner, path)
     elif error.validator in ("minProperties", "minItems") and not instance:
         yield Problem(path, "is empty", "Give at least one, or remove it.")
     else:
         yield Problem(path, f"found {found(instance)}, expected {expected(schema)}")
+
+
+def _meant(error: ValidationError) -> list[ValidationError]:
+    """What is wrong with a value of several forms as the only one that has its type; nothing where that cannot be told."""
+    options = error.schema["anyOf"] if isinstance(error.schema, dict) else []
+    forms: list[str | int] = [index for index, form in enumerate(options) if _of_type(form, error.instance)]
+    return [inner for inner in error.context or () if list(inner.schema_path)[:1] == forms[:1]] if len(forms) == 1 else []
+
+
+def _of_type(form: Schema, instance: Json) -> bool:
+    return "type" in form and _Validator({"type": form["type"]}).is_valid(instance)
 
 
 def _given(instance: Mapping[str, Json]) -> str:
@@ -97,16 +119,17 @@ def found(value: Json) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def expected(schema: Schema) -> str:
-    """A schema in words, such as `a number > 0`."""
+def expected(schema: Schema, most: int = MOST_CHOICES) -> str:
+    """A schema in words, such as `a number > 0`; of more choices than `most`, the first ones."""
     if "x-expected" in schema:
         return str(schema["x-expected"])
     if "const" in schema:
         return found(schema["const"])
     if "enum" in schema:
-        return f"one of {', '.join(found(value) for value in schema['enum'])}"
+        values = [found(value) for value in schema["enum"]]
+        return f"one of {', '.join(values[:most])}{f' … ({len(values)} in all)' if len(values) > most else ''}"
     if "anyOf" in schema:
-        return " or ".join(expected(option) for option in schema["anyOf"])
+        return " or ".join(expected(option, most) for option in schema["anyOf"])
     if "$ref" in schema and schema["$ref"].endswith("component"):
         return 'a component, such as {"use": "…"}'
     words = _TYPES.get(schema.get("type", ""), "another value")
@@ -117,9 +140,9 @@ def expected(schema: Schema) -> str:
         words += f" that matches {schema['pattern']}"
     if schema.get("type") == "array":
         items = schema.get("items") or (schema.get("prefixItems") or [None])[0]
-        most = schema.get("maxItems")
-        length = "" if most is None else f" of {'length' if schema.get('minItems') == most else 'at most'} {most}"
-        words += f"{length} with {expected(items)} each" if items else length
+        longest = schema.get("maxItems")
+        length = "" if longest is None else f" of {'length' if schema.get('minItems') == longest else 'at most'} {longest}"
+        words += f"{length} with {expected(items, most)} each" if items else length
     return words
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.new_plugin import write
-from ablate.registry import KINDS
+from ablate.registry import HOOK, HOOKS, KINDS
 
+GROUPS = {**KINDS, HOOK: HOOKS}
 ROOT = Path(__file__).parent.parent
 
 
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 def plugins(tmp_path_factory):
     """A plugin of every kind."""
     directory = tmp_path_factory.mktemp("plugins")
-    return {kind: write(f"ablate-first-{kind}", kind, directory)[0].parent for kind in KINDS}
+    return {kind: write(f"ablate-first-{kind}", kind, directory)[0].parent for kind in GROUPS}
 
 
 def call(command, cwd, **environment):
@@ -37,8 +38,8 @@ def test_every_kind_passes_its_own_tests(plugins, tmp_path):
         info = folder / f"{folder.name.replace('-', '_')}-{project['version']}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-        ((name, target),) = project["entry-points"][KINDS[kind]].items()
-        (info / "entry_points.txt").write_text(f"[{KINDS[kind]}]\n{name} = {target}\n")
+        ((name, target),) = project["entry-points"][GROUPS[kind]].items()
+        (info / "entry_points.txt").write_text(f"[{GROUPS[kind]}]\n{name} = {target}\n")
     folders = list(plugins.values())
     path = os.pathsep.join(map(str, [ROOT, *folders]))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", tmp_path]
@@ -54,7 +55,15 @@ def test_what_is_written_is_tidy(plugins):
         texts = [path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()]
         assert not any("$" in text for text in texts), "every placeholder is filled"
         (module,) = folder.glob("*.py")
+        assert_no_example(folder, module)
         assert len(module.read_text("utf-8").splitlines()) < 50
+
+
+def assert_no_example(folder, module):
+    """What the example is called stays in the example: the package is the author's own."""
+    example = module.read_text("utf-8").splitlines()[0].strip('"').partition(",")[0]
+    for name in ("pyproject.toml", "README.md"):
+        assert example not in (folder / name).read_text("utf-8")
 
 
 def test_one_is_installed_by_pip_tested_listed_and_gone(plugins, tmp_path):

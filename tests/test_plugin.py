@@ -111,7 +111,7 @@ def test_a_plugin_comes_and_goes(environment, spec, write, tmp_path):
     assert "ablate-example 1.2.3" in call("ablate", "list", "optimizer")
     assert "ablate-example 1.2.3" in call("ablate", "list", "hooks")
     (told,) = [line for line in call("ablate", "list", "hooks", "--load").splitlines() if "unknown hook" in line]
-    assert told.startswith("hooks  misspelt  ablate-example 1.2.3  ")
+    assert told.startswith("hook  misspelt  ablate-example 1.2.3  ")
     assert "Steps of the sign of the gradient." in call("ablate", "show", "optimizer", "sign_sgd")
     wrong = call("ablate", "check", path, "--set", "base.optimizer.lr=-1", code=2)
     assert "base.optimizer.lr: found -1, expected a number > 0 (ablate-example 1.2.3: optimizer 'sign_sgd')" in wrong

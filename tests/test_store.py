@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from ablate import database, locks
 from ablate.errors import StoreError, UsageError
 from ablate.records import Cell, Factor, Result
-from ablate.store import Store
+from ablate.store import Store, version
 from ablate.study import Compare, Stopping, VariantInfo
 
 RESULT = Result([{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}], {"accuracy": 0.5, "loss": None}, "w", 1.0, 7)
@@ -278,6 +279,7 @@ def test_the_store_waits_for_a_writer(tmp_path):
 def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
     """Readers do not wait; a driver waits, and says so; without anybody to tell, it is an error."""
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "SAY_SECONDS", 0.1)
     told = []
     with Store(tmp_path) as stopped:
         save(stopped, cell().key)
@@ -302,7 +304,8 @@ def test_the_holders_of_cells_are_named(tmp_path):
     with Store(tmp_path) as one, Store(tmp_path) as other:
         one.claim(cell(), {})
         other.claim(cell("b"), {})
-        assert other.holders([cell().key, cell("b").key]) == [f"{os.getpid()}@{socket.gethostname()}"]
+        (holder,) = other.holders([cell().key, cell("b").key])
+        assert re.fullmatch(rf"process {os.getpid()}@{socket.gethostname()} \(1 cell, since [-\d]{{10}} [:\d]{{8}}\)", holder)
         assert one.holders([cell().key]) == []
 
 
@@ -343,3 +346,26 @@ def test_a_lock_ends_with_its_process(tmp_path):
 
 def _no_locks(*_):
     raise OSError(errno.ENOSYS, "not here")
+
+
+def test_another_spec_of_a_name_leaves_the_first_its_record(tmp_path):
+    """It has a name of its own, until its spec comes back; without a result there is nothing to keep."""
+    record = {"question": "", "compare": {"metric": "accuracy", "at": "last", "reference": "base"}, "published": {}}
+    record |= {"metrics": ["accuracy"], "variants": [{"name": "base", "levels": {}, "changes": []}]}
+    first, second = {"name": "s", "base": {"epochs": 1}}, {"name": "s", "base": {"epochs": 2}}
+    with Store(tmp_path) as store:
+        assert store.save_study("s", first, record, [("base", 0, cell().key)]) is None
+        assert store.save_study("s", second, record, [("base", 0, cell("b").key)]) is None
+        assert store.studies() == ["s"]
+        store.claim(cell("b"), {})
+        store.finish(cell("b").key, Result([], {"accuracy": 0.5}, "", 1.0, 1))
+        assert store.save_study("s", second, record, [("base", 0, cell("b").key)]) is None
+        earlier = store.save_study("s", first, record, [("base", 0, cell().key)])
+        assert earlier == version("s", second)
+        assert store.studies() == ["s", earlier]
+        assert store.spec(earlier) == second
+        assert list(store.study(earlier).cells["accuracy"]) == [0.5]
+        store.claim(cell(), {})
+        store.finish(cell().key, Result([], {"accuracy": 0.25}, "", 1.0, 1))
+        assert store.save_study("s", second, record, [("base", 0, cell("b").key)]) == version("s", first)
+        assert store.studies() == ["s", version("s", first)]

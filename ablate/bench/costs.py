@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,7 +61,7 @@ def _large(size: Size) -> Iterator[Json]:
         yield figure(f"planning {variants:,} variants × {len(job.plan.seeds):,} seeds", seconds, "s", "≤ 1")
     directory = size.work / "large"
     with Store(directory) as store:
-        save(job, store)
+        save(job, store, warnings.warn)
         for planned in job.cells:
             store.claim(planned.cell, {})
             record = {"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}

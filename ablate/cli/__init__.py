@@ -1,11 +1,13 @@
 """The `ablate` command. Heavy modules are imported inside the command that needs them."""
 
-import os
 import sys
+
+from typer import Exit
 
 from ablate.errors import AblateError, ExitCode
 from ablate.writing import DISK_ERRORS, REMEDY
 
+from . import output  # isort: skip
 from . import studies, results, packages, measuring  # isort: skip  # the order of the commands in --help
 from .common import app, complain
 
@@ -14,26 +16,40 @@ __all__ = ["app", "main", "measuring", "packages", "results", "studies"]
 
 def main() -> None:
     """Entry point: turns what goes wrong into a message and an exit code."""
+    output.prepare()
+    try:
+        _run()
+    except SystemExit as end:
+        lost = output.failure()
+        if lost and not end.code:
+            complain(f"the output cannot be written: {lost}. What was stored is kept. {REMEDY}", ExitCode.ENVIRONMENT)
+        raise
+
+
+def _run() -> None:
     debug = "--debug" in sys.argv[1:]
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()  # here, where a full disk still has a message
+        app()
+    except SystemExit as end:
+        if _interrupted(end):
+            complain("interrupted", ExitCode.INTERRUPTED)
+        raise
     except KeyboardInterrupt:
         complain("interrupted", ExitCode.INTERRUPTED)
     except AblateError as error:
         if debug:
             raise
         complain(str(error), error.exit_code)
-    except BrokenPipeError:  # such as `ablate list | head`
-        sys.stderr.close()
     except Exception as error:
         if debug:
             raise
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of the output cannot be written at the end either
-            where = error.filename or "the output, or a temporary file"
+            where = error.filename or "a temporary file"
             complain(f"{where}: cannot be written: {error}. {REMEDY}", ExitCode.ENVIRONMENT)
         message = f"{type(error).__name__}: {error}\nThis is an error in ablate itself: --debug shows where; please report it."
         complain(message, ExitCode.INTERNAL)
+
+
+def _interrupted(end: SystemExit) -> bool:
+    """Whether it is what typer makes of Ctrl-C, without a word."""
+    return isinstance(end.__context__, Exit) and isinstance(end.__context__.__cause__, KeyboardInterrupt)

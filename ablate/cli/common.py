@@ -9,7 +9,7 @@ import typer
 
 from ablate.errors import ExitCode
 
-from . import completion
+from . import completion, output
 
 HELP = """Ablation studies for PyTorch image classification: which part of a recipe makes the difference, by how much, how sure.
 
@@ -54,8 +54,14 @@ def complain(message: str, code: ExitCode) -> NoReturn:
     sys.exit(code)
 
 
+def print_text(text: str) -> None:
+    """What programs read too, such as a report as CSV."""
+    output.for_programs()
+    sys.stdout.write(text)
+
+
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    print_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def warn(message: str) -> None:

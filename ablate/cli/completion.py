@@ -9,9 +9,9 @@ import typer
 
 def kinds(incomplete: str) -> list[str]:
     """Kinds of components."""
-    from ablate.registry import KINDS
+    from ablate.registry import HOOK, KINDS
 
-    return _matching(KINDS, incomplete)
+    return _matching((*KINDS, HOOK), incomplete)
 
 
 def components(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -45,9 +45,10 @@ def specs_or_datasets(incomplete: str) -> list[str]:
 
 
 def _names(kind: str, incomplete: str) -> list[str]:
-    from ablate.registry import default
+    from ablate.registry import HOOK, default
 
-    return _matching(default().names(kind), incomplete)
+    names = [hook.name for hook in default().hooks] if kind == HOOK else default().names(kind)
+    return _matching(names, incomplete)
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Commands about what is installed, and about data."""
 
+import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from .common import AsJson, DataDir, Set, app, print_json, warn
 
 if TYPE_CHECKING:
     from ablate.records import Environment
+    from ablate.registry import Component
 
 
 @app.command("list")
@@ -26,14 +28,15 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
-    from ablate.registry import KINDS, Component, default
+    from ablate.registry import HOOK, KINDS, Component, default
     from ablate.report.plain import aligned
 
-    if kind is not None and kind not in (*KINDS, "hooks"):
+    kind = HOOK if kind == "hooks" else kind
+    if kind is not None and kind not in (*KINDS, HOOK):
         raise _no_kind(kind)
     registry = default()
     rows = []
-    components = [component for k in ([kind] if kind else [*KINDS, "hooks"]) for component in registry.all(k)]
+    components = [component for k in ([kind] if kind else [*KINDS, HOOK]) for component in registry.all(k)]
     broken: Mapping[Component, str] = {}
     if load:
         from ablate.loading import problems
@@ -57,9 +60,9 @@ def list_(
 
 def _no_kind(kind: str) -> UsageError:
     from ablate.errors import did_you_mean
-    from ablate.registry import KINDS
+    from ablate.registry import HOOK, KINDS
 
-    return UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, KINDS)}")
+    return UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, (*KINDS, HOOK), limit=20)}")
 
 
 @app.command()
@@ -68,19 +71,33 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)],
     as_json: AsJson = False,
 ) -> None:
-    """Show a component's parameters, defaults and documentation."""
-    from ablate.registry import KINDS, default
+    """Show a component's parameters, defaults and documentation, or what a hook listens to."""
+    from ablate.registry import HOOK, KINDS, default, import_target
     from ablate.report.console import out
-    from ablate.report.page import component_page
+    from ablate.report.page import component_page, hook_page
 
+    if kind in (HOOK, "hooks"):
+        from ablate.hooks import listened_to
+
+        hook = default().find_hook(name)
+        listener = import_target(hook)
+        heard = listened_to(listener)
+        if as_json:
+            print_json({**_described(hook), "doc": inspect.getdoc(listener) or "", "listens_to": heard})
+        else:
+            out.print(hook_page(hook, inspect.getdoc(listener) or "", heard))
+        return
     if kind not in KINDS:
         raise _no_kind(kind)
     loaded = default().load(kind, name)
     if as_json:
-        component = {key: getattr(loaded.component, key) for key in ("kind", "name", "distribution", "version", "target")}
-        print_json({**component, "doc": loaded.signature.doc, "schema": loaded.signature.schema()})
+        print_json({**_described(loaded.component), "doc": loaded.signature.doc, "schema": loaded.signature.schema()})
         return
     out.print(component_page(loaded))
+
+
+def _described(component: "Component") -> dict[str, str]:
+    return {key: getattr(component, key) for key in ("kind", "name", "distribution", "version", "target")}
 
 
 @app.command()

@@ -1,15 +1,18 @@
 """Commands that show what a store has."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ablate.errors import UsageError
 
 from . import completion
-from .common import AsJson, StoreDir, app, print_json
+from .common import AsJson, StoreDir, app, print_json, print_text, warn
+
+if TYPE_CHECKING:
+    from ablate.spec import Spec
+    from ablate.store import Store
 
 
 @app.command()
@@ -63,8 +66,9 @@ def report(
     from ablate.store import Store
 
     directory = places.store_dir(store)
-    names = [load(study).name if study.endswith(".json") or Path(study).is_file() else study for study in studies]
+    specs = {study: load(study) for study in studies if study.endswith(".json") or Path(study).is_file()}
     with Store(directory, create=False) as opened:
+        names = [_stored(specs[study], opened) if study in specs else study for study in studies]
         pages = [page(opened.study(name)) for name in dict.fromkeys(names)]
     if format_ == "terminal" and output is None:
         console = wide(out)
@@ -78,9 +82,24 @@ def report(
     elif format_ == "terminal":
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
     elif output is None:
-        sys.stdout.write(render(pages, format_))
+        print_text(render(pages, format_))
     else:
         write(output, render(pages, format_))
+
+
+def _stored(spec: "Spec", store: "Store") -> str:
+    """What the study of a spec is called in the store, where one of another spec may have its name."""
+    from ablate.job import difference_from_stored
+    from ablate.store import version
+
+    differs = difference_from_stored(spec, store)
+    if not differs:
+        return spec.name
+    own = version(spec.name, spec.document)
+    if own in store.studies():
+        return own
+    warn(f"the study {spec.name!r} of the store was run with another spec than {spec.source}: {differs}")
+    return spec.name
 
 
 @app.command()

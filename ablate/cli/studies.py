@@ -1,7 +1,6 @@
 """Commands that plan and run studies."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,22 @@ import typer
 from ablate.errors import ExitCode
 
 from . import completion
-from .common import AsJson, DataDir, Debug, Device, Executor, Jobs, Set, SpecPath, StoreDir, app, complain, print_json, warn
+from .common import (
+    AsJson,
+    DataDir,
+    Debug,
+    Device,
+    Executor,
+    Jobs,
+    Set,
+    SpecPath,
+    StoreDir,
+    app,
+    complain,
+    print_json,
+    print_text,
+    warn,
+)
 
 
 @app.command()
@@ -48,9 +62,13 @@ def run(
 
     with display() as shown:
         study, stopped = run_study(spec, overrides or (), options, {"progress": shown}, warn)
+    if stopped and not (study.every_cell["status"] == "done").any():
+        complain(
+            "interrupted before any result: run the same command again, and it goes on where it stopped", ExitCode.INTERRUPTED
+        )
     made = page(study)
     if as_json:
-        sys.stdout.write(render([made], "json"))
+        print_text(render([made], "json"))
     else:
         console = wide(out)
         console.print(study_view(made, console.width))
@@ -71,7 +89,7 @@ def run(
 
 def _executor(text: str) -> dict[str, Any]:
     """A component from its name or its JSON."""
-    from ablate.spec import parse
+    from ablate.strict import parse
 
     component = parse(text, "--executor") if text.lstrip().startswith("{") else {"use": text}
     return dict(component)
@@ -122,7 +140,7 @@ def check(
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate import places
-    from ablate.job import as_known
+    from ablate.job import as_known, difference_from_stored
     from ablate.report.console import out, wide
     from ablate.report.tables import plural
     from ablate.report.terminal import variants_view
@@ -135,6 +153,8 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         with Store(directory, create=False) as opened:
             job = as_known(job, opened)
             stored = opened.stored([planned.cell.key for planned in job.cells])
+            if differs := difference_from_stored(job.plan.spec, opened):
+                warn(f"the store has a study {job.plan.spec.name!r} with another spec: {differs}. A run keeps both")
     else:
         job = as_known(job, None)
     infos, tuning = job.plan.infos(), job.plan.tuning

@@ -70,6 +70,24 @@ def remove_unfinished(path: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+def reached(path: Path, key: str) -> tuple[int, int] | None:
+    """How far the state that was saved for the cell `key` is: finished epochs, and finished batches of the next one.
+
+    None where there is no state, or none that can be read: who goes on from it says what is wrong with it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        if metadata.get("format") != FORMAT or metadata.get("key") != key:
+            return None
+        progress = dict(dict(json.loads(metadata["state"])[_DICT])["progress"][_DICT])
+        return int(progress["epoch"]), int(progress["batch"])
+    except (OSError, SafetensorError, ValueError, LookupError, TypeError):
+        return None
+
+
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:
     """The value as JSON, in which each tensor is a reference to one in `tensors`."""
     if isinstance(value, Tensor):

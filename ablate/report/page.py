@@ -1,16 +1,29 @@
 """A page about a component, in the terminal."""
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from ablate.params import Parameter
-from ablate.registry import Loaded
+from ablate.registry import Component, Loaded
 from ablate.validation import expected
 
 from .console import text
+
+
+def hook_page(hook: Component, doc: str, heard: Sequence[str]) -> RenderableType:
+    """Documentation of a listener, and what it listens to."""
+    return Group(
+        text(f"{hook.kind} ", "dim").append_text(text(hook.name, "bold")),
+        text(f"{hook.distribution} {hook.version}, {hook.target}", "dim"),
+        Text(),
+        text(doc or "(no documentation)"),
+        Text(),
+        text(f"It listens to {', '.join(heard)}." if heard else "It listens to nothing."),
+    )
 
 
 def component_page(loaded: Loaded) -> RenderableType:
@@ -29,6 +42,8 @@ def component_page(loaded: Loaded) -> RenderableType:
         default = "required" if parameter.required else f"default {json.dumps(parameter.default, ensure_ascii=False)}"
         parts.append(text(parameter.name, "bold").append(f"  {accepted(parameter)}; {default}", "dim"))
         parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
+        if parameter.choices:
+            parts.append(Padding(text(", ".join(loaded.choices(parameter.name)), "dim"), (0, 0, 0, 4)))
     return Group(*parts)
 
 
@@ -39,4 +54,4 @@ def accepted(parameter: Parameter) -> str:
         return f"an object with a name for each {kind}" if parameter.nested.many else f"a {kind}"
     if parameter.choices:
         return f"one of {len(list(parameter.choices.list()))} names"
-    return expected(parameter.schema)
+    return expected(parameter.schema, most=1000)

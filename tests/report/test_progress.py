@@ -19,7 +19,7 @@ def tell(shown, study, cells=CELLS):
     """A run of three cells, of which the last fails."""
     shown.study_start("made", cells, 22)
     for cell in cells:
-        shown.cell_start(cell)
+        shown.cell_start(cell, None)
         for epoch in range(1, 11):
             shown.epoch_end(cell, {"epoch": epoch, "images_per_second": 12_345.6})
         failed = cell is cells[-1]
@@ -33,7 +33,7 @@ def test_a_terminal_has_a_bar_that_fits(width):
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
     with display(console) as shown:
         shown.study_start("made", CELLS, 22)
-        shown.cell_start(CELLS[0])
+        shown.cell_start(CELLS[0], None)
         shown.epoch_end(CELLS[0], {"epoch": 1, "images_per_second": 12_345.6})
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", console.file.getvalue()).splitlines()
     bar = [line for line in lines if "images/s" in line][-1]
