@@ -12,6 +12,7 @@ from .effects import effects
 from .factorial import factorial
 from .headline import headline, short, signed
 from .images import images
+from .main_effects import by_main_effects
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
 from .wording import seeds
@@ -19,7 +20,7 @@ from .wording import seeds
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found, terms, shares = effects(study), factorial(study), attribution(study)
+    found, terms, shares = effects(study), factorial(study), attribution(study) or by_main_effects(study)
     told = headline(study, terms, shares)
     if told is None:
         told = answer(study.compare, found)

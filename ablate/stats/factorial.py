@@ -81,7 +81,7 @@ def factorial(study: Study) -> Factorial | None:
     model = model_of(study)
     if model is None:
         return None
-    fit = _fit(model)
+    fit = fitted(model)
     aliases = aliases_of(model)
     return Factorial(
         terms=tuple(_terms(study, fit, aliases)),
@@ -93,7 +93,8 @@ def factorial(study: Study) -> Factorial | None:
     )
 
 
-def _fit(model: Model) -> Fit:
+def fitted(model: Model) -> Fit:
+    """The model by least squares, with the noise that it is judged by."""
     coefficients, residuals, df = _least_squares(model.matrix(), model.y)
     variants = np.eye(int(model.rows.max()) + 1)[model.rows]
     _, within, within_df = _least_squares(np.hstack([model.blocks, variants]), model.y)
