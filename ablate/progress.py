@@ -141,7 +141,7 @@ class Display:
         detail = f"{first[0]} {first[1]:.4f}" if first and first[1] is not None else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
-        message = f"[{self._ended}/{self._cells}] {_label(cell)}: {status} {detail}{took}"
+        message = f"[{self._ended}/{self._cells}] {_label(cell)}: {f'{status} {detail}'.rstrip()}{took}"
         self._view.line(message, "red" if status == "failed" else "", self._state())
 
     @hookimpl

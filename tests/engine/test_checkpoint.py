@@ -47,3 +47,13 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     (tmp_path / ".other.123").write_bytes(b"half")
     assert checkpoint.load(tmp_path / "s", KEY, CPU) == {"step": 7}
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.123", "s"]
+
+
+def test_how_far_a_state_is_can_be_told_without_loading_it(tmp_path):
+    state = {"model": {"w": torch.ones(2)}, "progress": {"epoch": 3, "batch": 7, "loss": torch.zeros(())}}
+    checkpoint.save(tmp_path / "s", KEY, state)
+    assert checkpoint.reached(tmp_path / "s", KEY) == (3, 7)
+    assert checkpoint.reached(tmp_path / "s", "o" * 64) is None
+    assert checkpoint.reached(tmp_path / "nothing", KEY) is None
+    (tmp_path / "s").write_bytes(b"damaged")
+    assert checkpoint.reached(tmp_path / "s", KEY) is None

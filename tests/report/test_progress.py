@@ -100,3 +100,20 @@ def test_a_run_that_fails_leaves_no_bar(outputs):
     with pytest.raises(ValueError, match="wrong"), display(Console(force_jupyter=True)):
         raise ValueError("wrong")
     assert "progress" not in outputs[0][-1]["text/html"]
+
+
+def test_a_cell_that_resumes_says_from_where(study):
+    """The epochs of the earlier sitting count as done, and not for the speed."""
+    console = Console(width=200, file=io.StringIO())
+    with display(console) as shown:
+        shown.study_start("made", CELLS, 0)
+        shown.cell_start(CELLS[0], (4, 0))
+        shown.cell_start(CELLS[1], (4, 17))
+        shown.cell_start(CELLS[2], None)
+        shown.cell_end(CELLS[1], "interrupted", None, None, None)
+    lines = console.file.getvalue().splitlines()
+    assert lines[1:3] == [
+        "optimizer=adam,batch_norm=on, seed 0: resumes after epoch 4 (of 10 epochs)",
+        "optimizer=adam,batch_norm=on, seed 1: resumes after batch 17 of epoch 5 (of 10 epochs)",
+    ]
+    assert lines[3] == "[0/3] optimizer=adam,batch_norm=on, seed 1: interrupted; 0/3 cells"
