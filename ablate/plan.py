@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from .comparing import compare_of, published_of, selection_problems
+from .comparing import compare_of, metric_problems, published_of, selection_against_goal
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
@@ -130,6 +130,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         raise SpecError(spec.source, found)
     found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
+    found += selection_against_goal(registry, variants, compare)
     published = published_of(document, factors, variants, found)
     search = None if found else search_of(registry, document, factors, variants, compare, found)
     if found:
@@ -269,7 +270,7 @@ def _variants(
 
 def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
     resolved, problems = resolve(registry, recipe, "", memo)
-    problems = problems or list(selection_problems(resolved))
+    problems = problems or list(metric_problems(registry, resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved), given=recipe)
 

@@ -142,9 +142,10 @@ def _place_problems(value: str, kind: str, path: str) -> Iterator[Problem]:
         yield Problem(path, f"the {kind} {value!r} cannot be read", "Change its permissions, or give another.")
 
 
-def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool:
-    """What a metric's factory says of its direction, by an attribute of this name."""
-    return bool(getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False))
+def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool | None:
+    """What a metric's factory says of its direction, by an attribute of this name; None where it does not say."""
+    found = registry.load("metric", metric["use"]).says("lower_is_better", metric)
+    return None if found is None else bool(found)
 
 
 def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pandas as pd
 
 from ablate.stats.records import Analysis
-from ablate.stats.summary import by_epoch, reproduction, summarise
+from ablate.stats.summary import by_epoch, in_words, missing, reproduction, summarise
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
@@ -75,6 +75,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _cost(study, summary),
         _failures(study),
         _data(study),
+        _missing(study),
         _provenance(study),
         Section("How to read it", notes=reading(study, analysis)),
     ]
@@ -217,6 +218,12 @@ def _failures(study: Study) -> Section | None:
 def _data(study: Study) -> Section | None:
     """What the datasets had to say."""
     return Section("Data", notes=tuple(f"{notice}." for notice in study.notices)) if study.notices else None
+
+
+def _missing(study: Study) -> Section | None:
+    """Each reason once, with the cells that are done and have no value for it."""
+    items = tuple((reason, tuple(cells)) for reason, cells in in_words(missing(study)).items())
+    return Section("Cells without a value", items=items) if items else None
 
 
 def _provenance(study: Study) -> Section | None:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ablate.stats.summary import in_words, missing
 from ablate.study import VariantInfo
 
 from .console import table, text
@@ -33,6 +34,8 @@ def study_view(page: "Page", width: int) -> RenderableType:
     failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
+    for reason, cells in in_words(missing(study)).items():
+        parts.append(text(f"no value: {'; '.join(cells)}: {reason}", "red"))
     return Group(*parts)
 
 
