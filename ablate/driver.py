@@ -75,7 +75,8 @@ def _execute(
                 return study, stop.is_set()
             pending = _pending(now, store)
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
-                try_recipes(now, pending)
+                for notice in try_recipes(now, pending):
+                    warn(notice)
             if study is None:
                 notices = job.notices()  # the images are decoded now
                 for notice in notices:

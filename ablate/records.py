@@ -74,6 +74,9 @@ class Dataset(Protocol):
     def load(self) -> Data:
         """The images in memory (or memory-mapped), downloading and decoding them first where needed.
 
+        A handle that knows the number of training images, or the most that there can be, without loading them may have another
+        method, `training_images() -> int | None`: `ablate check` then says where a batch is larger than that.
+
         Raises:
             EnvironmentProblem: The data is missing or damaged.
         """

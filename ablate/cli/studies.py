@@ -36,7 +36,8 @@ def run(
     options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
     if dry_run:
         job = prepare(spec, overrides or (), options)
-        try_recipes(job, {planned.cell.key for planned in job.cells})
+        for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):
+            warn(notice)
         _show_plan(job, options, as_json)
         return
     from ablate.driver import run_study
@@ -114,10 +115,13 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
-    from ablate.job import Options, prepare
+    from ablate.job import Options, prepare, size_notices
 
     options = Options(store, data_dir, device=device, download=False)
-    _show_plan(prepare(spec, overrides or (), options), options, as_json)
+    job = prepare(spec, overrides or (), options)
+    for notice in size_notices(job):
+        warn(notice)
+    _show_plan(job, options, as_json)
 
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:

@@ -11,14 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ablate.recipe import lower_is_better
 from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
 
 from . import checkpoint, data
-from .build import Parts, batches_of, parts, pipelines
+from .build import Parts, average, batches_of, parts, pipelines
 from .data import CHUNK
 from .evaluation import Record, measured
 from .pipeline import Pipeline
@@ -146,7 +145,7 @@ class _Training:
         info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
-        self.ema = _average(self.model, self.recipe["ema"])
+        self.ema = average(self.model, self.recipe["ema"])
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
@@ -316,13 +315,6 @@ def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
     images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
     channels, height, width = pipeline.on_batch(images).shape[1:]
     return DataInfo(channels, height, width, classes)
-
-
-def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """The moving average of a model's weights and buffers."""
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _finite(value: float) -> float | None:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ablate.engine import data
-from ablate.engine.build import preflight
 from ablate.engine.data import CHUNK
 from ablate.engine.seeding import derive, generator
 from ablate.engine.train import Controls, Interrupted, train, weights_digest
+from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
@@ -189,10 +189,15 @@ def test_a_training_that_diverges_has_no_value_and_says_why(spec, environment, t
     assert [record["diverged"] for record in result.epochs] == ["the training loss is not finite", logits, logits]
 
 
-def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path):
+def exploding(horizon, /, **_):
+    return lambda step: 1.0 if step < 2 * horizon.steps_per_epoch else 1e30
+
+
+def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
     """The rate explodes in the third epoch; the selected weights are from before."""
-    explodes = 'base.scheduler={"use": "step", "step_size": 2, "gamma": 1e30}'
-    result = run(cell_of(spec, environment, *SELECTING, explodes, "base.epochs=4"), environment, tmp_path)
+    loaded = default().load("scheduler", "constant")
+    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, factory=exploding))
+    result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
     assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
     assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
     assert result.metrics["accuracy"] is not None
