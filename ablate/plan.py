@@ -9,7 +9,7 @@ from .comparing import compare_of, metric_problems, published_of, selection_agai
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
 from .patch import changes, has, join, merge, useless_removals
-from .recipe import Memo, Recipe, resolve, resolve_component
+from .recipe import Memo, Recipe, device_problems, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .space import Search, search_of
@@ -312,6 +312,7 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
         dataset = canonical_json(variant.recipe["dataset"])
+        found += [replace(problem, path=f"variant {variant.name!r}") for problem in device_problems(variant.recipe, device)]
         try:
             if dataset not in fingerprints:
                 fingerprints[dataset] = data_fingerprint(registry, variant.recipe["dataset"], environment)

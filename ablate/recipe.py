@@ -178,3 +178,14 @@ def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
     if recipe["eval_every"] > recipe["epochs"]:
         message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
         yield Problem("eval_every", message)
+
+
+def device_problems(recipe: Recipe, device: str) -> Iterator[Problem]:
+    """What a device cannot compute.
+
+    Args:
+        recipe: Resolved.
+        device: Its type, `cpu` or `cuda`.
+    """
+    if recipe["precision"] == "tf32" and device == "cpu":
+        yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')

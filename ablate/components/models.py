@@ -54,6 +54,9 @@ def net(
     return nn.Sequential(layers)
 
 
+AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}  # weights of more outputs, which are left off
+
+
 def _architectures() -> list[str]:
     from torchvision import models
 
@@ -70,6 +73,8 @@ def torchvision(
 ) -> nn.Module:
     """A classification network of torchvision, with a last layer for the data's classes.
 
+    GoogLeNet and Inception have their last output alone, without the auxiliary ones of their training.
+
     Args:
         arch: Its name in torchvision, such as `resnet18`.
         weights_path: A safetensors file with weights; those of the last layer are left out where they are for other classes.
@@ -78,10 +83,11 @@ def torchvision(
     """
     from torchvision import models
 
-    model: nn.Module = models.get_model(arch, weights=None, num_classes=info.classes)
+    settings = {"aux_logits": False} if arch in AUXILIARY else {}
+    model: nn.Module = models.get_model(arch, weights=None, num_classes=info.classes, **settings)
     head = last_layer(model)
     if weights_path is not None:
-        load_weights(model, Path(weights_path).expanduser(), head)
+        load_weights(model, Path(weights_path).expanduser(), head, AUXILIARY.get(arch, ()))
     if freeze_backbone:
         freeze_all_but(model, head, weights_alone=freeze_backbone == "weights")
     return model
@@ -132,8 +138,14 @@ def _stay_in_evaluation(module: nn.Module, mode: bool = True) -> nn.Module:
     return type(module).train(module, False)
 
 
-def load_weights(model: nn.Module, path: Path, head: str) -> None:
+def load_weights(model: nn.Module, path: Path, head: str, without: tuple[str, ...] = ()) -> None:
     """Loads a safetensors file; the last layer keeps its own weights where the file's have another shape.
+
+    Args:
+        model: What they are for.
+        path: The file.
+        head: Name of its last layer.
+        without: Beginnings of names that the model leaves out.
 
     Raises:
         EnvironmentProblem: The file is no safetensors file, or its weights do not fit the model.
@@ -142,7 +154,7 @@ def load_weights(model: nn.Module, path: Path, head: str) -> None:
     from safetensors.torch import load_file
 
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        weights: dict[str, Tensor] = {name: value for name, value in load_file(path).items() if not name.startswith(without)}
     except (SafetensorError, OSError) as error:
         raise EnvironmentProblem(
             f"{path}: cannot be read as safetensors: {error}. Weights are read from safetensors only, because other formats "

@@ -22,7 +22,7 @@ from .data import CHUNK
 from .evaluation import Record, measured
 from .pipeline import Pipeline
 from .seeding import derive, generator, seed_global
-from .step import Step
+from .step import Step, floats
 
 GPU_CHUNK = 65536  # in place of `data.CHUNK`, where memory is fast and each kernel's launch costs
 EVAL_BATCH = 1000
@@ -94,7 +94,8 @@ def training(
 ) -> Generator[Record | None, None, Result]:
     """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
 
-    It sets torch's global generators and its number of threads before each batch, and leaves them so.
+    It sets torch's global generators and its number of threads before each batch, and leaves them so; what float32 means on a GPU
+    is set for each batch and put back.
 
     Yields:
         None after each batch, and the record of each epoch after it.
@@ -108,13 +109,13 @@ def training(
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
     if stream is not None:
         stream.wait_stream(torch.cuda.current_stream(device))  # the images may still be on their way
-    with _on(stream):
+    with _on(stream), floats(cell.recipe["precision"], device):
         run = _Training(registry, cell, tensors, device)
         run.restore(controls.checkpoint)
     steps = run.fit(controls)
     while True:
         _use_threads(cell.recipe["threads"])
-        with _on(stream):
+        with _on(stream), floats(cell.recipe["precision"], device):
             try:
                 record = next(steps)
             except StopIteration:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
-from ablate.recipe import Recipe, size_notes
+from ablate.recipe import Recipe, device_problems, size_notes
 from ablate.records import DataInfo, Environment
 from ablate.registry import Registry
 
@@ -54,6 +54,8 @@ def preflight(
     Returns:
         The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
     """
+    if wrong := list(device_problems(recipe, device.type)):
+        return wrong
     try:
         tensors = data.load(registry, recipe, environment, device)
     except DiskProblem:

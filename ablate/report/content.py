@@ -8,6 +8,7 @@ import pandas as pd
 
 from ablate.stats.records import Analysis
 from ablate.stats.summary import by_epoch, in_words, missing, reproduction, summarise
+from ablate.stats.training import notes as training_notes
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
@@ -76,6 +77,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _failures(study),
         _data(study),
         _missing(study),
+        _trainings(study),
         _provenance(study),
         Section("How to read it", notes=reading(study, analysis)),
     ]
@@ -224,6 +226,12 @@ def _missing(study: Study) -> Section | None:
     """Each reason once, with the cells that are done and have no value for it."""
     items = tuple((reason, tuple(cells)) for reason, cells in in_words(missing(study)).items())
     return Section("Cells without a value", items=items) if items else None
+
+
+def _trainings(study: Study) -> Section | None:
+    """What to look at in trainings that have a value."""
+    found = training_notes(study)
+    return Section("Trainings to look at", notes=found) if found else None
 
 
 def _provenance(study: Study) -> Section | None:

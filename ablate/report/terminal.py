@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ablate.stats.summary import in_words, missing
+from ablate.stats.training import notes
 from ablate.study import VariantInfo
 
 from .console import table, text
@@ -36,6 +37,7 @@ def study_view(page: "Page", width: int) -> RenderableType:
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
     for reason, cells in in_words(missing(study)).items():
         parts.append(text(f"no value: {'; '.join(cells)}: {reason}", "red"))
+    parts += [text(f"look at {note}", "yellow") for note in notes(study)]
     return Group(*parts)
 
 

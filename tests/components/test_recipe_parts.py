@@ -156,6 +156,18 @@ def test_torchvisions_networks_have_a_last_layer_for_the_classes(arch):
     assert trained == {models.last_layer(model)}
 
 
+def test_networks_with_auxiliary_outputs_give_their_last_one(tmp_path):
+    """Also from weights that have those of the auxiliary ones, as torchvision's do."""
+    import torchvision
+
+    whole = torchvision.models.googlenet(weights=None, num_classes=7, aux_logits=True, init_weights=False)
+    save_file(whole.state_dict(), tmp_path / "weights.safetensors")
+    model = models.torchvision(DataInfo(3, 32, 32, 7), arch="googlenet", weights_path=str(tmp_path / "weights.safetensors"))
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(model.eval()(images), whole.eval()(images))
+    assert model.train()(images).shape == (2, 7)
+
+
 def test_weights_of_other_classes_are_loaded_without_the_last_layer(tmp_path):
     import torchvision
 
