@@ -74,11 +74,11 @@ def _execute(
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
             pending = _pending(now, store)
+            tried = list[str]()
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
-                for notice in try_recipes(now, pending):
-                    warn(notice)
+                tried = try_recipes(now, pending)
             if study is None:
-                notices = job.notices()  # the images are decoded now
+                notices = list(dict.fromkeys([*job.notices(), *tried]))  # the images are decoded now
                 for notice in notices:
                     warn(notice)
             save(now, store, notices)

@@ -54,7 +54,7 @@ class Job:
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
 
     def notices(self) -> list[str]:
-        """What the datasets have to say to the user, each thing once; all of it where they are decoded."""
+        """What the datasets and sizes have to say to the user, each thing once; all of it where data is decoded."""
         told: dict[str, None] = {}
         for spec in {
             canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants
@@ -68,7 +68,7 @@ class Job:
                 raise
             except Exception as error:  # anybody's code, and the data itself is well
                 told[f"dataset {spec['use']!r}: its notices cannot be had: {one_line(describe(error))}"] = None
-        return list(told)
+        return [*told, *size_notices(self)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -152,7 +152,7 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     return [str(_in_variants(notice, names)) for notice, names in notices.items()]
 
 
-def size_notices(job: Job) -> list[str]:
+def size_notices(job: "Job") -> list[str]:
     """Sizes that do not do what their names say, in a line each, as far as that is known before data is loaded."""
     found: dict[Problem, list[str]] = {}
     counts: dict[str, int | None] = {}

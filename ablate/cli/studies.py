@@ -115,13 +115,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
-    from ablate.job import Options, prepare, size_notices
+    from ablate.job import Options, prepare
 
     options = Options(store, data_dir, device=device, download=False)
-    job = prepare(spec, overrides or (), options)
-    for notice in size_notices(job):
-        warn(notice)
-    _show_plan(job, options, as_json)
+    _show_plan(prepare(spec, overrides or (), options), options, as_json)
 
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
