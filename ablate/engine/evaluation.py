@@ -54,4 +54,5 @@ def _guessing(logits: Tensor, labels: Tensor) -> str:
     if right > chance + Z * math.sqrt(chance * (1 - chance) / count):
         return ""
     same = ", and that is what it does" if (answers == answers[0]).all() else ""
-    return f"{right:.4g} of {count:,} images are right; saying the most frequent class every time gives {chance:.4g}{same}"
+    always = f"saying the most frequent class every time gives {100 * chance:.4g} %"
+    return f"{100 * right:.4g} % of {count:,} images are right; {always}{same}"

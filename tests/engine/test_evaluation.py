@@ -44,9 +44,9 @@ def test_a_metric_that_is_not_a_number_says_so_and_the_others_stand():
 
 def test_answers_that_are_guesses_are_said_to_be():
     same = measured(logits_of([0] * 6), LABELS, METRICS, 0.1)["at_chance"]
-    assert same == "0.5 of 6 images are right; saying the most frequent class every time gives 0.5, and that is what it does"
+    assert same == "50 % of 6 images are right; saying the most frequent class every time gives 50 %, and that is what it does"
     worse = measured(logits_of([1, 0, 0, 0, 1, 1]), LABELS, METRICS, 0.1)["at_chance"]
-    assert worse == "0.3333 of 6 images are right; saying the most frequent class every time gives 0.5"
+    assert worse == "33.33 % of 6 images are right; saying the most frequent class every time gives 50 %"
 
 
 def test_chance_has_its_noise():
