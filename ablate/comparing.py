@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import MOST, Problem, did_you_mean
 from .patch import join
 from .recipe import Recipe, lower_is_better
-from .records import Factor
+from .records import TAKEN, Factor
 from .registry import Registry
 from .study import Compare
 
@@ -41,16 +41,24 @@ def compare_of(registry: Registry, document: Mapping[str, Json], variants: Seque
         reference,
         given.get("margin"),
         given.get("alpha", 0.05),
-        given.get("goal") or _goal(registry, variants[0].recipe["metrics"].get(metric)),
+        given.get("goal") or _goal(registry, metric, variants, found),
         given.get("paired", False),
         given.get("correction", "holm"),
         given.get("failed", "missing"),
     )
 
 
-def _goal(registry: Registry, metric: Json) -> Literal["maximize", "minimize"]:
-    """What a metric's factory says: one that is better when it is smaller has the attribute `lower_is_better`."""
-    return "minimize" if metric and lower_is_better(registry, metric) else "maximize"
+def _goal(registry: Registry, name: str, variants: Sequence["Variant"], found: list[Problem]) -> Literal["maximize", "minimize"]:
+    """Which way is better, as the metric says in every variant; where it does not say, the spec has to."""
+    specs = [variant.recipe["metrics"][name] for variant in variants if name in variant.recipe["metrics"]]
+    told = {lower_is_better(registry, spec) for spec in specs}
+    hint = 'Add "goal": "maximize" or "goal": "minimize" to `compare`.'
+    if None in told:
+        message = f"nothing says whether {name!r} is better when it is larger or when it is smaller"
+        found.append(Problem("compare.goal", message, hint))
+    elif len(told) > 1:
+        found.append(Problem("compare.goal", f"{name!r} is better when it is larger in some variants, smaller in others", hint))
+    return "minimize" if told == {True} else "maximize"
 
 
 def published_of(
@@ -87,8 +95,14 @@ def _levels(key: str, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...]:
     return tuple((assignment | wanted).items()) if wanted.keys() <= assignment.keys() else ()
 
 
-def selection_problems(recipe: Recipe) -> Iterator[Problem]:
-    """Selecting on the images that the result is told for would make it look better than it is."""
+def metric_problems(registry: Registry, recipe: Recipe) -> Iterator[Problem]:
+    """Names that metrics cannot have, and what an epoch cannot be selected by.
+
+    Selecting on the images that the result is told for would make it look better than it is.
+    """
+    for name in recipe["metrics"]:
+        if name in TAKEN:
+            yield Problem(join("metrics", name), "a column of the results has this name already", "Choose another.")
     selecting = recipe["select"]
     if selecting is None:
         return
@@ -97,3 +111,17 @@ def selection_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("select", "the epoch is selected on the test images, which are to be looked at once", hint)
     if selecting not in recipe["metrics"]:
         yield Problem("select", f"there is no metric {selecting!r}", did_you_mean(selecting, recipe["metrics"]))
+    elif lower_is_better(registry, recipe["metrics"][selecting]) is None:
+        message = f"nothing says whether {selecting!r} is better when it is larger or when it is smaller"
+        yield Problem("select", message, "Select by a metric that says it, such as accuracy or loss.")
+
+
+def selection_against_goal(registry: Registry, variants: Sequence["Variant"], compare: Compare) -> Iterator[Problem]:
+    """An epoch that is selected by a metric one way, and compared by it the other way, would be the worst one."""
+    for variant in variants:
+        if variant.recipe["select"] == compare.metric:
+            lower = lower_is_better(registry, variant.recipe["metrics"][compare.metric])
+            if lower != (compare.goal == "minimize"):
+                message = f"{compare.metric!r} selects the epoch where it is {'smallest' if lower else 'largest'}"
+                yield Problem("compare.goal", f"{message}, and the goal is to {compare.goal} it", "Remove `goal` or `select`.")
+                return

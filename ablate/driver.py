@@ -76,10 +76,11 @@ def _execute(
             pending = _pending(now, store)
             if study is None and (holders := store.holders(list(pending))):
                 warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
+            tried = list[str]()
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
-                try_recipes(now, pending)
+                tried = try_recipes(now, pending)
             if study is None:
-                notices = job.notices()  # the images are decoded now
+                notices = list(dict.fromkeys([*job.notices(), *tried]))  # the images are decoded now
                 for notice in notices:
                     warn(notice)
             save(now, store, warn, notices)

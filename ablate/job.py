@@ -12,7 +12,7 @@ from .hooks import CellInfo
 from .identity import canonical_json, executor_identity
 from .patch import changes
 from .plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
-from .recipe import resolve_component
+from .recipe import resolve_component, size_notes
 from .records import Environment
 from .registry import Registry, build, default
 from .report.plain import one_line, shorten
@@ -56,7 +56,7 @@ class Job:
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
 
     def notices(self) -> list[str]:
-        """What the datasets have to say to the user, each thing once; all of it where they are decoded."""
+        """What the datasets and sizes have to say to the user, each thing once; all of it where data is decoded."""
         told: dict[str, None] = {}
         for spec in {
             canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants
@@ -70,7 +70,7 @@ class Job:
                 raise
             except Exception as error:  # anybody's code, and the data itself is well
                 told[f"dataset {spec['use']!r}: its notices cannot be had: {one_line(describe(error))}"] = None
-        return list(told)
+        return [*told, *size_notices(self)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -122,31 +122,54 @@ def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def try_recipes(job: Job, keys: set[str]) -> None:
+def try_recipes(job: Job, keys: set[str]) -> list[str]:
     """Tries, with two images, each recipe that has a cell among `keys`.
 
     Where settings are tuned, it tries the ends of what is searched: one that cannot work between them is a trial that fails.
+
+    Returns:
+        What works and is probably not meant, in a line each.
 
     Raises:
         SpecError: With the problems of all of them.
     """
     import torch
 
-    from .engine.build import preflight
+    from .engine.trial import preflight
 
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
     if recipes and job.plan.search is not None:
         recipes = tuning.recipes_to_try(job.plan, job.registry)
     compare = None if job.plan.search else job.plan.compare  # trials are judged on other images
-    found: dict[tuple[str, str, str], list[str]] = {}
+    problems: dict[Problem, list[str]] = {}
+    notices: dict[Problem, list[str]] = {}
     for variant, recipe in recipes.items():
-        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device), compare):
-            found.setdefault((problem.path, problem.message, problem.hint), []).append(variant)
-    if found:
-        problems = [
-            Problem(path, f"{message} (in {some_variants(names)})", hint) for (path, message, hint), names in found.items()
-        ]
-        raise SpecError(job.plan.spec.source, problems)
+        said: list[Problem] = []
+        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device), compare, said):
+            problems.setdefault(problem, []).append(variant)
+        for notice in said:
+            notices.setdefault(notice, []).append(variant)
+    if problems:
+        raise SpecError(job.plan.spec.source, [_in_variants(problem, names) for problem, names in problems.items()])
+    return [str(_in_variants(notice, names)) for notice, names in notices.items()]
+
+
+def size_notices(job: "Job") -> list[str]:
+    """Sizes that do not do what their names say, in a line each, as far as that is known before data is loaded."""
+    found: dict[Problem, list[str]] = {}
+    counts: dict[str, int | None] = {}
+    for variant in job.plan.variants:
+        dataset = canonical_json(variant.recipe["dataset"])
+        if dataset not in counts:
+            handle = build(job.registry, "dataset", variant.recipe["dataset"], job.environment)
+            counts[dataset] = handle.training_images() if hasattr(handle, "training_images") else None
+        for notice in size_notes(variant.recipe, counts[dataset]):
+            found.setdefault(notice, []).append(variant.name)
+    return [str(_in_variants(notice, names)) for notice, names in found.items()]
+
+
+def _in_variants(problem: Problem, names: Sequence[str]) -> Problem:
+    return replace(problem, message=f"{problem.message} (in {some_variants(names)})")
 
 
 def as_known(job: Job, store: Store | None) -> Job:

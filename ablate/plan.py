@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from .comparing import compare_of, published_of, selection_problems
+from .comparing import compare_of, metric_problems, published_of, selection_against_goal
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
 from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
 from .misplaced import explained
 from .patch import changes, get, has, join, merge, useless_removals
-from .recipe import Memo, Recipe, resolve, resolve_component
+from .recipe import Memo, Recipe, device_problems, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .space import Search, search_of
@@ -123,6 +123,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
         raise SpecError(spec.source, found)
     found += _repetitions(variants)
     compare = compare_of(registry, document, variants, found)
+    found += selection_against_goal(registry, variants, compare)
     published = published_of(document, factors, variants, found)
     search = None if found else search_of(registry, document, factors, variants, compare, found)
     if found:
@@ -294,7 +295,7 @@ def _variants(
 
 def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
     resolved, problems = resolve(registry, recipe, "", memo)
-    problems = problems or list(selection_problems(resolved))
+    problems = problems or list(metric_problems(registry, resolved))
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved), given=recipe)
 
@@ -336,6 +337,7 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
         dataset = canonical_json(variant.recipe["dataset"])
+        found += [replace(problem, path=f"variant {variant.name!r}") for problem in device_problems(variant.recipe, device)]
         try:
             if dataset not in fingerprints:
                 fingerprints[dataset] = data_fingerprint(registry, variant.recipe["dataset"], environment)

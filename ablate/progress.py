@@ -137,8 +137,7 @@ class Display:
         if status != "interrupted":
             self._ended += 1
             self._epochs[cell.key] = cell.epochs
-        first = next(iter(result.metrics.items()), None) if result else None
-        detail = f"{first[0]} {first[1]:.4f}" if first and first[1] is not None else (error or "")
+        detail = _outcome(result) if result else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
         message = f"[{self._ended}/{self._cells}] {_label(cell)}: {f'{status} {detail}'.rstrip()}{took}"
@@ -162,6 +161,14 @@ class Display:
         if fresh > 0 and finished < self._total:
             parts.append(f"{duration((time.monotonic() - self._begun) / fresh * (self._total - finished))} left")
         return ", ".join(parts)
+
+
+def _outcome(result: Result) -> str:
+    """The first metric, or why there is none."""
+    if lost := next((record for record in result.epochs if "diverged" in record), None):
+        return f"diverged in epoch {lost['epoch']}, {lost['diverged']}"
+    name, value = next(iter(result.metrics.items()), ("", None))
+    return f"{name} {value:.4f}" if value is not None else f"{name} has no value" if name else ""
 
 
 def _label(cell: CellInfo) -> str:

@@ -181,9 +181,10 @@ def _place_problems(value: str, kind: str, path: str) -> Iterator[Problem]:
         yield Problem(path, f"the {kind} {value!r} cannot be read", "Change its permissions, or give another.")
 
 
-def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool:
-    """What a metric's factory says of its direction, by an attribute of this name."""
-    return bool(getattr(registry.load("metric", metric["use"]).factory, "lower_is_better", False))
+def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool | None:
+    """What a metric's factory says of its direction, by an attribute of this name; None where it does not say."""
+    found = registry.load("metric", metric["use"]).says("lower_is_better", metric)
+    return None if found is None else bool(found)
 
 
 def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
@@ -201,3 +202,29 @@ def nested_components(registry: Registry, kind: str, spec: Mapping[str, Json]) -
         if parameter.nested and spec[name] is not None:
             for inner in spec[name].values() if parameter.nested.many else [spec[name]]:
                 yield from nested_components(registry, parameter.nested.kind, inner)
+
+
+def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
+    """Sizes that do not do what their names say with so many training images; None where their number is not known."""
+    if images is not None:
+        size, batches = recipe["batch_size"], -(-images // recipe["batch_size"])
+        if size > images:
+            message = f"{size:,} is more than the {images:,} training images: an epoch is one batch of them all"
+            yield Problem("batch_size", message)
+        elif recipe["accumulate"] > batches:
+            message = f"{recipe['accumulate']:,} is more than the {batches:,} batches of an epoch, which has one optimizer step"
+            yield Problem("accumulate", message)
+    if recipe["eval_every"] > recipe["epochs"]:
+        message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
+        yield Problem("eval_every", message)
+
+
+def device_problems(recipe: Recipe, device: str) -> Iterator[Problem]:
+    """What a device cannot compute.
+
+    Args:
+        recipe: Resolved.
+        device: Its type, `cpu` or `cuda`.
+    """
+    if recipe["precision"] == "tf32" and device == "cpu":
+        yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')

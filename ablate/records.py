@@ -10,6 +10,11 @@ import numpy.typing as npt
 
 Json = Any  # what `json.loads` returns
 MOST_VARIANTS = 10_000  # of a study
+LOSS_NOT_FINITE = "the training loss is not finite"
+CELL_COLUMNS = ("variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256")
+EPOCH_NUMBERS = ("epoch", "train_loss", "lr", "seconds", "images_per_second")
+EPOCH_NOTES = ("selected", "diverged", "missing", "at_chance", "eager_because")
+TAKEN = frozenset((*CELL_COLUMNS, *EPOCH_NUMBERS, *EPOCH_NOTES))  # names that no metric can have
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ class Dataset(Protocol):
 
     def load(self) -> Data:
         """The images in memory (or memory-mapped), downloading and decoding them first where needed.
+
+        A handle that knows the number of training images, or the most that there can be, without loading them may have another
+        method, `training_images() -> int | None`: `ablate check` then says where a batch is larger than that.
 
         Raises:
             EnvironmentProblem: The data is missing or damaged.
@@ -219,8 +227,10 @@ class Result:
 
     Attributes:
         epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, each metric of
-            the recipe where the epoch was evaluated; `selected` where the recipe selected this epoch; and on a GPU
-            `eager_because` where steps were not replayed as a graph.
+            the recipe where the epoch was evaluated, None where it has no value; `selected` where the recipe selected this epoch;
+            and in words where it applies `diverged`, why the epoch has no value in any metric; `missing`, for each other metric
+            without a value why; `at_chance`, why the answers are no better than guesses; and on a GPU `eager_because`, why steps
+            were not replayed as a graph.
         metrics: The metrics after the last epoch; where the recipe selects an epoch, those of that one on the test images.
         weights_sha256: Digest of the final weights, to compare two runs bit for bit.
         seconds: Wall-clock time of training and evaluation, over all sittings.
@@ -244,3 +254,16 @@ class Result:
     @classmethod
     def from_json(cls, record: dict[str, Json]) -> "Result":
         return cls(**record)
+
+
+def believed(epochs: list[dict[str, Json]], metrics: dict[str, Json]) -> tuple[list[dict[str, Json]], dict[str, Json]]:
+    """A cell's epochs and metrics as they were stored, without the metrics of a network whose training loss was not finite.
+
+    The engine gives it none; earlier versions gave it those of the first class, which is what `argmax` makes of NaN.
+    """
+    told = [
+        epoch | {name: None for name in metrics if name in epoch} if epoch.get("train_loss", 0.0) is None else epoch
+        for epoch in epochs
+    ]
+    counted = next((epoch for epoch in epochs if epoch.get("selected")), epochs[-1] if epochs else {})
+    return told, dict.fromkeys(metrics) if counted.get("train_loss", 0.0) is None else metrics

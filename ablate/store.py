@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from . import database, locks
 from .errors import StoreError, UsageError, did_you_mean
-from .records import Cell, Factor, Result
+from .records import Cell, Factor, Result, believed
 from .study import Compare, Stopping, Study, Tuning, VariantInfo
 from .writing import REMEDY
 
@@ -161,15 +161,21 @@ class Store:
         cells = pd.DataFrame([{**{c: row[c] for c in columns}, "status": self._status(row)} for row in rows], columns=columns)
         places = [_load(row["provenance"]) for row in rows]
         cells["evaluated_images"] = [float(place.pop("evaluated_images", None) or "nan") for place in places]
-        for metric in metrics:
-            values = [_load(row["metrics"]).get(metric) for row in rows]
-            cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
         records = self._read(
             """SELECT m.variant, m.seed, e.record FROM study_cells m JOIN epochs e ON e.key = m.key
                WHERE m.study = ? ORDER BY m.position, e.epoch""",
             name,
         )
-        epochs = pd.DataFrame([{"variant": r["variant"], "seed": r["seed"], **_load(r["record"])} for r in records])
+        by_cell: dict[tuple[str, int], list[Json]] = {(row["variant"], row["seed"]): [] for row in rows}
+        for r in records:
+            by_cell[r["variant"], r["seed"]].append(_load(r["record"]))
+        told = [believed(by_cell[row["variant"], row["seed"]], _load(row["metrics"])) for row in rows]
+        for metric in metrics:
+            values = [found.get(metric) for _, found in told]
+            cells[metric] = pd.array(values, dtype="Float64").to_numpy("float64", na_value=float("nan"))
+        epochs = pd.DataFrame(
+            [{"variant": r["variant"], "seed": r["seed"], **e} for r, (own, _) in zip(rows, told, strict=True) for e in own]
+        )
         if epochs.empty:
             epochs = pd.DataFrame(
                 columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
@@ -199,7 +205,7 @@ class Store:
 
     def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
         with self._decoding():
-            records, metrics = [_load(epoch["record"]) for epoch in epochs], _load(row["metrics"])
+            records, metrics = believed([_load(epoch["record"]) for epoch in epochs], _load(row["metrics"]))
             images = _load(row["provenance"]).get("evaluated_images")
             return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], evaluated_images=images)
 

@@ -52,6 +52,11 @@ def test_what_a_component_means_is_in_the_identity_of_the_recipes_that_use_it(re
     assert "semantics" not in identity_of(default(), other)
 
 
+def test_engines_count_by_device(recipe):
+    """Cells of a GPU before 3 had TensorFloat-32 in their convolutions; those of a CPU are the same since 2."""
+    assert [identity_of(default(), recipe, device)["engine"] for device in ("cpu", "cuda")] == [2, 3]
+
+
 def test_what_a_component_means_may_depend_on_its_parameters(recipe, monkeypatch):
     factory = default().load("model", "net").factory
     monkeypatch.setattr(factory, "semantics", lambda spec: 2 if spec["batch_norm"] else 1, raising=False)

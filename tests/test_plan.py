@@ -319,3 +319,46 @@ def test_a_study_needs_no_factors(spec):
     plan = plan_of(spec | {"variants": {"long": {"epochs": 9}}})
     assert ([v.name for v in plan.variants], plan.factors, plan.design) == (["base", "long"], (), None)
     assert plan.record()["question"] == ""
+
+
+def test_tensor_float_is_refused_on_a_cpu_and_is_another_cell_on_a_gpu(spec, environment):
+    plan = plan_of(spec, 'base.precision="tf32"')
+    with pytest.raises(SpecError, match=r"variant 'base': tf32 is a form of numbers that GPUs have, and this is a CPU"):
+        make_cells(plan, default(), environment, "cpu")
+    plain = plan_of(spec)
+    keys = [{p.cell.key for p in make_cells(one, default(), environment, "cuda")} for one in (plan, plain)]
+    assert not keys[0] & keys[1]
+
+
+ODD = 'base.metrics.odd={"use": "torchmetrics", "name": "multiclass_specificity"}'
+VALIDATION = ('base.eval_split="validation"', "base.dataset.validation=0.2")
+LARGEST_LOSS = 'compare={"metric": "loss", "goal": "maximize"}'
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ((ODD, 'compare.metric="odd"'), "compare.goal: nothing says whether 'odd' is better"),
+        ((ODD, *VALIDATION, 'base.select="odd"'), "select: nothing says whether 'odd' is better"),
+        (('base.metrics.train_loss={"use": "accuracy"}',), "metrics.train_loss: a column of the results has this name already"),
+        (
+            (*VALIDATION, 'base.select="loss"', LARGEST_LOSS),
+            "selects the epoch where it is smallest, and the goal is to",
+        ),
+        (
+            ('factors.batch_norm.on.metrics={"accuracy": {"use": "loss"}}',),
+            "compare.goal: 'accuracy' is better when it is larger in some variants, smaller in others",
+        ),
+    ],
+)
+def test_a_metric_whose_direction_is_not_known_has_to_be_given_one(spec, overrides, message):
+    with pytest.raises(SpecError) as caught:
+        plan_of(spec, *overrides)
+    assert message in str(caught.value)
+
+
+def test_a_goal_is_all_that_such_a_metric_needs(spec):
+    metric = 'base.metrics={"odd": {"use": "torchmetrics", "name": "multiclass_specificity"}}'
+    assert plan_of(spec, metric, 'compare.goal="maximize"').compare.goal == "maximize"
+    error = 'base.metrics={"ece": {"use": "torchmetrics", "name": "multiclass_calibration_error"}}'
+    assert plan_of(spec, error).compare.goal == "minimize"

@@ -50,7 +50,8 @@ def run(
     options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
     if dry_run:
         job = prepare(spec, overrides or (), options)
-        try_recipes(job, {planned.cell.key for planned in job.cells})
+        for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):
+            warn(notice)
         _show_plan(job, options, as_json)
         return
     from ablate.driver import run_study

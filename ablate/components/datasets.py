@@ -45,6 +45,9 @@ class Downloaded:
     def fingerprint(self) -> str:
         return fingerprint(self.name, *self.checksums, self.validation, limit_identity(self.limit, SMALLEST_SHARE))
 
+    def training_images(self) -> int | None:
+        return self.limit
+
     def load(self) -> Data:
         root = self.environment.data_dir / self.name
         try:
@@ -190,6 +193,9 @@ class Digits:
         splits = [data.train, data.test, *([data.validation] if data.validation else [])]
         arrays = [array for split in splits for array in (split.images, split.labels)]
         return fingerprint("digits", *(f"{array.shape}" for array in arrays), *(array.tobytes() for array in arrays))
+
+    def training_images(self) -> int:
+        return len(self.load().train.labels)
 
     def load(self) -> Data:
         from PIL import Image

@@ -1,5 +1,6 @@
 """Your own images in class folders, decoded once into a memory-mapped cache."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class ImageFolder:
     def notices(self) -> list[str]:
         listing = self._listing()
         return [*listing.notices, *self._content(listing).notices(self.root)]
+
+    def training_images(self) -> int:
+        files = len(self._listing().files[0])
+        kept = files - math.ceil(files * self.validation)  # as scikit-learn rounds the part that is held out
+        return min(kept, self.limit or kept)
 
     def load(self) -> Data:
         listing = self._listing()

@@ -1,8 +1,10 @@
 """Networks."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from types import MethodType
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
@@ -52,6 +54,9 @@ def net(
     return nn.Sequential(layers)
 
 
+AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}  # weights of more outputs, which are left off
+
+
 def _architectures() -> list[str]:
     from torchvision import models
 
@@ -64,24 +69,36 @@ def torchvision(
     *,
     arch: Annotated[str, Choices(_architectures)],
     weights_path: FilePath | None = None,
-    freeze_backbone: bool = False,
+    freeze_backbone: bool | Literal["weights"] = False,
 ) -> nn.Module:
     """A classification network of torchvision, with a last layer for the data's classes.
+
+    GoogLeNet and Inception have their last output alone, without the auxiliary ones of their training.
 
     Args:
         arch: Its name in torchvision, such as `resnet18`.
         weights_path: A safetensors file with weights; those of the last layer are left out where they are for other classes.
-        freeze_backbone: Whether only the last layer is trained.
+        freeze_backbone: Whether only the last layer is trained, and all before it works as in evaluation: batch normalisation
+            keeps its statistics, and nothing is dropped. With `weights`, the weights alone are kept.
     """
     from torchvision import models
 
-    model: nn.Module = models.get_model(arch, weights=None, num_classes=info.classes)
+    settings = {"aux_logits": False} if arch in AUXILIARY else {}
+    model: nn.Module = models.get_model(arch, weights=None, num_classes=info.classes, **settings)
     head = last_layer(model)
     if weights_path is not None:
-        load_weights(model, Path(weights_path).expanduser(), head)
+        load_weights(model, Path(weights_path).expanduser(), head, AUXILIARY.get(arch, ()))
     if freeze_backbone:
-        freeze_all_but(model, head)
+        freeze_all_but(model, head, weights_alone=freeze_backbone == "weights")
     return model
+
+
+def frozen_semantics(spec: Mapping[str, Any]) -> int:
+    """2 where a backbone is frozen with all that it does: before, its batch normalisation went on learning."""
+    return 2 if spec["freeze_backbone"] is True else 1
+
+
+torchvision.semantics = frozen_semantics  # type: ignore[attr-defined]
 
 
 def last_layer(model: nn.Module) -> str:
@@ -90,14 +107,45 @@ def last_layer(model: nn.Module) -> str:
     return str(names[-1])
 
 
-def freeze_all_but(model: nn.Module, head: str) -> None:
-    """Excludes every parameter from training that is not in the module of this name."""
+def freeze_all_but(model: nn.Module, head: str, weights_alone: bool = False) -> None:
+    """Freezes everything before the module of this name, which goes on to be trained.
+
+    What is frozen stays as in evaluation, whatever `train()` says: statistics of batch normalisation stay what they are, and
+    dropout and stochastic depth drop nothing. That is all up to the last module with weights or buffers before the head, and what
+    lies in it; a dropout between it and the head is the head's.
+
+    Args:
+        model: The network; its modules are in the order in which they are used.
+        head: Name of a module of it.
+        weights_alone: Whether the rest of what is frozen works as in training.
+    """
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(f"{head}."))
+    if weights_alone:
+        return
+    others = [
+        (name, module)
+        for name, module in model.named_modules()
+        if name and not f"{head}.".startswith(f"{name}.") and not name.startswith(f"{head}.")
+    ]
+    stateful = [i for i, (_, module) in enumerate(others) if module.state_dict()]
+    for _, module in others[: stateful[-1] + 1 if stateful else 0]:
+        module.train = MethodType(_stay_in_evaluation, module)  # a copy of the module has one of its own
+        module.eval()
 
 
-def load_weights(model: nn.Module, path: Path, head: str) -> None:
+def _stay_in_evaluation(module: nn.Module, mode: bool = True) -> nn.Module:
+    return type(module).train(module, False)
+
+
+def load_weights(model: nn.Module, path: Path, head: str, without: tuple[str, ...] = ()) -> None:
     """Loads a safetensors file; the last layer keeps its own weights where the file's have another shape.
+
+    Args:
+        model: What they are for.
+        path: The file.
+        head: Name of its last layer.
+        without: Beginnings of names that the model leaves out.
 
     Raises:
         EnvironmentProblem: The file is no safetensors file, or its weights do not fit the model.
@@ -106,7 +154,7 @@ def load_weights(model: nn.Module, path: Path, head: str) -> None:
     from safetensors.torch import load_file
 
     try:
-        weights: dict[str, Tensor] = load_file(path)
+        weights: dict[str, Tensor] = {name: value for name, value in load_file(path).items() if not name.startswith(without)}
     except (SafetensorError, OSError) as error:
         raise EnvironmentProblem(
             f"{path}: cannot be read as safetensors: {error}. Weights are read from safetensors only, because other formats "

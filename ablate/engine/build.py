@@ -1,27 +1,22 @@
-"""A resolved recipe -> the objects that train it; and a trial of all of them before anything is trained."""
+"""A resolved recipe -> the objects that train it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ablate.errors import DiskProblem, Problem, describe
+from ablate.errors import describe
 from ablate.recipe import Recipe
-from ablate.records import DataInfo, Environment, Horizon
+from ablate.records import DataInfo, Horizon
 from ablate.registry import Registry, build
 
-from . import data
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 
-if TYPE_CHECKING:  # it brings pandas, which workers do without
-    from ablate.study import Compare
-
-TRIAL = 2  # images that a recipe is tried with
-COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
 Made = TypeVar("Made")
 
 
@@ -55,7 +50,7 @@ class PartError(ValueError):
 
 
 @contextmanager
-def _blame(field: str) -> Iterator[None]:
+def blame(field: str) -> Iterator[None]:
     """Names the field of the recipe in whatever goes wrong inside."""
     try:
         yield
@@ -71,7 +66,7 @@ def pipelines(registry: Registry, recipe: Recipe, classes: int) -> tuple[Pipelin
     for field, purpose in (("train_transforms", "train"), ("eval_transforms", "eval")):
         transforms = {}
         for name, spec in recipe[field].items():
-            with _blame(f"{field}.{name}"):
+            with blame(f"{field}.{name}"):
                 transforms[name] = build(registry, "transform", spec)
         made.append(Pipeline(transforms, purpose, classes))
     return made[0], made[1]
@@ -99,21 +94,21 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
     def made(kind: str, spec: Recipe, *arguments: Any) -> Any:
         return build(registry, kind, spec, *arguments, nested=given)
 
-    with _blame("model"), global_rng(seed, "model"):
+    with blame("model"), global_rng(seed, "model"):
         model: nn.Module = _expect(made("model", recipe["model"], info), nn.Module)
-    with _blame("initializer"), global_rng(seed, "initializer"):
+    with blame("initializer"), global_rng(seed, "initializer"):
         made("initializer", recipe["initializer"], model, generator(seed, "initializer"))
     model.to(device).to(memory_format=torch.channels_last)
-    with _blame("optimizer"), global_rng(seed, "optimizer"):
+    with blame("optimizer"), global_rng(seed, "optimizer"):
         optimizer = _expect(made("optimizer", recipe["optimizer"], model), torch.optim.Optimizer)
-    with _blame("scheduler"), global_rng(seed, "scheduler"):
+    with blame("scheduler"), global_rng(seed, "scheduler"):
         schedule = made("scheduler", recipe["scheduler"], horizon)
         float(schedule(0))
-    with _blame("loss"), global_rng(seed, "loss"):
+    with blame("loss"), global_rng(seed, "loss"):
         loss = _on(device, made("loss", recipe["loss"]))
     metrics = {}
     for name, spec in recipe["metrics"].items():
-        with _blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
+        with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
             metrics[name] = _on(device, made("metric", spec, info.classes))
     return Parts(model, optimizer, schedule, loss, metrics, horizon)
 
@@ -129,120 +124,8 @@ def _expect(made: Any, kind: type[Made]) -> Made:
     return made
 
 
-def preflight(
-    registry: Registry, recipe: Recipe, environment: Environment, device: torch.device, compare: "Compare | None" = None
-) -> list[Problem]:
-    """Tries a recipe with two images, so that what cannot work is known before hours of training.
-
-    So is a margin that is smaller than one image, where it is known how the study compares.
-
-    Returns:
-        The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
-    """
-    try:
-        tensors = data.load(registry, recipe, environment, device)
-    except DiskProblem:
-        raise
-    except Exception as error:  # factories are anybody's code
-        return [Problem("dataset", describe(error))]
-    found = _try(registry, recipe, tensors, device)
-    if compare is not None and not found:
-        return list(_margin_problems(recipe, len(tensors.evaluation.labels), compare))
-    return found and _with_hints(registry, recipe, tensors, device, found)
-
-
-def _margin_problems(recipe: Recipe, images: int, compare: "Compare") -> Iterator[Problem]:
-    """A part of the images moves in steps of one image, and within less than a step nothing can be shown to be equivalent."""
-    counted = recipe["metrics"].get(compare.metric, {}).get("use") in COUNTED
-    if counted and compare.margin is not None and compare.margin < (1 - 1e-9) / images:
-        message = f"{compare.margin:g} is less than one of the {images:,} images that {compare.metric!r} is a part of"
-        yield Problem("compare.margin", message, f"Give at least {1 / images:.3g}, or evaluate more images.")
-
-
-def _with_hints(
-    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, found: list[Problem]
-) -> list[Problem]:
-    """The problems, with a remedy for those that are not there with grey images instead of RGB ones, or the other way round."""
-    channels = tensors.info.channels
-    other = {1: 3, 3: 1}.get(channels)
-    if other is None:
-        return found
-    left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device)}
-    if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
-        remedy = f'Give the dataset "channels": {other}.'
-    else:
-        remedy = f'Put {{"use": "grayscale", "channels": {other}}} first into the transforms of training and of evaluation.'
-    hint = f"The images have {channels} channel{'s' * (channels > 1)}, and with {other} it works. {remedy}"
-    return [problem if problem.path in left else replace(problem, hint=hint) for problem in found]
-
-
-def _with_channels(tensors: data.Tensors, channels: int) -> data.Tensors:
-    """As many images as a trial needs, with the first channel for all of so many."""
-
-    def part(of: data.Part) -> data.Part:
-        return replace(of, images=of.images[:TRIAL, :1].expand(-1, channels, -1, -1))
-
-    info = replace(tensors.info, channels=channels)
-    return replace(tensors, train=part(tensors.train), evaluation=part(tensors.evaluation), info=info)
-
-
-def _try(registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device) -> list[Problem]:
-    try:
-        train, evaluation = pipelines(registry, recipe, tensors.info.classes)
-    except PartError as error:
-        return [Problem(error.field, str(error))]
-    problems = []
-    batches = []
-    sides = (("train_transforms", train, tensors.train), ("eval_transforms", evaluation, tensors.evaluation))
-    for field, pipeline, part in sides:
-        try:
-            images, labels = pipeline.on_chunk(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0)
-            batches.append((pipeline.on_batch(images), labels))
-        except TransformError as error:
-            problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
-    if problems:
-        return problems
-    try:
-        channels, height, width = batches[0][0].shape[1:]
-        info = DataInfo(channels, height, width, tensors.info.classes)
-        built = parts(registry, recipe, info, len(tensors.train.labels), 0, device)
-        _try_model(built, recipe, batches[0], batches[1], info.classes, len(tensors.train.labels))
-    except PartError as error:
-        return [Problem(error.field, str(error))]
-    return []
-
-
-def _try_model(
-    built: Parts,
-    recipe: Recipe,
-    train: tuple[Tensor, Tensor],
-    evaluation: tuple[Tensor, Tensor],
-    classes: int,
-    images: int,
-) -> None:
-    """Runs a batch in training, an evaluation batch, the loss and the metrics."""
-    with _blame("model"), global_rng(0, "trial"):
-        logits = built.model.train()(train[0])
-        _check_logits(logits, len(train[0]), classes)
-    if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
-        with _blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
-            built.model(train[0][:1])
-    with _blame("loss"):
-        loss = built.loss(logits, train[1])
-        if loss.ndim or not loss.requires_grad:
-            raise ValueError(f"gave {tuple(loss.shape)}; expected one number that depends on the model's parameters")
-    with _blame("model"), torch.no_grad():
-        logits = built.model.eval()(evaluation[0])
-        _check_logits(logits, len(evaluation[0]), classes)
-    for name, metric in built.metrics.items():
-        with _blame(f"metrics.{name}"):
-            float(metric(logits, evaluation[1]))
-
-
-def _check_logits(logits: Any, count: int, classes: int) -> None:
-    if not isinstance(logits, Tensor):
-        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor [{count}, {classes}]")
-    if tuple(logits.shape) != (count, classes):
-        raise ValueError(
-            f"its output is {list(logits.shape)} for {count} images of {classes} classes; expected [{count}, {classes}]"
-        )
+def average(model: nn.Module, decay: float | None) -> AveragedModel | None:
+    """The moving average of a model's weights and buffers; None without a decay."""
+    if decay is None:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

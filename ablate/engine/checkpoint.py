@@ -33,8 +33,7 @@ def save(path: Path, key: str, state: Mapping[str, Any]) -> None:
     Raises:
         DiskProblem: It cannot be written.
     """
-    tensors: dict[str, Tensor] = {}
-    tree = _pack(state, tensors)
+    tree, tensors = packed(state)
     try:
         with replaced(path) as temporary:
             save_file(tensors, temporary, metadata={"format": FORMAT, "key": key, "state": json.dumps(tree)})
@@ -86,6 +85,16 @@ def reached(path: Path, key: str) -> tuple[int, int] | None:
         return int(progress["epoch"]), int(progress["batch"])
     except (OSError, SafetensorError, ValueError, LookupError, TypeError):
         return None
+
+
+def packed(state: Mapping[str, Any]) -> tuple[Json, dict[str, Tensor]]:
+    """The state as JSON, and the tensors that it names.
+
+    Raises:
+        EnvironmentProblem: There is something in it that a file cannot have.
+    """
+    tensors: dict[str, Tensor] = {}
+    return _pack(state, tensors), tensors
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:

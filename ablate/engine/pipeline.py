@@ -57,7 +57,7 @@ class Pipeline:
         for name, transform in self.transforms.items():
             if not getattr(transform, "deterministic", False):
                 break
-            images, _ = self._apply(name, transform, images, images, None)
+            images, _ = self.apply(name, transform, images, images, None)
             if images.dtype != torch.uint8:
                 break
             names.append(name)
@@ -87,7 +87,7 @@ class Pipeline:
             if name in self._last:
                 break
             draws = generator(seed, f"{self.purpose}/{name}", epoch, chunk)
-            images, labels = self._apply(name, transform, images, labels, draws)
+            images, labels = self.apply(name, transform, images, labels, draws)
         return images, labels
 
     def exactly(self, images: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class Pipeline:
 
     def _exactly(self, names: Sequence[str], images: Tensor) -> Tensor:
         for name in names:
-            images, _ = self._apply(name, self.transforms[name], images, images, None)
+            images, _ = self.apply(name, self.transforms[name], images, images, None)
         return images
 
     def on_batch(self, images: Tensor) -> Tensor:
@@ -115,9 +115,14 @@ class Pipeline:
             raise TransformError(name, f"the images are {images.dtype} at the end, and the model needs float32: add `normalize`")
         return images.contiguous(memory_format=torch.channels_last)
 
-    def _apply(
+    def apply(
         self, name: str, transform: Any, images: Tensor, labels: Tensor, draws: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
+        """One of the transforms.
+
+        Raises:
+            TransformError: It failed, or what comes out is not as many images.
+        """
         count = len(images)
         try:
             if hasattr(transform, "mix"):

@@ -11,23 +11,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ablate.recipe import lower_is_better
-from ablate.records import Cell, DataInfo, Environment, Result
+from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
 
 from . import checkpoint, data
-from .build import Parts, batches_of, parts, pipelines
+from .build import Parts, average, batches_of, parts, pipelines
 from .data import CHUNK
+from .evaluation import Record, measured
 from .pipeline import Pipeline
 from .seeding import derive, generator, seed_global
-from .step import Step
+from .step import Step, floats
 
 GPU_CHUNK = 65536  # in place of `data.CHUNK`, where memory is fast and each kernel's launch costs
 EVAL_BATCH = 1000
-
-Record = dict[str, Any]  # see `Result.epochs`
 
 
 class Interrupted(Exception):
@@ -96,7 +94,8 @@ def training(
 ) -> Generator[Record | None, None, Result]:
     """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
 
-    It sets torch's global generators and its number of threads before each batch, and leaves them so.
+    It sets torch's global generators and its number of threads before each batch, and leaves them so; what float32 means on a GPU
+    is set for each batch and put back.
 
     Yields:
         None after each batch, and the record of each epoch after it.
@@ -110,13 +109,13 @@ def training(
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None
     if stream is not None:
         stream.wait_stream(torch.cuda.current_stream(device))  # the images may still be on their way
-    with _on(stream):
+    with _on(stream), floats(cell.recipe["precision"], device):
         run = _Training(registry, cell, tensors, device)
         run.restore(controls.checkpoint)
     steps = run.fit(controls)
     while True:
         _use_threads(cell.recipe["threads"])
-        with _on(stream):
+        with _on(stream), floats(cell.recipe["precision"], device):
             try:
                 record = next(steps)
             except StopIteration:
@@ -147,10 +146,9 @@ class _Training:
         info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
-        self.ema = _average(self.model, self.recipe["ema"])
-        self.lower_is_better = self.recipe["select"] is not None and lower_is_better(
-            registry, self.recipe["metrics"][self.recipe["select"]]
-        )
+        self.ema = average(self.model, self.recipe["ema"])
+        selecting = self.recipe["select"]
+        self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss)
@@ -221,8 +219,10 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate(self.evaluation)
+            record |= self.evaluate(self.evaluation, record["train_loss"])
             self._select(record)
+        elif record["train_loss"] is None:
+            record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
         self.at.loss.zero_()
@@ -247,8 +247,8 @@ class _Training:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: data.Part) -> Record:
-        """The recipe's metrics on these images."""
+    def evaluate(self, part: data.Part, train_loss: float | None) -> Record:
+        """The recipe's metrics on these images, after an epoch with this loss; see `measured`."""
         model = self.evaluated
         model.eval()
         outputs = []
@@ -257,16 +257,14 @@ class _Training:
             for batch in transformed.split(EVAL_BATCH):
                 with self.step.autocast():
                     outputs.append(model(self.eval_pipeline.on_batch(batch)).float())
-        logits = torch.cat(outputs)
-        return {name: _finite(float(metric(logits, part.labels))) for name, metric in self.parts.metrics.items()}
+        return measured(torch.cat(outputs), part.labels, self.parts.metrics, train_loss)
 
     def result(self) -> Result:
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))
-        metrics, part = self.at.records[-1], self.evaluation
-        if self.recipe["select"] is not None:
-            if self.at.selected is not None:  # else no epoch had a finite metric
-                self.evaluated.load_state_dict(self.at.selected)
-            metrics, part = self.evaluate(self.test), self.test
+        if self.recipe["select"] is None:
+            metrics, part = self.at.records[-1], self.evaluation
+        else:
+            metrics, part = self._tested(), self.test
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
@@ -275,6 +273,20 @@ class _Training:
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
             evaluated_images=len(part.labels),
         )
+
+    def _tested(self) -> Record:
+        """The metrics on the test images with the selected weights; the selected epoch's record says why one has no value."""
+        name, last = self.recipe["select"], self.at.records[-1]
+        if self.at.selected is None:
+            last.setdefault("missing", dict.fromkeys(self.recipe["metrics"], f"no epoch has a value of {name} to be selected by"))
+            return dict.fromkeys(self.recipe["metrics"])
+        self.evaluated.load_state_dict(self.at.selected)
+        chosen = next(record for record in self.at.records if record.get("selected"))
+        found = self.evaluate(self.test, chosen["train_loss"])
+        if any(found[name] is None for name in self.recipe["metrics"]):
+            why = found.get("missing") or dict.fromkeys(self.recipe["metrics"], found["diverged"])
+            chosen["missing"] = {name: f"{reason} (test images)" for name, reason in why.items()}
+        return found
 
     def save(self, path: Path) -> None:
         state = {
@@ -304,13 +316,6 @@ def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
     images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
     channels, height, width = pipeline.on_batch(images).shape[1:]
     return DataInfo(channels, height, width, classes)
-
-
-def _average(model: nn.Module, decay: float | None) -> AveragedModel | None:
-    """The moving average of a model's weights and buffers."""
-    if decay is None:
-        return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _finite(value: float) -> float | None:

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pandas as pd
 
 from ablate.stats.records import Analysis
-from ablate.stats.summary import by_epoch, reproduction, summarise
+from ablate.stats.summary import by_epoch, in_words, missing, reproduction, summarise
+from ablate.stats.training import notes as training_notes
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
@@ -75,6 +76,8 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _cost(study, summary),
         _failures(study),
         _data(study),
+        _missing(study),
+        _trainings(study),
         _provenance(study),
         Section("How to read it", notes=reading(study, analysis)),
     ]
@@ -217,6 +220,18 @@ def _failures(study: Study) -> Section | None:
 def _data(study: Study) -> Section | None:
     """What the datasets had to say."""
     return Section("Data", notes=tuple(f"{notice}." for notice in study.notices)) if study.notices else None
+
+
+def _missing(study: Study) -> Section | None:
+    """Each reason once, with the cells that are done and have no value for it."""
+    items = tuple((reason, tuple(cells)) for reason, cells in in_words(missing(study)).items())
+    return Section("Cells without a value", items=items) if items else None
+
+
+def _trainings(study: Study) -> Section | None:
+    """What to look at in trainings that have a value."""
+    found = training_notes(study)
+    return Section("Trainings to look at", notes=found) if found else None
 
 
 def _provenance(study: Study) -> Section | None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ablate.patch import show
 from ablate.stats.records import Effect, Tuned
-from ablate.stats.summary import reproduction
+from ablate.stats.summary import in_words, missing, reproduction
 from ablate.study import Tuning
 
 from .content import Page
@@ -43,6 +43,7 @@ def record(page: Page) -> Json:
         "summary": _records(page.summary),
         "analysis": finite(asdict(page.analysis)),
         "cells": _records(study.cells),
+        "missing": _records(missing(study)),
         "epochs": _records(study.epochs),
         "published": study.published,
         "reproduction": _records(reproduction(study)),
@@ -95,6 +96,12 @@ def as_csv(pages: Sequence[Page]) -> str:
         effects = effects.set_index("variant").reindex(summary["variant"]).reset_index(drop=True)
         summary["difference"] = effects["difference"].where(effects["difference"].notna(), summary["difference"])
         frame = pd.concat([summary, effects[list(EFFECT_COLUMNS)].rename(columns=EFFECT_COLUMNS)], axis=1)
+        gaps = {name: in_words(rows) for name, rows in missing(page.study).groupby("variant")}
+        frame["without_value"] = [
+            "; ".join(f"{cell}: {reason}" for reason, cells in gaps.get(name, {}).items() for cell in cells)
+            for name in frame["variant"]
+        ]
+        frame["metric"], frame["goal"] = page.study.compare.metric, page.study.compare.goal
         if page.analysis.tuned:
             frame = pd.concat([frame, _tuned(page.analysis.tuned)], axis=1)
         if len(pages) > 1:

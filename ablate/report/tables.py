@@ -77,7 +77,7 @@ def duration(seconds: float) -> str:
 
 def count(row: Mapping[Any, Any]) -> str:
     """Number of values, and of cells that have none."""
-    gaps = [f"{row[name]} {name}" for name in ("failed", "missing") if row[name]]
+    gaps = [f"{row[name]} {name}" for name in ("failed", "diverged", "missing") if row[name]]
     return f"{row['n']} ({', '.join(gaps)})" if gaps else str(row["n"])
 
 

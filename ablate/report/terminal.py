@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ablate.stats.summary import in_words, missing
+from ablate.stats.training import notes
 from ablate.study import VariantInfo
 
 from .console import table, text
@@ -33,6 +35,9 @@ def study_view(page: "Page", width: int) -> RenderableType:
     failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
+    for reason, cells in in_words(missing(study)).items():
+        parts.append(text(f"no value: {'; '.join(cells)}: {reason}", "red"))
+    parts += [text(f"look at {note}", "yellow") for note in notes(study)]
     return Group(*parts)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablate.records import LOSS_NOT_FINITE
 from ablate.study import Study
 
 
@@ -26,6 +27,50 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
 
 
+def diverged(study: Study) -> pd.DataFrame:
+    """The cells that diverged: `variant`, `seed`, `epoch`, the first one whose loss or logits are not finite, and `why`.
+
+    One that recovered, or that selects an epoch before, may have a value all the same.
+    """
+    epochs = study.epochs
+    why = epochs["diverged"] if "diverged" in epochs else pd.Series(index=epochs.index, dtype=object)
+    why = why.astype(object).where(why.notna() | epochs["train_loss"].notna(), LOSS_NOT_FINITE)
+    found = epochs[["variant", "seed", "epoch"]].assign(why=why)[why.notna()]
+    return found.sort_values("epoch").drop_duplicates(["variant", "seed"]).sort_index().reset_index(drop=True)
+
+
+def missing(study: Study) -> pd.DataFrame:
+    """The cells that are done and have no value of the study's metric: `variant`, `seed`, `epoch`, and `why`.
+
+    `epoch` is that in which the cell diverged; NaN where something else is the reason.
+    """
+    numbers, metric = values(study), study.compare.metric
+    gaps = numbers.loc[~np.isfinite(numbers["value"].astype(float)), ["variant", "seed"]]
+    found = gaps.merge(diverged(study), on=["variant", "seed"], how="left")
+    reasons = {}
+    if "missing" in study.epochs:
+        for row in study.epochs[study.epochs["missing"].notna()].to_dict("records"):
+            if study.compare.at in ("last", row["epoch"]):
+                reasons[row["variant"], row["seed"]] = row["missing"].get(metric)  # of the last such epoch, which is what counts
+    for index, row in enumerate(found.to_dict("records")):
+        if pd.isna(row["why"]):
+            reason = reasons.get((row["variant"], row["seed"])) or "nothing was recorded of it"
+            found.loc[index, "why"] = f"{metric} has no value: {reason}"
+    return found
+
+
+def in_words(missing: pd.DataFrame) -> dict[str, list[str]]:
+    """What `missing` gives in words: each reason with the cells that it holds for, such as `huge, seeds 0, 1`."""
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for row in missing.to_dict("records"):
+        reason = row["why"] if pd.isna(row["epoch"]) else f"diverged in epoch {int(row['epoch'])}: {row['why']}"
+        seeds.setdefault((reason, row["variant"]), []).append(str(row["seed"]))
+    found: dict[str, list[str]] = {}
+    for (reason, variant), own in seeds.items():
+        found.setdefault(reason, []).append(f"{variant}, seed{'s' * (len(own) > 1)} {', '.join(own)}")
+    return found
+
+
 def table(numbers: pd.DataFrame, variants: Sequence[str], seeds: Sequence[int] | None = None) -> NDArray[np.float64]:
     """What `values` gives as an array `[variants, seeds]`, NaN where a cell has no finite value.
 
@@ -43,20 +88,21 @@ def table(numbers: pd.DataFrame, variants: Sequence[str], seeds: Sequence[int] |
 def summarise(study: Study) -> pd.DataFrame:
     """One row a variant, in the order of the spec.
 
-    Columns: `variant`; `n`, cells with a value; `failed` and `missing`, cells without one; `mean`; `sd`, the sample
+    Columns: `variant`; `n`, cells with a value; `failed`, `diverged` and `missing`, cells without one; `mean`; `sd`, the sample
     standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's; `published`, NaN where nobody
     published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
     """
-    numbers = values(study)
+    numbers, gaps = values(study), missing(study)
+    lost = gaps.loc[gaps["epoch"].notna(), "variant"].value_counts()
     published = study.published.get(study.compare.metric, {})
-    rows = [_row(study, numbers, published, variant.name) for variant in study.variants]
+    rows = [_row(study, numbers, published, variant.name, int(lost.get(variant.name, 0))) for variant in study.variants]
     table = pd.DataFrame(rows)
     reference = table.loc[table["variant"] == study.compare.reference, "mean"].iloc[0]
-    table.insert(6, "difference", table["mean"] - reference)
+    table.insert(7, "difference", table["mean"] - reference)
     return table
 
 
-def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant: str) -> dict[str, Any]:
+def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant: str, diverged: int) -> dict[str, Any]:
     own = numbers.loc[numbers["variant"] == variant, "value"].dropna()
     cells = study.cells[study.cells["variant"] == variant]
     done = cells[cells["status"] == "done"]
@@ -65,7 +111,8 @@ def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant
         "variant": variant,
         "n": len(own),
         "failed": failed,
-        "missing": len(cells) - failed - len(own),
+        "diverged": diverged,
+        "missing": len(cells) - failed - diverged - len(own),
         "mean": own.mean() if len(own) else np.nan,
         "sd": own.std(ddof=1) if len(own) > 1 else np.nan,
         "published": last_published(published.get(variant)),

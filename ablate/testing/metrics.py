@@ -46,13 +46,15 @@ class MetricContract(ComponentContract):
     def test_its_direction_is_the_documented_one(self) -> None:
         metric, labels = self.make(), self.labels()
         worse, better = (metric(self.logits(right), labels) for right in (0.0, 1.0))
-        name = self.loaded().component.target
-        if getattr(self.loaded().factory, "lower_is_better", False):
-            hint = f"{name} has `lower_is_better`: remove that, or check the sign."
-            assert better < worse, f"right logits give {better:.4g} and wrong ones {worse:.4g}. {hint}"
-        else:
-            hint = f"Where less is better, set `{name.rpartition(':')[2]}.lower_is_better = True` below the function."
-            assert better > worse, f"right logits give {better:.4g} and wrong ones {worse:.4g}. {hint}"
+        name = self.loaded().component.target.rpartition(":")[2]
+        lower = self.loaded().says("lower_is_better", self.resolve()[0])
+        found = f"right logits give {better:.4g} and wrong ones {worse:.4g}"
+        assert lower is not None, (
+            f"it does not say which way is better, so that every spec has to: {found}, so set "
+            f"`{name}.lower_is_better = {better < worse}` below the function, or a function of the parameters that gives it."
+        )
+        hint = f"and `{name}.lower_is_better` is {lower}: change that, or check the sign."
+        assert (better < worse) if lower else (better > worse), f"{found}, {hint}"
 
     def test_the_order_of_the_images_does_not_matter(self) -> None:
         metric, logits, labels = self.make(), self.logits(0.5), self.labels()

@@ -1,12 +1,13 @@
 """timm's models and optimizers as components of ablate."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import timm
 import timm.optim
 import torch
 from torch import nn
 
+from ablate.components.models import freeze_all_but, frozen_semantics
 from ablate.errors import EnvironmentProblem
 from ablate.params import Choices, NonNegative, Positive
 from ablate.records import DataInfo
@@ -18,7 +19,7 @@ def model(
     *,
     arch: Annotated[str, Choices(timm.list_models)],
     pretrained: bool = False,
-    freeze_backbone: bool = False,
+    freeze_backbone: bool | Literal["weights"] = False,
     arguments: dict[str, Any] = {},  # noqa: B006
 ) -> nn.Module:
     """A model of timm, with a last layer for the data's classes and a first one for its channels.
@@ -26,7 +27,8 @@ def model(
     Args:
         arch: Its name in timm, such as `resnet18`.
         pretrained: Whether it starts from timm's weights, which are downloaded on first use.
-        freeze_backbone: Whether only the last layer is trained.
+        freeze_backbone: Whether only the last layer is trained, and all before it works as in evaluation: batch normalisation
+            keeps its statistics, and nothing is dropped. With `weights`, the weights alone are kept.
         arguments: What `timm.create_model` is given beside these, such as `drop_rate` or `img_size`.
     """
     try:
@@ -38,10 +40,14 @@ def model(
             f"timm's weights of {arch!r} cannot be had: {error}. Run once with a network, or set pretrained to false."
         ) from error
     if freeze_backbone:
-        head = {id(parameter) for parameter in made.get_classifier().parameters()}
-        for parameter in made.parameters():
-            parameter.requires_grad_(id(parameter) in head)
+        head = next((name for name, module in made.named_modules() if module is made.get_classifier()), "")
+        if not head:
+            raise ValueError(f"{arch} has no single last layer, so that nothing says what is to be frozen")
+        freeze_all_but(made, head, weights_alone=freeze_backbone == "weights")
     return made
+
+
+model.semantics = frozen_semantics  # type: ignore[attr-defined]
 
 
 def optimizer(

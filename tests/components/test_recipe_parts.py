@@ -1,5 +1,7 @@
 """Initializers, optimizers, schedules, losses, metrics and models against torch and torchmetrics."""
 
+import copy
+import inspect
 import math
 
 import pytest
@@ -10,7 +12,9 @@ from torch import nn, optim
 from ablate.components import initializers, metrics, models, optimizers, schedulers
 from ablate.components.losses import cross_entropy
 from ablate.errors import EnvironmentProblem
+from ablate.recipe import lower_is_better
 from ablate.records import DataInfo, Horizon
+from ablate.registry import build, default
 
 INFO = DataInfo(3, 32, 32, 10)
 PAIRS = [
@@ -152,6 +156,18 @@ def test_torchvisions_networks_have_a_last_layer_for_the_classes(arch):
     assert trained == {models.last_layer(model)}
 
 
+def test_networks_with_auxiliary_outputs_give_their_last_one(tmp_path):
+    """Also from weights that have those of the auxiliary ones, as torchvision's do."""
+    import torchvision
+
+    whole = torchvision.models.googlenet(weights=None, num_classes=7, aux_logits=True, init_weights=False)
+    save_file(whole.state_dict(), tmp_path / "weights.safetensors")
+    model = models.torchvision(DataInfo(3, 32, 32, 7), arch="googlenet", weights_path=str(tmp_path / "weights.safetensors"))
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(model.eval()(images), whole.eval()(images))
+    assert model.train()(images).shape == (2, 7)
+
+
 def test_weights_of_other_classes_are_loaded_without_the_last_layer(tmp_path):
     import torchvision
 
@@ -172,6 +188,90 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(EnvironmentProblem, match="do not fit the model"):
         models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.safetensors"))
+
+
+FROZEN = {"use": "torchvision", "arch": "mobilenet_v3_small"}
+
+
+def trained_a_step(freeze):
+    """The network before and after a step of training, and a copy such as the moving average of weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build(default(), "model", {**FROZEN, "freeze_backbone": freeze}, DataInfo(3, 32, 32, 10)).train()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        average = copy.deepcopy(model).train()
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+        images = torch.randn(4, 3, 32, 32)
+        nn.functional.cross_entropy(model(images), torch.arange(4)).backward()
+        average(images)
+        optimizer.step()
+    return model, average, before
+
+
+def changed(model, before):
+    return {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_a_frozen_backbone_learns_nothing_in_training_mode():
+    """Neither weights nor the statistics of batch normalisation, in the network and in a copy of it."""
+    model, average, before = trained_a_step(True)
+    assert changed(model, before) == {"classifier.3.weight", "classifier.3.bias"}
+    assert changed(average, before) == set()
+    working = {name for name, module in model.named_modules() if module.training}
+    assert working == {"", "classifier", "classifier.1", "classifier.2", "classifier.3"}, "the head's own dropout goes on"
+
+
+def test_a_backbone_whose_weights_alone_are_frozen_adapts_its_statistics():
+    model, _, before = trained_a_step("weights")
+    assert "features.0.1.running_mean" in changed(model, before)
+    assert not changed(model, before) & {name for name, p in model.named_parameters() if not p.requires_grad}
+
+
+@pytest.mark.parametrize(("freeze", "number"), [(False, None), ("weights", None), (True, 2)])
+def test_only_cells_with_a_frozen_backbone_have_other_keys(freeze, number):
+    spec = {**FROZEN, "freeze_backbone": freeze}
+    semantics = default().load("model", "torchvision").says("semantics", spec)
+    assert (None if semantics == 1 else semantics) == number
+
+
+def test_every_offered_torchmetrics_metric_is_one_number_and_no_other_could_be():
+    from torchmetrics.functional import classification
+
+    needed = {"beta": 1.0, "min_recall": 0.5, "min_precision": 0.5, "min_specificity": 0.5, "min_sensitivity": 0.5}
+    names = {name for name in classification.__all__ if name.startswith("multiclass_")}
+    assert names >= metrics.NOT_ONE_NUMBER
+    logits, labels = torch.randn(30, 5, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 5
+    for name in names:
+        taken = inspect.signature(getattr(classification, name)).parameters
+        arguments = {key: value for key, value in needed.items() if key in taken}
+        metric = metrics.torchmetrics(5, name=name, arguments=arguments | ({"average": "macro"} if "average" in taken else {}))
+        if name not in metrics.NOT_ONE_NUMBER:
+            assert math.isfinite(metric(logits, labels)), name
+            continue
+        with pytest.raises(ValueError, match="and a metric is one number"):
+            metric(logits, labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "lower"),
+    [
+        ("multiclass_calibration_error", True),
+        ("multiclass_hinge_loss", True),
+        ("multiclass_hamming_distance", True),
+        ("multiclass_f1_score", False),
+        ("multiclass_auroc", False),
+        ("multiclass_specificity", None),
+    ],
+)
+def test_the_direction_of_a_torchmetrics_metric_is_what_torchmetrics_says(name, lower):
+    assert lower_is_better(default(), {"use": "torchmetrics", "name": name, "arguments": {}}) is lower
+
+
+@pytest.mark.parametrize("metric", [metrics.accuracy, metrics.top5_accuracy, metrics.loss])
+@pytest.mark.parametrize("labels", [torch.rand(4, 4), torch.rand(4), torch.ones(4, 4, dtype=torch.int64)])
+def test_labels_that_are_no_class_numbers_ask_for_other_metrics(metric, labels):
+    with pytest.raises(ValueError, match=r"labels that are class numbers \[4\], .* Name metrics that fit them in `metrics`"):
+        metric(4)(torch.randn(4, 4), labels)
 
 
 def test_metrics_are_torchmetrics():

@@ -1,6 +1,7 @@
 """Each transform against torchvision's per-image version, and every image's draw against the others'."""
 
 import math
+from contextlib import suppress
 
 import pytest
 import torch
@@ -237,3 +238,38 @@ def test_any_torchvision_transform_is_available(images, rng):
     spec = {"use": "torchvision", "name": "RandomSolarize", "arguments": {"threshold": 100, "p": 1.0}}
     out = build(default(), "transform", spec)(images, rng)
     assert torch.equal(out, F.solarize(images, 100))
+
+
+ARGUMENTS = {
+    "CenterCrop": {"size": 8},
+    "GaussianBlur": {"kernel_size": 3},
+    "JPEG": {"quality": [50, 90]},
+    "Normalize": {"mean": [0.5], "std": [0.5]},
+    "Pad": {"padding": 1},
+    "RandomAdjustSharpness": {"sharpness_factor": 2.0},
+    "RandomAffine": {"degrees": 10},
+    "RandomCrop": {"size": 8},
+    "RandomPosterize": {"bits": 3},
+    "RandomResizedCrop": {"size": [8, 8]},
+    "RandomRotation": {"degrees": 10},
+    "RandomShortestSize": {"min_size": 8},
+    "RandomSolarize": {"threshold": 0.5},
+    "Resize": {"size": 8},
+}
+
+
+@pytest.mark.parametrize("name", per_image._names())
+def test_every_offered_transform_of_torchvision_works_on_tensors(name, images):
+    transform = per_image.torchvision(name=name, arguments=ARGUMENTS.get(name, {}))
+    forms = []
+    for given in (images[:4], images[:4].float() / 255):
+        with suppress(TypeError, RuntimeError, ValueError):  # some take one of the two alone
+            out = transform(given, torch.Generator().manual_seed(0))
+            forms.append(out.shape[0] == 4 and out.ndim == 4)
+    assert forms
+    assert all(forms)
+
+
+def test_what_is_left_out_of_torchvisions_transforms_exists():
+    assert [name for name in per_image.LEFT_OUT if not hasattr(v2, name)] == []
+    assert not set(per_image.LEFT_OUT) & set(per_image._names())

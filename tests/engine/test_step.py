@@ -8,7 +8,7 @@ from torch import nn, tensor
 
 from ablate.components import optimizers
 from ablate.engine.build import Parts
-from ablate.engine.step import Step, largest_gap, why_eager
+from ablate.engine.step import Step, floats, largest_gap, why_eager
 from ablate.records import Horizon
 
 RECIPE = {"precision": "float32", "grad_clip": 1.0, "accumulate": 1}
@@ -66,3 +66,23 @@ def test_the_gap_is_relative_to_what_the_step_changed():
     assert math.isinf(largest_gap(before, first, [tensor([1.0, math.nan]), tensor(4)]))
     assert math.isinf(largest_gap(before, [tensor([1.0, math.nan]), tensor(4)], first))
     assert largest_gap(before, before, [tensor([1.0, 2.1]), tensor(3)]) > 1, "a change where there is to be none"
+
+
+def settings():
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    return [place.fp32_precision for place in places]
+
+
+@pytest.mark.parametrize(("precision", "meaning"), [("float32", "ieee"), ("bfloat16", "ieee"), ("tf32", "tf32")])
+def test_what_float32_means_on_a_gpu_is_what_the_recipe_says_and_is_put_back(precision, meaning):
+    before = settings()
+    with pytest.raises(KeyError), floats(precision, torch.device("cuda")):
+        assert settings() == [meaning] * 3
+        raise KeyError
+    assert settings() == before
+
+
+def test_on_a_cpu_it_is_left_alone():
+    before = settings()
+    with floats("float32", torch.device("cpu")):
+        assert settings() == before

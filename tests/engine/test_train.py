@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ablate.engine import data
-from ablate.engine.build import preflight
 from ablate.engine.data import CHUNK
 from ablate.engine.seeding import derive, generator
 from ablate.engine.train import Controls, Interrupted, train, weights_digest
+from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
@@ -179,10 +179,34 @@ def test_the_selected_epoch_is_tested_once_and_survives_an_interruption(spec, en
     assert [record.get("selected") for record in again.epochs] == [record.get("selected") for record in whole.epochs]
 
 
-def test_a_training_that_diverges_has_no_loss(spec, environment, tmp_path):
-    result = run(cell_of(spec, environment, "base.optimizer.lr=1e30"), environment, tmp_path)
-    assert result.metrics["loss"] is None
+def test_a_training_that_diverges_has_no_value_and_says_why(spec, environment, tmp_path):
+    """argmax makes the first class of NaN, so that an accuracy of its share would look like a result."""
+    cell = cell_of(spec, environment, "base.optimizer.lr=1e30", "base.epochs=3", "base.eval_every=2")
+    result = run(cell, environment, tmp_path)
+    assert result.metrics == {"accuracy": None, "loss": None}
+    images = len(data.load(default(), cell.recipe, environment, CPU).test.labels)
+    logits = f"the logits of {images} of {images} evaluated images are not finite"
+    assert [record["diverged"] for record in result.epochs] == ["the training loss is not finite", logits, logits]
+
+
+def exploding(horizon, /, **_):
+    return lambda step: 1.0 if step < 2 * horizon.steps_per_epoch else 1e30
+
+
+def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
+    """The rate explodes in the third epoch; the selected weights are from before."""
+    loaded = default().load("scheduler", "constant")
+    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, factory=exploding))
+    result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
+    assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
+    assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
     assert result.metrics["accuracy"] is not None
+
+
+def test_without_an_epoch_to_select_there_is_no_value(spec, environment, tmp_path):
+    result = run(cell_of(spec, environment, *SELECTING, "base.optimizer.lr=1e30"), environment, tmp_path)
+    assert result.metrics == {"accuracy": None, "loss": None}
+    assert result.epochs[-1]["missing"]["accuracy"] == "no epoch has a value of loss to be selected by"
 
 
 def test_the_learning_rate_follows_the_schedule(spec, environment, tmp_path):

@@ -10,12 +10,46 @@ from ablate.params import Choices
 
 from . import Transform
 
-MIXING = {"CutMix", "MixUp"}  # they take batches with labels, and are components of their own
+_BOXES = "is for boxes, points or videos"
+_FORM = "gives images of many forms, or none"
+_INPUT = "takes what JSON does not have, such as other transforms"
+_NOTHING = "does nothing to a tensor"
+_OWN = "takes labels, and is a component of its own"
+LEFT_OUT = {
+    "ClampBoundingBoxes": _BOXES,
+    "ClampKeyPoints": _BOXES,
+    "Compose": _INPUT,
+    "ConvertBoundingBoxFormat": _BOXES,
+    "CutMix": _OWN,
+    "FiveCrop": _FORM,
+    "Lambda": _INPUT,
+    "LinearTransformation": _INPUT,
+    "MixUp": _OWN,
+    "PILToTensor": _NOTHING,
+    "RandomApply": _INPUT,
+    "RandomChoice": _INPUT,
+    "RandomIoUCrop": _BOXES,
+    "RandomOrder": _INPUT,
+    "RandomResize": _FORM,
+    "RandomZoomOut": _FORM,
+    "SanitizeBoundingBoxes": _BOXES,
+    "SanitizeKeyPoints": _BOXES,
+    "ScaleJitter": _FORM,
+    "SetClampingMode": _BOXES,
+    "TenCrop": _FORM,
+    "ToDtype": _INPUT,
+    "ToImage": _NOTHING,
+    "ToPILImage": _FORM,
+    "ToPureTensor": _NOTHING,
+    "ToTensor": _NOTHING,
+    "UniformTemporalSubsample": _BOXES,
+}
 
 
 def _names() -> list[str]:
     classes = {name: value for name, value in vars(v2).items() if isinstance(value, type)}
-    return sorted(n for n, c in classes.items() if issubclass(c, v2.Transform) and c is not v2.Transform and n not in MIXING)
+    found = {name for name, value in classes.items() if issubclass(value, v2.Transform) and value is not v2.Transform}
+    return sorted(found - set(LEFT_OUT))
 
 
 def torchvision(*, name: Annotated[str, Choices(_names)], arguments: dict[str, Any] = {}) -> Transform:  # noqa: B006

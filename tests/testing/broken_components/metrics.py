@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 CAUGHT = {
     "tensor": ("test_it_is_a_number", "it gives a Tensor: return a float"),
     "undirected": ("test_its_direction_is_the_documented_one", "undirected.lower_is_better = True"),
-    "misdirected": ("test_its_direction_is_the_documented_one", "remove that, or check the sign"),
+    "misdirected": ("test_its_direction_is_the_documented_one", "`misdirected.lower_is_better` is True: change that"),
     "of_the_first": ("test_the_order_of_the_images_does_not_matter", "in another order of the images"),
     "running": ("test_it_changes_and_keeps_nothing", "keep nothing between two calls"),
 }

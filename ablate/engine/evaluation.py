@@ -1,0 +1,58 @@
+"""The metrics of the images that are evaluated, and why one of them has no value."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablate.records import LOSS_NOT_FINITE
+
+Record = dict[str, Any]  # a part of one of `Result.epochs`
+Z = 1.645  # standard errors above which less than 5 % of guesses come
+
+
+def measured(
+    logits: Tensor, labels: Tensor, metrics: Mapping[str, Callable[[Tensor, Tensor], float]], train_loss: float | None
+) -> Record:
+    """Each metric, with what is to be said of it.
+
+    A network whose output is not finite has no value in any metric: what `argmax` and its like make of NaN is a class like any
+    other, and a metric that looks at it alone would not see that there is nothing to measure.
+
+    Args:
+        logits: `[N, K]`, of all images.
+        labels: int64 `[N]`.
+        metrics: By name.
+        train_loss: Mean loss of the epoch before; None where it was not finite.
+
+    Returns:
+        Each metric, None where it has no value; and where it applies `diverged`, `missing` and `at_chance` of `Result.epochs`.
+    """
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if train_loss is None or broken:
+        why = f"the logits of {broken:,} of {len(logits):,} evaluated images are not finite" if broken else LOSS_NOT_FINITE
+        return {**dict.fromkeys(metrics), "diverged": why}
+    values = {name: float(metric(logits, labels)) for name, metric in metrics.items()}
+    missing = {name: f"it is {value}" for name, value in values.items() if not math.isfinite(value)}
+    record: Record = {name: None if name in missing else value for name, value in values.items()}
+    if missing:
+        record["missing"] = missing
+    if guessing := _guessing(logits, labels):
+        record["at_chance"] = guessing
+    return record
+
+
+def _guessing(logits: Tensor, labels: Tensor) -> str:
+    """Why the answers are no better than guesses; empty where they are, or where labels are no class numbers."""
+    if labels.ndim != 1 or labels.is_floating_point():
+        return ""
+    answers, count = logits.argmax(dim=1), len(labels)
+    right = (answers == labels).double().mean().item()
+    chance = torch.bincount(labels).max().item() / count
+    if right > chance + Z * math.sqrt(chance * (1 - chance) / count):
+        return ""
+    same = ", and that is what it does" if (answers == answers[0]).all() else ""
+    always = f"saying the most frequent class every time gives {100 * chance:.4g} %"
+    return f"{100 * right:.4g} % of {count:,} images are right; {always}{same}"

@@ -1,0 +1,219 @@
+"""A trial of each recipe before anything is trained: what cannot work is known after a few images, and not after hours."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
+from ablate.recipe import Recipe, device_problems, size_notes
+from ablate.records import DataInfo, Environment
+from ablate.registry import Registry
+
+from . import checkpoint, data
+from .branches import notes_of_random_evaluation, try_transforms
+from .build import PartError, Parts, average, blame, parts, pipelines
+from .pipeline import Pipeline, TransformError
+from .seeding import global_rng
+from .step import Step
+
+if TYPE_CHECKING:  # it brings pandas, which workers do without
+    from ablate.study import Compare
+
+TRIAL = 2  # images that a recipe is tried with
+COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
+STEPS = 2  # of the optimizer: what fails at the second one would fail hours later
+FACTORS = 1000  # places of a schedule that are looked at, its first and last among them
+
+Batch = tuple[Tensor, Tensor]
+
+
+def preflight(
+    registry: Registry,
+    recipe: Recipe,
+    environment: Environment,
+    device: torch.device,
+    compare: "Compare | None" = None,
+    notices: list[Problem] | None = None,
+) -> list[Problem]:
+    """Tries a recipe with two images, so that what cannot work is known before hours of training.
+
+    So is a margin that is smaller than one image, where it is known how the study compares.
+
+    Args:
+        registry: What is installed.
+        recipe: Resolved.
+        environment: Where the data is.
+        device: Where it is tried.
+        compare: How the study compares.
+        notices: What works and is probably not meant is appended.
+
+    Returns:
+        The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
+    """
+    if wrong := list(device_problems(recipe, device.type)):
+        return wrong
+    try:
+        tensors = data.load(registry, recipe, environment, device)
+    except DiskProblem:
+        raise
+    except Exception as error:  # factories are anybody's code
+        return [Problem("dataset", describe(error))]
+    found = _try(registry, recipe, tensors, device, notices)
+    if compare is not None and not found:
+        return list(_margin_problems(recipe, len(tensors.evaluation.labels), compare))
+    return found and _with_hints(registry, recipe, tensors, device, found)
+
+
+def _margin_problems(recipe: Recipe, images: int, compare: "Compare") -> Iterator[Problem]:
+    """A part of the images moves in steps of one image, and within less than a step nothing can be shown to be equivalent."""
+    counted = recipe["metrics"].get(compare.metric, {}).get("use") in COUNTED
+    if counted and compare.margin is not None and compare.margin < (1 - 1e-9) / images:
+        message = f"{compare.margin:g} is less than one of the {images:,} images that {compare.metric!r} is a part of"
+        yield Problem("compare.margin", message, f"Give at least {1 / images:.3g}, or evaluate more images.")
+
+
+def _with_hints(
+    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, found: list[Problem]
+) -> list[Problem]:
+    """The problems, with a remedy for those that are not there with grey images instead of RGB ones, or the other way round."""
+    channels = tensors.info.channels
+    other = {1: 3, 3: 1}.get(channels)
+    if other is None:
+        return found
+    left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device, None)}
+    if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
+        remedy = f'Give the dataset "channels": {other}.'
+    else:
+        remedy = f'Put {{"use": "grayscale", "channels": {other}}} first into the transforms of training and of evaluation.'
+    hint = f"The images have {channels} channel{'s' * (channels > 1)}, and with {other} it works. {remedy}"
+    return [problem if problem.path in left else replace(problem, hint=hint) for problem in found]
+
+
+def _with_channels(tensors: data.Tensors, channels: int) -> data.Tensors:
+    """As many images as a trial needs, with the first channel for all of so many."""
+
+    def part(of: data.Part) -> data.Part:
+        return replace(of, images=of.images[:TRIAL, :1].expand(-1, channels, -1, -1))
+
+    info = replace(tensors.info, channels=channels)
+    return replace(tensors, train=part(tensors.train), evaluation=part(tensors.evaluation), info=info)
+
+
+def _try(
+    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, notices: list[Problem] | None
+) -> list[Problem]:
+    try:
+        train, evaluation = pipelines(registry, recipe, tensors.info.classes)
+    except PartError as error:
+        return [Problem(error.field, str(error))]
+    problems, batches = [], []
+    for field, pipeline, part in (
+        ("train_transforms", train, tensors.train),
+        ("eval_transforms", evaluation, tensors.evaluation),
+    ):
+        try:
+            try_transforms(registry, recipe[field], field, pipeline, part.images[:TRIAL], part.labels[:TRIAL])
+            batches.append(_batch(pipeline, part))
+        except PartError as error:
+            problems.append(Problem(error.field, str(error)))
+        except TransformError as error:
+            problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
+    if problems:
+        return problems
+    images = len(tensors.train.labels)
+    try:
+        channels, height, width = batches[0][0].shape[1:]
+        info = DataInfo(channels, height, width, tensors.info.classes)
+        built = parts(registry, recipe, info, images, 0, device)
+        _try_model(built, recipe, batches[0], batches[1], info.classes, images)
+        _try_schedule(built)
+        _try_steps(built, recipe, batches[0], device)
+    except PartError as error:
+        return [Problem(error.field, str(error))]
+    if notices is not None:
+        notices += [*notes_of_random_evaluation(evaluation, tensors.evaluation.images[:TRIAL]), *size_notes(recipe, images)]
+    return []
+
+
+def _batch(pipeline: Pipeline, part: data.Part) -> Batch:
+    images, labels = pipeline.on_chunk(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0)
+    return pipeline.on_batch(images), labels
+
+
+def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> None:
+    """Runs a batch in training, an evaluation batch, the loss and the metrics."""
+    with blame("model"), global_rng(0, "trial"):
+        logits = built.model.train()(train[0])
+        _check_logits(logits, len(train[0]), classes)
+    if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
+        with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
+            built.model(train[0][:1])
+    with blame("loss"):
+        loss = _tried_loss(built, logits, train[1])
+    with blame("model"):
+        loss.backward()
+        built.model.zero_grad()
+    with blame("model"), torch.no_grad():
+        logits = built.model.eval()(evaluation[0])
+        _check_logits(logits, len(evaluation[0]), classes)
+    for name, metric in built.metrics.items():
+        with blame(f"metrics.{name}"):
+            float(metric(logits, evaluation[1]))
+
+
+def _tried_loss(built: Parts, logits: Tensor, targets: Tensor) -> Tensor:
+    try:
+        loss = built.loss(logits, targets)
+    except Exception as error:  # a factory is anybody's code
+        if not targets.is_floating_point():
+            raise
+        form = list(targets.shape)
+        raise ValueError(
+            f"it does not take the soft labels {form} that transforms which mix images give: {describe(error)}. "
+            "Take another loss, or leave out what mixes."
+        ) from error
+    if loss.ndim or not loss.requires_grad:
+        raise ValueError(f"gave {tuple(loss.shape)}; expected one number that depends on the model's parameters")
+    return loss
+
+
+def _try_schedule(built: Parts) -> None:
+    """Looks at the factors of the learning rate over the whole training."""
+    steps = built.horizon.epochs * built.horizon.steps_per_epoch
+    with blame("scheduler"):
+        for step in sorted({round(i * (steps - 1) / (FACTORS - 1)) for i in range(FACTORS)}):
+            factor = float(built.schedule(step))
+            if not math.isfinite(factor) or factor < 0:
+                raise ValueError(f"gives the factor {factor:g} of the learning rate at step {step:,} of {steps:,}; expected ≥ 0")
+
+
+def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device) -> None:
+    """Takes steps of the training, and sees whether its state can be saved. The model is not the one that is trained."""
+    with blame("ema"):
+        ema = average(built.model, recipe["ema"])
+    built.model.train()
+    with blame("optimizer"), global_rng(0, "trial"):
+        step = Step(built, recipe, device, torch.zeros((), dtype=torch.float64, device=device))
+        for number in range(STEPS):
+            step.set_rates(built.schedule(number))
+            step(*batch, 1, True)
+        try:
+            checkpoint.packed(built.optimizer.state_dict())
+        except EnvironmentProblem as error:
+            raise ValueError(f"a checkpoint could not hold its state: {error}") from error
+    if ema is not None:
+        with blame("ema"):
+            ema.update_parameters(built.model)
+
+
+def _check_logits(logits: object, count: int, classes: int) -> None:
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor [{count}, {classes}]")
+    if tuple(logits.shape) != (count, classes):
+        raise ValueError(
+            f"its output is {list(logits.shape)} for {count} images of {classes} classes; expected [{count}, {classes}]"
+        )

@@ -1,0 +1,80 @@
+"""What went wrong in trainings that have a value all the same: a line for each variant, with its numbers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablate.study import Study
+
+LOST = 0.2  # of what a curve has gained, from which a last epoch is far below the best
+STEPS = 3.0  # times the noise of the curve, above which a loss is none
+STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at its start value
+
+
+def notes(study: Study) -> tuple[str, ...]:
+    """Variants whose answers are guesses, whose last epoch is far below their best, and whose training loss does not fall."""
+    found: list[str] = []
+    for variant in study.variants:
+        epochs = study.epochs[study.epochs["variant"] == variant.name]
+        found += [f"{variant.name}: {note}." for note in _notes(study, epochs)]
+    return tuple(found)
+
+
+def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:
+    if epochs.empty:
+        return
+    metric = study.compare.metric
+    yield from _at_chance(epochs)
+    if study.compare.at == "last" and metric in epochs and not _selects(epochs):
+        yield from _past_its_best(metric, _mean_curve(epochs, metric), 1 if study.compare.goal == "maximize" else -1)
+    yield from _loss(_mean_curve(epochs, "train_loss"))
+
+
+def _selects(epochs: pd.DataFrame) -> bool:
+    return "selected" in epochs and bool(epochs["selected"].eq(True).any())
+
+
+def _at_chance(epochs: pd.DataFrame) -> Iterator[str]:
+    """Of the last epoch of each seed."""
+    if "at_chance" not in epochs:
+        return
+    last = epochs.loc[epochs.groupby("seed")["epoch"].idxmax()]
+    guessing = last[last["at_chance"].notna()]
+    if len(guessing):
+        seeds = f"{len(guessing)} of {len(last)} seeds" if len(last) > 1 else "its seed"
+        yield f"no better than guesses at the last epoch of {seeds} ({guessing['at_chance'].iloc[0]})"
+
+
+def _mean_curve(epochs: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """The mean over the seeds at each epoch that has a number."""
+    return epochs.groupby("epoch")[column].apply(lambda own: own.astype(float).mean()).dropna().to_numpy(float)
+
+
+def _past_its_best(metric: str, curve: NDArray[np.float64], sign: int) -> Iterator[str]:
+    if len(curve) < 2:
+        return
+    oriented = sign * curve
+    best = int(oriented.argmax())
+    lost = oriented[best] - oriented[-1]
+    if lost > LOST * np.ptp(oriented) and lost > STEPS * _noise(oriented[:-1]):
+        where = f"at the last of {len(curve)} evaluated epochs"
+        yield f"{metric} is {curve[-1]:.4g} {where}, and was {curve[best]:.4g} at number {best + 1}"
+
+
+def _noise(curve: NDArray[np.float64]) -> float:
+    """How far a point usually is from the middle of its neighbours; a tenth of the largest where there are too few to tell."""
+    if len(curve) < 4:
+        return 0.1 * float(np.abs(curve).max())
+    return float(np.median(np.abs(curve[1:-1] - (curve[:-2] + curve[2:]) / 2)))
+
+
+def _loss(curve: NDArray[np.float64]) -> Iterator[str]:
+    if len(curve) < 2:
+        return
+    first, last = curve[0], curve[-1]
+    if last > first + STILL * abs(first):
+        yield f"the training loss rose from {first:.4g} in the first epoch to {last:.4g} in the last"
+    elif abs(first - last) <= STILL * abs(first):
+        yield f"the training loss stays at its start value: {first:.4g} in the first epoch, {last:.4g} in the last"
