@@ -61,7 +61,7 @@ def by_adastop(effects: Sequence[float], studies: int, alpha: float, block: int 
 
 
 def dunnett(studies: int, seeds: int, factor: float) -> tuple[Rate, Rate]:
-    """Four variants, a reference with so many times their noise: any false difference of Dunnett's test, and of ours."""
+    """Four variants, a reference with so many times their noise: false differences of Dunnett's test, and of ours."""
     values, reference = draw((normal, times(factor, normal)), studies, A_A, seeds)
     theirs = [
         stats.dunnett(*study, control=own).pvalue.min() < COMPARE.alpha for study, own in zip(values, reference, strict=True)
