@@ -13,7 +13,7 @@ SHARES = {
     "shapley": "Shapley values from all combinations of the factors",
     "sampled orders": "means over {orders} of adding the factors",
     "given order": "gains in the given order of adding the factors; another order may give others",
-    "main effects": "main effects, which are Shapley values where no three factors interact, and sum to the gain that follows from them",
+    "main effects": "main effects, which are Shapley values where no three factors interact; they sum to the gain that follows",
 }
 
 

@@ -20,12 +20,14 @@ from .wording import seeds
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found, terms, shares = effects(study), factorial(study), attribution(study) or by_main_effects(study)
+    found, terms = effects(study), factorial(study)
+    shares = attribution(study) or by_main_effects(study)
     told = headline(study, terms, shares)
     if told is None:
         told = answer(study.compare, found)
     else:
-        told = " ".join([told, *(f"{words[0].upper()}{words[1:]}." for words in _lost(study.compare, found))])
+        lost = (f"{words[0].upper()}{words[1:]}." for words in _lost(study.compare, found))
+        told = " ".join([told, *lost])
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
     return Analysis(found, terms, shares, told, tuned(study), images(study))
@@ -51,7 +53,8 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
 def _one(compare: Compare, effect: Effect) -> str:
     """A study of one comparison."""
     if effect.verdict == "undecided":
-        return f"Nothing can be concluded: {short(effect.variant)} against {short(compare.reference)} is undecided, {_size(compare, effect)}"
+        against = f"{short(effect.variant)} against {short(compare.reference)}"
+        return f"Nothing can be concluded: {against} is undecided, {_size(compare, effect)}"
     if effect.verdict == "no meaningful difference":
         start = f"{short(effect.variant)} makes no meaningful difference to {short(compare.reference)}"
         return f"{start}: {_size(compare, effect)}, with ± {compare.margin:g} of no importance"

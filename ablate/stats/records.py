@@ -186,11 +186,11 @@ class Attribution:
     """The gain from the stripped recipe to the full one, by factor; the shares sum to the gain.
 
     Attributes:
-        method: `shapley` from all combinations, `sampled orders` from some orders of adding, `given order` from one, `main effects`
-            from a screening.
+        method: `shapley` from all combinations, `sampled orders` from some orders of adding, `given order` from one, and `main
+            effects` from a screening.
         plain: Name of the stripped variant.
         full: Name of the full variant.
-        gain: Mean of the full recipe minus mean of the stripped one; of a screening, what its main effects say of that.
+        gain: Mean of the full recipe minus mean of the stripped one; of a screening, what its main effects say of it.
         low: Lower end of its confidence interval, seed noise included.
         high: Its upper end.
         shares: One a factor.

@@ -70,7 +70,7 @@ def dunnett(studies: int, seeds: int, factor: float) -> tuple[Rate, Rate]:
 
 
 def correlated(noise: tuple[Noise, Noise], studies: int, seeds: int) -> tuple[Rate, Rate]:
-    """A/A studies of four variants: any false difference by the multivariate t of Hasler and Hothorn (2008), and by Holm's method.
+    """A/A studies of four variants: false differences by the multivariate t of Hasler and Hothorn (2008), and by Holm's method.
 
     The former takes into account that the comparisons share the reference. Its first step is all that such studies need: p-values
     of the largest of four correlated t, with the estimated correlations and the degrees of freedom of each comparison.
