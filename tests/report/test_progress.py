@@ -113,7 +113,7 @@ def test_a_cell_that_resumes_says_from_where(study):
         shown.cell_end(CELLS[1], "interrupted", None, None, None)
     lines = console.file.getvalue().splitlines()
     assert lines[1:3] == [
-        "optimizer=adam,batch_norm=on, seed 0: resumes after epoch 4 (of 10 epochs)",
-        "optimizer=adam,batch_norm=on, seed 1: resumes after batch 17 of epoch 5 (of 10 epochs)",
+        "optimizer=adam,batch_norm=on, seed 0: resumes after epoch 4 of 10",
+        "optimizer=adam,batch_norm=on, seed 1: resumes after epoch 4 of 10 and batch 17 of epoch 5",
     ]
     assert lines[3] == "[0/3] optimizer=adam,batch_norm=on, seed 1: interrupted; 0/3 cells"

@@ -41,8 +41,9 @@ def test_intervals_need_both_ends():
 def test_counts_and_times_read_as_people_say_them():
     assert [duration(s) for s in (0.84, 59.4, 80, 3700, math.nan)] == ["0.8 s", "59 s", "1 min 20 s", "1 h 1 min", "–"]
     assert [plural(n, "cell") for n in (0, 1, 1234)] == ["0 cells", "1 cell", "1,234 cells"]
-    assert count({"n": 3, "failed": 1, "missing": 2}) == "3 (1 failed, 2 missing)"
-    assert count({"n": 3, "failed": 0, "missing": 0}) == "3"
+    assert count({"n": 3, "failed": 1, "diverged": 0, "missing": 2}) == "3 (1 failed, 2 missing)"
+    assert count({"n": 3, "failed": 0, "diverged": 4, "missing": 0}) == "3 (4 diverged)"
+    assert count({"n": 3, "failed": 0, "diverged": 0, "missing": 0}) == "3"
 
 
 def test_columns_that_say_nothing_are_left_out():

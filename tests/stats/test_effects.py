@@ -284,7 +284,7 @@ def test_after_stopping_the_difference_is_corrected_towards_zero(make_study):
     (found,) = effects(make_study(values, Stopping(3, 20)))
     assert (found.verdict, 5 < found.n < 20) == ("better", True)
     assert 0.5 * found.difference < found.corrected < found.difference
-    (other,) = effects(make_study({"better": values["base"], "base": values["better"]}, Stopping(3, 20)))
+    (other,) = effects(make_study({"better": values["better"], "base": values["base"]}, Stopping(3, 20)))
     assert other.corrected == pytest.approx(-found.corrected)
     assert math.isnan(effects(make_study(values))[0].corrected)
 
