@@ -28,6 +28,8 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for nine reports; docs/reports.md joins two",
+    ("docs/statistics.md", "ablate power first"): "two seeds promise no number; tests/test_planning.py writes and runs a follow-up",
+    ("docs/statistics.md", "ablate run follow-up.json"): "what the line above it writes",
     ("plugins/ablate-mlflow/README.md", "ablate run"): "needs a server; the package's own tests start one",
     ("plugins/ablate-ray/README.md", "ablate run"): "needs a cluster; the package's own tests start one",
     ("plugins/ablate-slurm/README.md", "ablate run"): "needs a cluster; the package's own tests have a stand-in",
@@ -35,7 +37,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("plugins/ablate-tensorboard/README.md", "ablate run"): "needs the package, whose own tests do this",
     ("plugins/ablate-wandb/README.md", "ablate run"): "needs the package or a login; the package's own tests do it offline",
 }
-DATASET = '{"use": "digits", "size": 16, "limit": 100}'
+DATASET = '{"use": "digits", "size": 16, "limit": 200}'
 LESS = ["--set", f"base.dataset={DATASET}", "--set", "base.epochs=1"]  # what a page's own studies are made small with
 
 
