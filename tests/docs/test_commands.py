@@ -28,7 +28,10 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for nine reports; docs/reports.md joins two",
-    ("docs/statistics.md", "ablate power first"): "two seeds promise no number; tests/test_planning.py writes and runs a follow-up",
+    (
+        "docs/statistics.md",
+        "ablate power first",
+    ): "two seeds promise nothing; tests/test_planning.py follows up",
     ("docs/statistics.md", "ablate run follow-up.json"): "what the line above it writes",
     ("plugins/ablate-mlflow/README.md", "ablate run"): "needs a server; the package's own tests start one",
     ("plugins/ablate-ray/README.md", "ablate run"): "needs a cluster; the package's own tests start one",
