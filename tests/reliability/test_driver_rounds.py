@@ -86,7 +86,7 @@ def test_every_cell_is_done_once_whatever_an_executor_does(jobs, tmp_path_factor
     finished = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "stop_on_signals", unstopped)
-        patch.setattr(driver, "try_recipes", lambda job, keys: None)
+        patch.setattr(driver, "try_recipes", lambda job, keys: [])
         patch.setattr(driver, "HELD_SECONDS", 0.0)
         for fates, count, raise_after, stop_after in [*sittings, ([], 2, None, None)]:
             executor = Trained(iter(fates), count, raise_after, stop_after)

@@ -1,6 +1,7 @@
 """What `ablate check` opens and whom it asks: an audit hook in a process of its own watches it read hostile specs."""
 
 import copy
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ablate
+from ablate.registry import KINDS, default
 
 Json = Any
 WATCH = """
@@ -86,6 +87,13 @@ def matplotlib_cache() -> Path:
     return Path(os.environ.get("MPLCONFIGDIR") or Path.home() / ".cache" / "matplotlib")
 
 
+def plugins() -> set[str]:
+    """The folders of all that is installed, editable or not: who misspells a component has families asked for their members."""
+    modules = {component.target.partition(":")[0].partition(".")[0] for kind in KINDS for component in default().all(kind)}
+    found = (importlib.util.find_spec(module) for module in modules)
+    return {str(Path(spec.origin).parent) for spec in found if spec is not None and spec.origin is not None}
+
+
 def touched(document: Json, folder: Path) -> dict[str, Json]:
     """What reading all of them opened beside the specs, their own files and the packages; whom it asked; what it took."""
     made = specs(document, folder)
@@ -100,7 +108,7 @@ def touched(document: Json, folder: Path) -> dict[str, Json]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, timeout=600, env=environment)
     seen = json.loads(done.stdout.splitlines()[-1])
     own = {str(path) for path in paths} | {str(folder / "sparse")}
-    places = (*seen["path"], *seen["prefixes"], str(Path(ablate.__file__).parent), str(temporary), str(matplotlib_cache()))
+    places = (*seen["path"], *seen["prefixes"], *plugins(), str(temporary), str(matplotlib_cache()))
     packages = tuple(os.path.realpath(path) + "/" for path in places if path)
     foreign = {(path, mode) for path, mode in seen["opened"] if path not in own and not path.startswith((*SYSTEM, *packages))}
     foreign = {(path, mode) for path, mode in foreign if "/__editable__" not in path}
