@@ -36,11 +36,22 @@ def main(arguments: list[str]) -> int:
         constraints.write_text("\n".join(lowest()) + "\n")
         print(*lowest(), sep="\n", flush=True)
         python, start = environment(Path(folder, "venv")), time.monotonic()
-        tools = ["pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "nbformat"]
-        install = [python, "-m", "pip", "install", "-q", "-c", constraints, "-e", ROOT, "-e", ROOT / "plugins" / "ablate-timm"]
-        subprocess.run([*install, *tools], check=True)
+        install = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "-c",
+            constraints,
+            "-e",
+            f"{ROOT}[dev]",
+            "-e",
+            ROOT / "plugins" / "ablate-timm",
+        ]
+        subprocess.run(install, check=True)
         print(f"installed in {time.monotonic() - start:.0f} s", flush=True)
-        return subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=ROOT).returncode
+        return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT).returncode
 
 
 if __name__ == "__main__":
