@@ -36,19 +36,8 @@ def main(arguments: list[str]) -> int:
         constraints.write_text("\n".join(lowest()) + "\n")
         print(*lowest(), sep="\n", flush=True)
         python, start = environment(Path(folder, "venv")), time.monotonic()
-        install = [
-            python,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "-c",
-            constraints,
-            "-e",
-            f"{ROOT}[dev]",
-            "-e",
-            ROOT / "plugins" / "ablate-timm",
-        ]
+        packages = ["-e", f"{ROOT}[dev]", "-e", ROOT / "plugins" / "ablate-timm"]
+        install = [python, "-m", "pip", "install", "-q", "-c", constraints, *packages]
         subprocess.run(install, check=True)
         print(f"installed in {time.monotonic() - start:.0f} s", flush=True)
         return subprocess.run([python, "-m", "pytest", *arguments], cwd=ROOT).returncode
