@@ -13,8 +13,8 @@ from ablate.records import Factor
 from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
 from ablate.study import Compare, Study, Tried, TunedVariant, Tuning, VariantInfo
 
-# Half of a surrogate pair, which no spec may have. Older versions of pandas mix up labels that have one.
-HALF = "\ud800" if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else ""
+# No spec may have them, and older versions of pandas take labels for the same that are so up to one of them.
+NUL, HALF = ("\x00", "\ud800") if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else ("", "")
 HOSTILE = (
     "<script>document.title='ran'</script>",
     "<img src=x onerror=\"document.title='ran'\">",
@@ -25,7 +25,7 @@ HOSTILE = (
     "=cmd|' /C calc'!A0",
     "$x^2$ $\\frac{",
     "a|b `c` *d* [e](javascript:alert) ![f](x)",
-    f"\x1b]0;title\x07 \x00 \x7f \u202egnp.exe {HALF}",
+    f"\x1b]0;title\x07 {NUL} \x7f \u202egnp.exe {HALF}",
     "_underscore 中文 é ß → 🙂 ĸ",
     "x" * 300,
 )
