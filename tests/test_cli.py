@@ -102,7 +102,7 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (
             ["--executor", "{"],
             ExitCode.USAGE,
-            "--executor: 1 problem\n  line 1, column 1: this { is never closed",
+            "--executor: 1 problem\n  line 1, column 1: this { is never closed: a } is missing",
         ),
         (["--set", "base.epochs"], ExitCode.USAGE, "expected PATH=JSON"),
         (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),

@@ -108,7 +108,7 @@ def test_a_follow_up_errs_as_rarely_as_any_study():
         assert max(first.share, second.share) < either.share <= first.share + second.share
 
 
-@pytest.mark.parametrize("studies", [pytest.param(300, id="small"), pytest.param(4_000, id="large", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("studies", [pytest.param(1_000, id="small"), pytest.param(4_000, id="large", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("compare", "effects"), [study[1:] for study in PLANTED], ids=[study[0] for study in PLANTED])
 def test_planted_effects(compare, effects, studies):
     """The bias of stopping is smaller once corrected; what is saved is what the page says, and not more."""
@@ -116,7 +116,7 @@ def test_planted_effects(compare, effects, studies):
     for row in rows:
         assert row.wrong <= 0.05
         if row.effect and row.right > 0.6:
-            assert abs(row.everywhere_corrected - row.effect) < max(0.1 * abs(row.effect), abs(row.everywhere - row.effect))
+            assert abs(row.everywhere_corrected - row.effect) < max(0.07 * abs(row.effect), abs(row.everywhere - row.effect))
             assert row.saved(row.equal) > 0
         if row.effect and 0.1 < row.right < 0.9:
             assert abs(row.effect) < row.corrected < row.decided
