@@ -185,7 +185,10 @@ def prepare(part: Part, pipeline: Pipeline, recipe: Recipe, transforms: str) -> 
 
 @lru_cache(maxsize=4)
 def _applied(once: _Once) -> Tensor:
-    return torch.cat([once.pipeline.exactly(chunk) for chunk in once.images.split(CHUNK)])
+    done = torch.cat([once.pipeline.exactly(chunk) for chunk in once.images.split(CHUNK)])
+    if done.is_cuda:
+        torch.cuda.current_stream(done.device).synchronize()  # other cells, with streams of their own, will have it too
+    return done
 
 
 def _part(split: Split, device: torch.device) -> Part:

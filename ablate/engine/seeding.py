@@ -27,8 +27,20 @@ def global_rng(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> Itera
 
     Layer constructors and dropout have no generator argument: they draw from the global one, so it is set for them.
     """
-    with torch.random.fork_rng():
+    with global_generators_kept():
         seed_global(derive(seed, purpose, epoch, index))
+        yield
+
+
+@contextmanager
+def global_generators_kept() -> Iterator[None]:
+    """torch's global generators of the devices that are in use put back afterwards.
+
+    Those of other devices are left alone, because to ask for them is to use them: every worker on a CPU would take memory of
+    every GPU.
+    """
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
         yield
 
 

@@ -1,6 +1,6 @@
 """One batch of a training: eager, or replayed as a CUDA graph where that gives the same answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from ablate.errors import describe
 
+from . import graphs
 from .build import Parts
 
 EAGER_STEPS = 3  # before a graph is captured: lazy initialisations and the optimizer's state are done by then
-TOLERANCE = 1e-3  # largest difference of a replayed step from an eager one, relative to the largest change of the tensor
 
 
 @contextmanager
@@ -36,6 +36,10 @@ def floats(precision: str, device: torch.device) -> Iterator[None]:
             place.fp32_precision = value
 
 
+class ReplayDiffers(Exception):
+    """A graph stopped to do what the step does: what it trained since the last comparison may be wrong. The message says how."""
+
+
 class Step:
     """Forward, backward, and the optimizer's step where the accumulation is full.
 
@@ -44,20 +48,22 @@ class Step:
         recipe: `precision`, `grad_clip` and `accumulate` are used.
         device: Where the model is.
         loss: Running sum of the losses of the images, float64 scalar, added to in place.
+        eager_because: Why no graph is to be tried, whatever the recipe; empty where it may be.
 
     Attributes:
         eager_because: Why steps are not replayed from a graph; empty while they are, or may be.
     """
 
-    def __init__(self, parts: Parts, recipe: Mapping[str, Any], device: torch.device, loss: Tensor):
-        self.parts, self.device, self.loss = parts, device, loss
+    def __init__(self, parts: Parts, recipe: Mapping[str, Any], device: torch.device, loss: Tensor, eager_because: str = ""):
+        self.parts, self.recipe, self.device, self.loss = parts, recipe, device, loss
         self.precision, self.grad_clip = recipe["precision"], recipe["grad_clip"]
         self.trainable = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
         self.rates = [group["lr"] for group in parts.optimizer.param_groups]
-        self.eager_because = why_eager(recipe, device, parts.optimizer)
+        self.eager_because = eager_because or why_eager(recipe, device, parts.optimizer)
         self.eager_steps = 0
-        self.replay: Callable[[Tensor, Tensor], None] | None = None
+        self.replay: graphs.Make | None = None
         self.shape: tuple[torch.Size, torch.Size] | None = None
+        self.compared = False
         if not self.eager_because:
             _prepare_capture(parts.optimizer, device)
 
@@ -69,15 +75,27 @@ class Step:
             targets: int64 `[N]`, or float32 `[N, classes]`.
             members: Batches whose gradients are averaged.
             update: Whether the optimizer makes its step now.
+
+        Raises:
+            ReplayDiffers: The first replay since `compare_again` does not do what the step does.
         """
         shape = images.shape, targets.shape
-        if self.replay is not None and shape == self.shape:
-            self.replay(images, targets)
-            return
-        if not self.eager_because and self.replay is None and self.eager_steps >= EAGER_STEPS:
+        if self.replay is None and not self.eager_because and self.eager_steps >= EAGER_STEPS:
             self._capture(images, targets)
-        self._eager(images, targets, members, update)
-        self.eager_steps += 1
+        if self.replay is None or shape != self.shape:
+            self._eager(images, targets, members, update)
+            self.eager_steps += 1
+        elif self.compared:
+            self.replay(images, targets)
+        else:
+            how = graphs.compare(self.parts, self.loss, self.replay, self._full, (images, targets))
+            if how:
+                raise ReplayDiffers(how)
+            self.compared = True
+
+    def compare_again(self) -> None:
+        """Has the next replay compared with an eager step: what the host decides may have changed since the last one."""
+        self.compared = False
 
     def set_rates(self, factor: float) -> None:
         """Sets the learning rate of every group to its first one times `factor`."""
@@ -103,36 +121,29 @@ class Step:
             self.parts.optimizer.step()
             self.parts.optimizer.zero_grad(set_to_none=True)
 
+    def _full(self, images: Tensor, targets: Tensor) -> None:
+        """A step of a recipe that does not accumulate."""
+        self._eager(images, targets, 1, True)
+
     def _capture(self, images: Tensor, targets: Tensor) -> None:
-        """Captures a step and compares a replay of it with the eager one; the state is as before afterwards."""
-        state = list(_tensors([self.parts.model.state_dict(), self.parts.optimizer.state_dict(), self.loss]))
-        rng = torch.cuda.get_rng_state(self.device)
-        before = [tensor.clone() for tensor in state]
+        """Captures the step where a graph does the same, which is found out on a copy of what is trained.
 
-        def outcome(step: Callable[[Tensor, Tensor], None]) -> list[Tensor]:
-            torch.cuda.set_rng_state(rng, self.device)
-            step(images, targets)
-            after = [tensor.clone() for tensor in state]
-            for tensor, old in zip(state, before, strict=True):
-                tensor.copy_(old)
-            return after
-
+        Raises:
+            OutOfMemoryError: There is no room for it now. There may be when no other cell has any.
+        """
+        batch = images, targets
         try:
-            replay = _graph(lambda i, t: self._eager(i, t, 1, True), images, targets)
-            replayed, eager = outcome(replay), outcome(lambda i, t: self._eager(i, t, 1, True))
-        except RuntimeError as error:  # an operation that cannot be captured; CUDA's errors are RuntimeErrors
-            self.eager_because = f"the step cannot be captured as a CUDA graph: {describe(error)}"
-        else:
-            gap = largest_gap(before, eager, replayed)
-            if gap <= TOLERANCE:
-                self.replay, self.shape = replay, (images.shape, targets.shape)
-            else:
-                self.eager_because = f"a replayed step differs from an eager one by {gap:.2g} of its change"
-        finally:
+            parts, loss = graphs.copy_of(self.parts), self.loss.clone()
+            copy = Step(parts, self.recipe, self.device, loss, eager_because="it is tried")
+            self.eager_because = graphs.refusal(parts, loss, copy._full, batch)
+            if not self.eager_because:
+                self.replay, self.shape, self.compared = graphs.captured(self._full, batch), (images.shape, targets.shape), True
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # components are anybody's code, and CUDA refuses to capture what waits for the device
+            torch.cuda.synchronize(self.device)  # an error that leaves the device unusable is raised here again
             self.parts.optimizer.zero_grad(set_to_none=True)
-            for tensor, old in zip(state, before, strict=True):
-                tensor.copy_(old)
-            torch.cuda.set_rng_state(rng, self.device)
+            self.eager_because = f"the step cannot be captured as a CUDA graph: {describe(error)}"
 
 
 def why_eager(recipe: Mapping[str, Any], device: torch.device, optimizer: torch.optim.Optimizer) -> str:
@@ -152,44 +163,3 @@ def _prepare_capture(optimizer: torch.optim.Optimizer, device: torch.device) -> 
         if "capturable" in group:
             group["capturable"] = True
         group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=device)
-
-
-def _graph(step: Callable[[Tensor, Tensor], None], images: Tensor, targets: Tensor) -> Callable[[Tensor, Tensor], None]:
-    """The step as a CUDA graph over copies of its arguments."""
-    own_images, own_targets = images.clone(), targets.clone()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-        step(own_images, own_targets)
-
-    def replay(images: Tensor, targets: Tensor) -> None:
-        own_images.copy_(images)
-        own_targets.copy_(targets)
-        graph.replay()
-
-    return replay
-
-
-def _tensors(value: Any) -> Iterable[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)
-
-
-def largest_gap(before: Sequence[Tensor], first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """The largest difference between two outcomes of a step, tensor by tensor relative to the largest change of the first.
-
-    Infinite where only one of the two is finite.
-    """
-    gaps = [0.0]
-    for old, one, other in zip(before, first, second, strict=True):
-        if not one.numel() or torch.equal(one, other):
-            continue
-        difference = (one.double() - other.double()).abs().max()
-        change = (one.double() - old.double()).abs().max().clamp(min=torch.finfo(torch.float32).tiny)
-        gaps.append(torch.nan_to_num(difference / change, nan=float("inf")).item())
-    return max(gaps)

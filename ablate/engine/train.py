@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,10 @@ from .build import Parts, average, batches_of, parts, pipelines
 from .data import CHUNK
 from .evaluation import Record, measured
 from .pipeline import Pipeline
-from .seeding import derive, generator, seed_global
-from .step import Step, floats
+from .seeding import derive, generator, global_generators_kept, seed_global
+from .step import ReplayDiffers, Step, floats
 
-GPU_CHUNK = 65536  # in place of `data.CHUNK`, where memory is fast and each kernel's launch costs
+GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
 EVAL_BATCH = 1000
 
 
@@ -80,7 +80,7 @@ def train(registry: Registry, cell: Cell, environment: Environment, device: torc
         AblateError: Data or a checkpoint is missing or damaged.
     """
     steps = training(registry, cell, environment, device, controls)
-    with torch.random.fork_rng():
+    with global_generators_kept():
         while True:
             try:
                 next(steps)
@@ -120,6 +120,11 @@ def training(
                 record = next(steps)
             except StopIteration:
                 return run.result()
+            except ReplayDiffers as how:  # the whole training is made again, without what may be wrong in it
+                controls.checkpoint.unlink(missing_ok=True)
+                run = _Training(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
+                steps = run.fit(controls)
+                continue
         yield record
 
 
@@ -135,15 +140,15 @@ def _on(stream: "torch.cuda.Stream | None") -> Any:
 class _Training:
     """A cell's objects and where it is."""
 
-    def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device):
+    def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device, eager_because: str = ""):
         self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
-        self.chunk = GPU_CHUNK if device.type == "cuda" else CHUNK
         training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
         self.train, self.train_pipeline = data.prepare(tensors.train, training, cell.recipe, "train_transforms")
         self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
         if cell.recipe["select"] is not None:
             self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
         info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
+        self.chunk = chunk_of(device, [tensors.info, info])
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
         self.ema = average(self.model, self.recipe["ema"])
@@ -151,13 +156,14 @@ class _Training:
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
-        self.step = Step(self.parts, cell.recipe, device, self.at.loss)
+        self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
 
     def fit(self, controls: Controls) -> Iterator[Record | None]:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
         while self.at.epoch < self.recipe["epochs"]:
             self.model.train()
+            self.step.compare_again()
             for images, targets in self._batches():
                 started = time.monotonic()
                 self._train_on(images, targets)
@@ -309,6 +315,13 @@ class _Training:
         for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
         self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
+
+
+def chunk_of(device: torch.device, forms: Sequence[DataInfo]) -> int:
+    """How many images are transformed at once, of which the largest form decides."""
+    if device.type != "cuda":
+        return CHUNK
+    return max(1, GPU_CHUNK // max(4 * form.channels * form.height * form.width for form in forms))
 
 
 def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:

@@ -57,7 +57,7 @@ def preflight(
     if wrong := list(device_problems(recipe, device.type)):
         return wrong
     try:
-        tensors = data.load(registry, recipe, environment, device)
+        tensors = data.load(registry, recipe, environment, torch.device("cpu"))
     except DiskProblem:
         raise
     except Exception as error:  # factories are anybody's code
@@ -111,12 +111,13 @@ def _try(
     except PartError as error:
         return [Problem(error.field, str(error))]
     problems, batches = [], []
-    for field, pipeline, part in (
+    for field, pipeline, images_of in (
         ("train_transforms", train, tensors.train),
         ("eval_transforms", evaluation, tensors.evaluation),
     ):
+        part = data.Part(images_of.images[:TRIAL].to(device), images_of.labels[:TRIAL].to(device))
         try:
-            try_transforms(registry, recipe[field], field, pipeline, part.images[:TRIAL], part.labels[:TRIAL])
+            try_transforms(registry, recipe[field], field, pipeline, part.images, part.labels)
             batches.append(_batch(pipeline, part))
         except PartError as error:
             problems.append(Problem(error.field, str(error)))
@@ -135,12 +136,12 @@ def _try(
     except PartError as error:
         return [Problem(error.field, str(error))]
     if notices is not None:
-        notices += [*notes_of_random_evaluation(evaluation, tensors.evaluation.images[:TRIAL]), *size_notes(recipe, images)]
+        notices += [*notes_of_random_evaluation(evaluation, part.images), *size_notes(recipe, images)]
     return []
 
 
 def _batch(pipeline: Pipeline, part: data.Part) -> Batch:
-    images, labels = pipeline.on_chunk(part.images[:TRIAL], part.labels[:TRIAL], 0, 0, 0)
+    images, labels = pipeline.on_chunk(part.images, part.labels, 0, 0, 0)
     return pipeline.on_batch(images), labels
 
 

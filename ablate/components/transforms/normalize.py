@@ -1,5 +1,6 @@
 """The transform that nearly every recipe has; alone in its file, because torchvision takes long to import."""
 
+from functools import cache
 from typing import Annotated
 
 import torch
@@ -22,6 +23,12 @@ def normalize(*, mean: list[Mean], std: list[Std]) -> Transform:
         std: One number a channel, or one for all, on the scale [0, 1]; above 0.
     """
 
+    @cache
+    def constants(device: torch.device, scale: float) -> tuple[Tensor, Tensor]:
+        """On the device: to bring them there for each batch would make it wait."""
+        offset, divisor = (torch.tensor(values, device=device).view(1, -1, 1, 1) * scale for values in (mean, std))
+        return offset, divisor
+
     @deterministic
     def apply(images: Tensor, _: Generator) -> Tensor:
         channels = images.shape[1]
@@ -32,9 +39,7 @@ def normalize(*, mean: list[Mean], std: list[Std]) -> Transform:
                     f"{name} has {has}, and the images have {channels} channel{'s' * (channels > 1)}. Give 1 for all"
                 )
         scale = 255.0 if images.dtype == torch.uint8 else 1.0
-        shape = (1, -1, 1, 1)
-        divisor = torch.tensor(std, device=images.device).view(shape) * scale
-        offset = torch.tensor(mean, device=images.device).view(shape) * scale
+        offset, divisor = constants(images.device, scale)
         return images.to(torch.float32).sub_(offset).div_(divisor) if scale != 1.0 else (images - offset) / divisor
 
     return apply
