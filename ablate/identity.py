@@ -18,7 +18,7 @@ from .registry import Registry, build
 from .sources import packages_of, version_of
 
 Json = Any
-ENGINE_SEMANTICS = {"cpu": 2, "cuda": 3}  # counts up, for each device, with a change of the engine that changes what a cell gives
+ENGINE_SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 
 

@@ -54,7 +54,7 @@ def test_what_a_component_means_is_in_the_identity_of_the_recipes_that_use_it(re
 
 def test_engines_count_by_device(recipe):
     """Cells of a GPU before 3 had TensorFloat-32 in their convolutions; those of a CPU are the same since 2."""
-    assert [identity_of(default(), recipe, device)["engine"] for device in ("cpu", "cuda")] == [2, 3]
+    assert [identity_of(default(), recipe, device)["engine"] for device in ("cpu", "cuda")] == [2, 4]
 
 
 def test_what_a_component_means_may_depend_on_its_parameters(recipe, monkeypatch):

@@ -1,7 +1,7 @@
 """One batch of a training: eager, or replayed as a CUDA graph where that gives the same answer."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,27 +13,6 @@ from . import graphs
 from .build import Parts
 
 EAGER_STEPS = 3  # before a graph is captured: lazy initialisations and the optimizer's state are done by then
-
-
-@contextmanager
-def floats(precision: str, device: torch.device) -> Iterator[None]:
-    """What float32 means inside, on a GPU: float32 in products and convolutions, or TensorFloat-32 where the recipe names it.
-
-    torch's own default is TensorFloat-32 in convolutions and not in products. It is a setting of the process, so it is put back.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    backends: Any = torch.backends
-    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
-    before = [place.fp32_precision for place in places]
-    try:
-        for place in places:
-            place.fp32_precision = "tf32" if precision == "tf32" else "ieee"
-        yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            place.fp32_precision = value
 
 
 class ReplayDiffers(Exception):

@@ -22,7 +22,8 @@ from .data import CHUNK
 from .evaluation import Record, measured
 from .pipeline import Pipeline
 from .seeding import derive, generator, global_generators_kept, seed_global
-from .step import ReplayDiffers, Step, floats
+from .step import ReplayDiffers, Step
+from .turns import on_gpu
 
 GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
 EVAL_BATCH = 1000
@@ -94,7 +95,7 @@ def training(
 ) -> Generator[Record | None, None, Result]:
     """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
 
-    It sets torch's global generators and its number of threads before each batch, and leaves them so; what float32 means on a GPU
+    It sets torch's global generators and its number of threads before each batch, and leaves them so; what else is set on a GPU
     is set for each batch and put back.
 
     Yields:
@@ -106,16 +107,14 @@ def training(
     """
     _use_threads(cell.recipe["threads"])
     tensors = data.load(registry, cell.recipe, environment, device, cell.identity.get("data"))
-    stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-    if stream is not None:
-        stream.wait_stream(torch.cuda.current_stream(device))  # the images may still be on their way
-    with _on(stream), floats(cell.recipe["precision"], device):
+    turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
+    with turn():
         run = _Training(registry, cell, tensors, device)
         run.restore(controls.checkpoint)
     steps = run.fit(controls)
     while True:
         _use_threads(cell.recipe["threads"])
-        with _on(stream), floats(cell.recipe["precision"], device):
+        with turn():
             try:
                 record = next(steps)
             except StopIteration:
@@ -131,10 +130,6 @@ def training(
 def _use_threads(count: int) -> None:
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
-
-
-def _on(stream: "torch.cuda.Stream | None") -> Any:
-    return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 class _Training:
