@@ -29,6 +29,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for all reports; tests/docs/test_results.py has them",
     ("docs/results/README.md", "ablate run specs/precision.json"): "as the other studies of that page",
+    ("docs/results/README.md", "ablate run specs/q7-"): "as the other studies of that page",
     ("docs/statistics.md", "ablate power STUDY"): "of anybody's study; tests/test_planning.py follows one up",
     ("docs/statistics.md", "ablate run follow-up.json"): "what the line above it writes",
     ("plugins/ablate-mlflow/README.md", "ablate run"): "needs a server; the package's own tests start one",
