@@ -53,7 +53,7 @@ def test_what_a_component_means_is_in_the_identity_of_the_recipes_that_use_it(re
 
 
 def test_engines_count_by_device(recipe):
-    """Cells of a GPU before 3 had TensorFloat-32 in their convolutions; those of a CPU are the same since 2."""
+    """Cells of a GPU before 3 had TensorFloat-32 in convolutions, before 4 dropout of others; those of a CPU are still 2."""
     assert [identity_of(default(), recipe, device)["engine"] for device in ("cpu", "cuda")] == [2, 4]
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .build import Parts
+from .seeding import global_generators_kept
 
 TOLERANCE = 1e-3  # largest difference of a replayed step from an eager one, relative to the largest change of the tensor
 NOISE = 4  # or so many times the difference of two eager ones: sums on a GPU may come in any order
@@ -67,7 +68,7 @@ def refusal(parts: Parts, total: Tensor, step: Make, batch: Batch) -> str:
     Raises:
         RuntimeError: There is an operation in it that cannot be captured.
     """
-    with _generators_kept(total.device):
+    with _host_generators_kept(), global_generators_kept():
         names, drawn = noted(parts), _host_generators()
         state = _State(names, total)
         step(*batch)
@@ -189,10 +190,11 @@ def _host_generators() -> tuple[Any, ...]:
 
 
 @contextmanager
-def _generators_kept(device: torch.device) -> Iterator[None]:
-    """All global generators as they were, afterwards."""
+def _host_generators_kept() -> Iterator[None]:
+    """Python's and numpy's global generators put back afterwards, whatever fails inside."""
     own, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng([device]):
+    try:
         yield
-    random.setstate(own)
-    np.random.set_state(numpy)
+    finally:
+        random.setstate(own)
+        np.random.set_state(numpy)

@@ -35,7 +35,6 @@ class Step:
 
     def __init__(self, parts: Parts, recipe: Mapping[str, Any], device: torch.device, loss: Tensor, eager_because: str = ""):
         self.parts, self.recipe, self.device, self.loss = parts, recipe, device, loss
-        self.precision, self.grad_clip = recipe["precision"], recipe["grad_clip"]
         self.trainable = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
         self.rates = [group["lr"] for group in parts.optimizer.param_groups]
         self.eager_because = eager_because or why_eager(recipe, device, parts.optimizer)
@@ -85,7 +84,7 @@ class Step:
                 group["lr"] = rate * factor
 
     def autocast(self) -> Any:
-        if self.precision != "bfloat16":
+        if self.recipe["precision"] != "bfloat16":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
@@ -95,8 +94,8 @@ class Step:
         (loss / members).backward()
         self.loss.add_(loss.detach().double() * len(images))
         if update:
-            if self.grad_clip is not None:
-                nn.utils.clip_grad_norm_(self.trainable, self.grad_clip)
+            if self.recipe["grad_clip"] is not None:
+                nn.utils.clip_grad_norm_(self.trainable, self.recipe["grad_clip"])
             self.parts.optimizer.step()
             self.parts.optimizer.zero_grad(set_to_none=True)
 

@@ -1,14 +1,16 @@
 """What of a step can be seen without a GPU: its eager form, rates as tensors, and the comparison that guards a graph."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn, tensor
 
 from ablate.components import optimizers
 from ablate.engine.build import Parts
-from ablate.engine.graphs import _changed, copy_of, largest_gap, noted
+from ablate.engine.graphs import _changed, copy_of, largest_gap, noted, refusal
 from ablate.engine.step import Step, why_eager
 from ablate.engine.turns import arithmetic
 from ablate.records import Horizon
@@ -146,3 +148,19 @@ def test_a_copy_trains_its_own_weights_alone_and_to_the_same_bits():
     copied = train(copy)
     assert torch.equal(step.parts.model.weight, weights)
     assert torch.equal(copied, train(step))
+
+
+def test_a_trial_that_fails_leaves_the_hosts_generators_as_they_were(monkeypatch):
+    """Else a training whose step cannot be captured would go on with other random numbers."""
+    before = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state()
+
+    def fails(images, targets):
+        random.random(), np.random.rand(), torch.rand(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
+    with pytest.raises(RuntimeError):
+        refusal(step_of().parts, torch.zeros(()), fails, (torch.zeros(4, 3), torch.arange(4) % 2))
+    after = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state()
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
