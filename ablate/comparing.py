@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import MOST, Problem, did_you_mean
 from .patch import join
-from .recipe import Recipe, lower_is_better
 from .records import TAKEN, Factor
-from .registry import Registry
 from .study import Compare
+from .trainers import Trainer
 
 if TYPE_CHECKING:
     from .plan import Variant
@@ -16,24 +15,24 @@ if TYPE_CHECKING:
 Json = Any
 
 
-def compare_of(registry: Registry, document: Mapping[str, Json], variants: Sequence["Variant"], found: list[Problem]) -> Compare:
+def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], found: list[Problem]) -> Compare:
     given = document.get("compare", {})
     names = [variant.name for variant in variants]
     reference = given.get("reference", names[0])
     if reference not in names:
         hint = did_you_mean(reference, names)
         found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
-    metric = given.get("metric") or next(iter(variants[0].recipe["metrics"]), "")
+    metric = given.get("metric") or next(iter(variants[0].trainer.metrics), "")
     at = given.get("at", "last")
     for variant in variants:
-        if metric not in variant.recipe["metrics"]:
-            hint = did_you_mean(metric, variant.recipe["metrics"])
+        trainer = variant.trainer
+        if metric not in trainer.metrics:
+            hint = did_you_mean(metric, trainer.metrics)
             found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
-        epochs, every = variant.recipe["epochs"], variant.recipe["eval_every"]
-        if at != "last" and variant.recipe["select"]:
+        if at != "last" and trainer.selects:
             found.append(Problem("compare.at", f"variant {variant.name!r} selects its epoch", "Remove `at` or `select`."))
-        elif at != "last" and (at > epochs or (at % every and at != epochs)):
-            message = f"variant {variant.name!r} is not evaluated at epoch {at}: it has {epochs} epochs and eval_every {every}"
+        elif at != "last" and (why := trainer.not_told_at(at)):
+            message = f"variant {variant.name!r} is not evaluated at epoch {at}: {why}"
             found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
     return Compare(
         metric,
@@ -41,17 +40,16 @@ def compare_of(registry: Registry, document: Mapping[str, Json], variants: Seque
         reference,
         given.get("margin"),
         given.get("alpha", 0.05),
-        given.get("goal") or _goal(registry, metric, variants, found),
+        given.get("goal") or _goal(metric, variants, found),
         given.get("paired", False),
         given.get("correction", "holm"),
         given.get("failed", "missing"),
     )
 
 
-def _goal(registry: Registry, name: str, variants: Sequence["Variant"], found: list[Problem]) -> Literal["maximize", "minimize"]:
+def _goal(name: str, variants: Sequence["Variant"], found: list[Problem]) -> Literal["maximize", "minimize"]:
     """Which way is better, as the metric says in every variant; where it does not say, the spec has to."""
-    specs = [variant.recipe["metrics"][name] for variant in variants if name in variant.recipe["metrics"]]
-    told = {lower_is_better(registry, spec) for spec in specs}
+    told = {variant.trainer.metrics[name] for variant in variants if name in variant.trainer.metrics}
     hint = 'Add "goal": "maximize" or "goal": "minimize" to `compare`.'
     if None in told:
         message = f"nothing says whether {name!r} is better when it is larger or when it is smaller"
@@ -72,8 +70,8 @@ def published_of(
         if metric == "source":
             continue
         path = join("published", metric)
-        if metric not in (*variants[0].recipe["metrics"], "train_loss"):
-            hint = did_you_mean(metric, variants[0].recipe["metrics"])
+        if metric not in (*variants[0].trainer.metrics, "train_loss"):
+            hint = did_you_mean(metric, variants[0].trainer.metrics)
             found.append(Problem(path, "the base recipe does not measure this", hint))
         published[metric] = {}
         for key, value in numbers.items():
@@ -95,32 +93,18 @@ def _levels(key: str, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...]:
     return tuple((assignment | wanted).items()) if wanted.keys() <= assignment.keys() else ()
 
 
-def metric_problems(registry: Registry, recipe: Recipe) -> Iterator[Problem]:
-    """Names that metrics cannot have, and what an epoch cannot be selected by.
-
-    Selecting on the images that the result is told for would make it look better than it is.
-    """
-    for name in recipe["metrics"]:
+def metric_problems(trainer: Trainer) -> Iterator[Problem]:
+    """Names that metrics cannot have."""
+    for name in trainer.metrics:
         if name in TAKEN:
             yield Problem(join("metrics", name), "a column of the results has this name already", "Choose another.")
-    selecting = recipe["select"]
-    if selecting is None:
-        return
-    if recipe["eval_split"] != "validation":
-        hint = 'Add "eval_split": "validation", and give the dataset a `validation` part, such as 0.1.'
-        yield Problem("select", "the epoch is selected on the test images, which are to be looked at once", hint)
-    if selecting not in recipe["metrics"]:
-        yield Problem("select", f"there is no metric {selecting!r}", did_you_mean(selecting, recipe["metrics"]))
-    elif lower_is_better(registry, recipe["metrics"][selecting]) is None:
-        message = f"nothing says whether {selecting!r} is better when it is larger or when it is smaller"
-        yield Problem("select", message, "Select by a metric that says it, such as accuracy or loss.")
 
 
-def selection_against_goal(registry: Registry, variants: Sequence["Variant"], compare: Compare) -> Iterator[Problem]:
+def selection_against_goal(variants: Sequence["Variant"], compare: Compare) -> Iterator[Problem]:
     """An epoch that is selected by a metric one way, and compared by it the other way, would be the worst one."""
     for variant in variants:
-        if variant.recipe["select"] == compare.metric:
-            lower = lower_is_better(registry, variant.recipe["metrics"][compare.metric])
+        if variant.trainer.selects == compare.metric:
+            lower = variant.trainer.metrics[compare.metric]
             if lower != (compare.goal == "minimize"):
                 message = f"{compare.metric!r} selects the epoch where it is {'smallest' if lower else 'largest'}"
                 yield Problem("compare.goal", f"{message}, and the goal is to {compare.goal} it", "Remove `goal` or `select`.")

@@ -1,5 +1,6 @@
 """Runs a study: plans it, leaves out what the store has, gives the rest to an executor, and tells listeners what happens."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from .registry import build, default
 from .signals import stop_on_signals
 from .store import Store
 from .study import Study
+from .trainers import Controls, trainer_of
 
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
 
@@ -103,13 +105,13 @@ def _round(
     todo = {planned.cell.key: planned.cell for planned in job.cells}
     pending = [cell for key, cell in todo.items() if key in keys]
     stored = todo.keys() - keys
-    for left in store.checkpoints.glob("*.safetensors"):  # by a driver that was killed when it had stored the result
+    for left in store.checkpoints.glob("*"):  # by a driver that was killed when it had stored the result
         if left.stem in stored:
-            left.unlink(missing_ok=True)
+            _forget(store, left.stem)
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
         for event in _events(job, options, store, run, pending, stop, warn):
-            _tell(hooks, infos, event, store)
+            _tell(hooks, todo, infos, event, store)
 
 
 def _pending(job: Job, store: Store) -> set[str]:
@@ -129,11 +131,12 @@ def _events(
 ) -> Iterator[Event]:
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
-    threads = max(cell.recipe["threads"] for cell in pending)
-    jobs = min(places.jobs_of(options.jobs, job.device, threads), len(pending))
+    trainers = [trainer_of(job.registry, cell.recipe) for cell in pending]
+    device = job.device if all(trainer.shares for trainer in trainers) else "cpu"  # each in a process of its own, as on a CPU
+    jobs = min(places.jobs_of(options.jobs, device, max(trainer.threads for trainer in trainers)), len(pending))
     settings = Settings(
         jobs=jobs,
-        slots=places.slots_of(jobs, job.device),
+        slots=places.slots_of(jobs, device),
         device=job.device,
         environment=job.environment,
         checkpoints=store.checkpoints.absolute(),
@@ -208,13 +211,11 @@ class _Queue:
         return None
 
 
-def _tell(hooks: Hooks, infos: Mapping[str, CellInfo], event: Event, store: Store) -> None:
-    from .engine import checkpoint
-
+def _tell(hooks: Hooks, cells: Mapping[str, Cell], infos: Mapping[str, CellInfo], event: Event, store: Store) -> None:
     info = infos[event.key]
     match event:
         case CellStarted():
-            saved = checkpoint.reached(store.checkpoints / f"{event.key}.safetensors", event.key)
+            saved = trainer_of(default(), cells[event.key].recipe).reached(Controls(store.state_of(event.key)), event.key)
             hooks.call("cell_start", cell=info, resumed=saved)
         case EpochEnded(record=record):
             hooks.call("epoch_end", cell=info, record=record)
@@ -243,4 +244,12 @@ class StoreWriter:
             self._store.fail(cell.key, "failed", f"its result cannot be stored: {problem}", log)
             return
         if stored:
-            (self._store.checkpoints / f"{cell.key}.safetensors").unlink(missing_ok=True)
+            _forget(self._store, cell.key)
+
+
+def _forget(store: Store, key: str) -> None:
+    """Removes what a training has saved to go on."""
+    state = Controls(store.state_of(key))
+    state.checkpoint.unlink(missing_ok=True)
+    if state.folder.is_dir():
+        shutil.rmtree(state.folder)

@@ -32,14 +32,14 @@ class CellInfo:
         key: Its key in the store.
         variants: The variants of the study that it belongs to; more than one only where two variants resolve to one recipe.
         seed: Its seed.
-        epochs: How many epochs it trains.
+        epochs: How many epochs it trains; None where its trainer does not know it before.
         levels: The levels of its variants, by their factors.
     """
 
     key: str
     variants: tuple[str, ...]
     seed: int
-    epochs: int
+    epochs: int | None
     levels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 

@@ -12,14 +12,13 @@ from typing import Any
 
 from .errors import EnvironmentProblem
 from .params import Nested
-from .recipe import Recipe, component_fields, components, nested_components
+from .recipe import Recipe, components, nested_components, trainer_component
 from .records import Cell, Environment
-from .registry import Registry, build
-from .sources import packages_of, version_of
+from .registry import Loaded, Registry, build
+from .sources import packages_of
+from .trainers import trainer_of
 
 Json = Any
-ENGINE_SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
-NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 
 
 def canonical_json(value: Json) -> str:
@@ -43,17 +42,21 @@ def make_cell(recipe: Recipe, digest: str, seed: int, device: str, identity: dic
 
 def canonical_recipe(registry: Registry, recipe: Recipe) -> Json:
     """The recipe as keys see it: transforms as a list, because their order counts, and content in place of paths."""
-    nested = dict(component_fields())
-    canonical = {n: _canonical(registry, nested[n], value) if n in nested else value for n, value in recipe.items()}
-    return canonical | {"metrics": sorted(canonical["metrics"])}  # in whatever order, they are the same numbers
+    loaded = trainer_component(registry, recipe)
+    canonical = _parameters(registry, loaded, recipe) | {name: recipe[name] for name in ("use",) if name in recipe}
+    metrics = [n for n, p in loaded.signature.parameters.items() if p.nested and p.nested.many and p.nested.kind == "metric"]
+    return canonical | {name: sorted(canonical[name]) for name in metrics}  # in whatever order, they are the same numbers
 
 
 def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
     if nested.many:
         return [[name, _canonical(registry, Nested(nested.kind), item)] for name, item in value.items()]
-    parameters = registry.load(nested.kind, value["use"]).signature.parameters
-    result = {"use": value["use"]}
-    for name, parameter in parameters.items():
+    return {"use": value["use"], **_parameters(registry, registry.load(nested.kind, value["use"]), value)}
+
+
+def _parameters(registry: Registry, loaded: Loaded, value: Json) -> dict[str, Json]:
+    result = {}
+    for name, parameter in loaded.signature.parameters.items():
         item = value[name]
         if item is not None and parameter.nested:
             item = _canonical(registry, parameter.nested, item)
@@ -78,18 +81,19 @@ def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str, device
     Args:
         registry: What is installed.
         recipe: The resolved recipe.
-        fingerprint: What `data_fingerprint` gives.
+        fingerprint: What the trainer's `fingerprint` gives.
         device: `cpu` or `cuda`.
         executor: What `executor_identity` gives.
     """
-    packages: dict[str, str] = {name: version_of(name) for name in NUMERICS}
+    said = trainer_of(registry, recipe).identity(device)
+    packages: dict[str, str] = dict(said.get("packages", {}))
     semantics: dict[str, int] = {}
     for loaded, spec in components(registry, recipe):
         packages |= packages_of(loaded.component.distribution)
         name, number = f"{loaded.component.kind} {loaded.component.qualified_name}", loaded.says("semantics", spec) or 1
         if number > semantics.get(name, 1):
             semantics[name] = number
-    identity = {"engine": ENGINE_SEMANTICS[device], "data": fingerprint, "packages": dict(sorted(packages.items()))}
+    identity = {**said, "data": fingerprint, "packages": dict(sorted(packages.items()))}
     more = {"semantics": semantics, "executor": executor}
     return identity | {name: value for name, value in more.items() if value}  # without one, as before there were any
 

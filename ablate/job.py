@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from . import places, sources, tuning
-from .errors import AblateError, Problem, SpecError, describe, some_variants
+from .errors import Problem, SpecError, some_variants
 from .hooks import CellInfo
 from .identity import canonical_json, executor_identity
 from .patch import changes
 from .plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
-from .recipe import resolve_component, size_notes
+from .recipe import resolve_component
 from .records import Environment
-from .registry import Registry, build, default
-from .report.plain import one_line, shorten
+from .registry import Registry, default
+from .report.plain import shorten
 from .spec import Spec, load
 from .store import Store
 from .study import Study
+from .trainers import Facts, trainer_of
 
 
 @dataclass(frozen=True)
@@ -56,21 +57,17 @@ class Job:
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
 
     def notices(self) -> list[str]:
-        """What the datasets and sizes have to say to the user, each thing once; all of it where data is decoded."""
-        told: dict[str, None] = {}
-        for spec in {
-            canonical_json(variant.recipe["dataset"]): variant.recipe["dataset"] for variant in self.plan.variants
-        }.values():
-            handle = build(self.registry, "dataset", spec, self.environment)
-            if not hasattr(handle, "notices"):
-                continue
-            try:
-                told |= {one_line(str(notice)): None for notice in handle.notices()}
-            except AblateError:
-                raise
-            except Exception as error:  # anybody's code, and the data itself is well
-                told[f"dataset {spec['use']!r}: its notices cannot be had: {one_line(describe(error))}"] = None
-        return [*told, *size_notices(self)]
+        """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
+        facts: dict[str, Facts] = {}
+        told: dict[Problem, list[str]] = {}
+        for variant in self.plan.variants:
+            data = canonical_json(variant.trainer.data)
+            if data not in facts:
+                facts[data] = variant.trainer.facts(self.environment)
+            for remark in variant.trainer.remarks(facts[data]):
+                told.setdefault(remark, []).append(variant.name)
+        said = dict.fromkeys(notice for found in facts.values() for notice in found.notices)
+        return [*said, *(str(_in_variants(remark, names)) for remark, names in told.items())]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -87,7 +84,8 @@ class Job:
             levels_of.setdefault(planned.cell.key, {}).update(levels[owners[planned.variant]])
         cells = {planned.cell.key: planned.cell for planned in self.cells}
         return {
-            key: CellInfo(key, tuple(names[key]), cell.seed, cell.recipe["epochs"], levels_of[key]) for key, cell in cells.items()
+            key: CellInfo(key, tuple(names[key]), cell.seed, trainer_of(self.registry, cell.recipe).epochs, levels_of[key])
+            for key, cell in cells.items()
         }
 
 
@@ -123,7 +121,7 @@ def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def try_recipes(job: Job, keys: set[str]) -> list[str]:
-    """Tries, with two images, each recipe that has a cell among `keys`.
+    """Tries, with two images or what its trainer tries it with, each recipe that has a cell among `keys`.
 
     Where settings are tuned, it tries the ends of what is searched: one that cannot work between them is a trial that fails.
 
@@ -133,10 +131,6 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     Raises:
         SpecError: With the problems of all of them.
     """
-    import torch
-
-    from .engine.trial import preflight
-
     recipes = {p.variant: p.cell.recipe for p in job.cells if p.cell.key in keys}
     if recipes and job.plan.search is not None:
         recipes = tuning.recipes_to_try(job.plan, job.registry)
@@ -145,27 +139,13 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     notices: dict[Problem, list[str]] = {}
     for variant, recipe in recipes.items():
         said: list[Problem] = []
-        for problem in preflight(job.registry, recipe, job.environment, torch.device(job.device), compare, said):
+        for problem in trainer_of(job.registry, recipe).trial(job.environment, job.device, compare, said):
             problems.setdefault(problem, []).append(variant)
         for notice in said:
             notices.setdefault(notice, []).append(variant)
     if problems:
         raise SpecError(job.plan.spec.source, [_in_variants(problem, names) for problem, names in problems.items()])
     return [str(_in_variants(notice, names)) for notice, names in notices.items()]
-
-
-def size_notices(job: "Job") -> list[str]:
-    """Sizes that do not do what their names say, in a line each, as far as that is known before data is loaded."""
-    found: dict[Problem, list[str]] = {}
-    counts: dict[str, int | None] = {}
-    for variant in job.plan.variants:
-        dataset = canonical_json(variant.recipe["dataset"])
-        if dataset not in counts:
-            handle = build(job.registry, "dataset", variant.recipe["dataset"], job.environment)
-            counts[dataset] = handle.training_images() if hasattr(handle, "training_images") else None
-        for notice in size_notes(variant.recipe, counts[dataset]):
-            found.setdefault(notice, []).append(variant.name)
-    return [str(_in_variants(notice, names)) for notice, names in found.items()]
 
 
 def _in_variants(problem: Problem, names: Sequence[str]) -> Problem:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import AblateError, Problem
 from .patch import join, split
-from .recipe import component_fields, fields, spec_schema
+from .recipe import spec_schema, trainer_component
 from .registry import Registry
 from .validation import NO_SETTING
 
@@ -33,13 +33,18 @@ def _homes(registry: Registry, base: Json) -> Iterator[list[str]]:
         yield [name]
         if name in ("compare", "tune"):
             yield from ([name, key] for key in schema["properties"])
-    yield from (["base", name] for name in fields())
-    for name, nested in component_fields():
-        spec = base.get(name, fields()[name].get("default")) if isinstance(base, Mapping) else None
-        use = spec.get("use") if isinstance(spec, Mapping) and not nested.many else None
-        if isinstance(use, str):
-            with suppress(AblateError):  # a component that is wrong itself is told where it stands
-                yield from (["base", name, key] for key in registry.load(nested.kind, use).signature.parameters)
+    recipe = base if isinstance(base, Mapping) and isinstance(base.get("use", ""), str) else {}
+    try:
+        parameters = trainer_component(registry, recipe).signature.parameters
+    except AblateError:  # what is wrong with the trainer is told where it stands
+        return
+    yield from (["base", name] for name in parameters)
+    for name, parameter in parameters.items():
+        spec = recipe.get(name, parameter.default)
+        use = spec.get("use") if isinstance(spec, Mapping) and parameter.nested and not parameter.nested.many else None
+        if parameter.nested and isinstance(use, str):
+            with suppress(AblateError):
+                yield from (["base", name, key] for key in registry.load(parameter.nested.kind, use).signature.parameters)
 
 
 def _explained(problem: Problem, homes: Mapping[str, list[list[str]]]) -> Problem:

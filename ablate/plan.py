@@ -7,15 +7,16 @@ from typing import Any
 
 from .comparing import compare_of, metric_problems, published_of, selection_against_goal
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
-from .identity import canonical_json, canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
+from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .misplaced import explained
 from .patch import changes, get, has, join, merge, useless_removals
-from .recipe import Memo, Recipe, device_problems, resolve, resolve_component
+from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import MOST_VARIANTS, Assignment, Cell, Environment, Factor
 from .registry import Registry, build
 from .space import Search, search_of
 from .spec import Spec
 from .study import Compare, Stopping, Tuning, VariantInfo
+from .trainers import Trainer, trainer_of
 
 Json = Any
 MOST_CELLS = 100_000  # of a study
@@ -28,6 +29,7 @@ class Variant:
     name: str
     levels: dict[str, str]
     recipe: Recipe
+    trainer: Trainer  # what trains it, with what is known of the recipe
     canonical: Json  # the recipe as keys see it
     seed_shift: int = 0  # added to every seed of the plan
     given: Json = None  # the recipe as the spec has it, patches applied
@@ -83,7 +85,7 @@ class Plan:
             "question": self.spec.document.get("question", ""),
             "compare": asdict(self.compare),
             "variants": [asdict(info) for info in self.infos()],
-            "metrics": list(dict.fromkeys(name for variant in self.variants for name in variant.recipe["metrics"])),
+            "metrics": list(dict.fromkeys(name for variant in self.variants for name in variant.trainer.metrics)),
             "published": self.published,
             "factors": [asdict(factor) for factor in self.factors],
             "design": self.design,
@@ -122,8 +124,8 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     if found:
         raise SpecError(spec.source, found)
     found += _repetitions(variants)
-    compare = compare_of(registry, document, variants, found)
-    found += selection_against_goal(registry, variants, compare)
+    compare = compare_of(document, variants, found)
+    found += selection_against_goal(variants, compare)
     published = published_of(document, factors, variants, found)
     search = None if found else search_of(registry, document, factors, variants, compare, found)
     if found:
@@ -286,18 +288,24 @@ def _variants(
         recipe = base
         for factor, level in assignment.items():
             recipe = merge(recipe, document["factors"][factor].get(level, {}))
-        yield _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
+        yield from _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
         if len(found) > MOST:
             return
     for name, patch in document.get("variants", {}).items():
-        yield _variant(registry, name, {}, merge(base, patch), found, memo)
+        yield from _variant(registry, name, {}, merge(base, patch), found, memo)
 
 
-def _variant(registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo) -> Variant:
+def _variant(
+    registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo
+) -> Iterator[Variant]:
+    """The variant, or none where something is wrong with its recipe."""
     resolved, problems = resolve(registry, recipe, "", memo)
-    problems = problems or list(metric_problems(registry, resolved))
+    if not problems:
+        trainer = trainer_of(registry, resolved)
+        problems = [*metric_problems(trainer), *trainer.problems()]
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    return Variant(name, levels, resolved, None if problems else canonical_recipe(registry, resolved), given=recipe)
+    if not problems:
+        yield Variant(name, levels, resolved, trainer, canonical_recipe(registry, resolved), given=recipe)
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
@@ -336,17 +344,18 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     found: list[Problem] = []
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
-        dataset = canonical_json(variant.recipe["dataset"])
-        found += [replace(problem, path=f"variant {variant.name!r}") for problem in device_problems(variant.recipe, device)]
+        data = canonical_json(variant.trainer.data)
+        problems = variant.trainer.device_problems(device)
+        found += [replace(problem, path=f"variant {variant.name!r}") for problem in problems]
         try:
-            if dataset not in fingerprints:
-                fingerprints[dataset] = data_fingerprint(registry, variant.recipe["dataset"], environment)
+            if data not in fingerprints:
+                fingerprints[data] = variant.trainer.fingerprint(environment)
         except DiskProblem:
             raise
         except Exception as error:  # factories are anybody's code
             found.append(Problem("base.dataset", describe(error)))
-            fingerprints[dataset] = ""
-        identity = recipe_identity(registry, variant.recipe, fingerprints[dataset], device, executor)
+            fingerprints[data] = ""
+        identity = recipe_identity(registry, variant.recipe, fingerprints[data], device, executor)
         digest = recipe_digest(variant.canonical, device, identity)
         identified.append((variant, digest, identity))
     if found:

@@ -107,7 +107,7 @@ class Display:
         if not self._cells:
             self._begun = time.monotonic()
         more = "more " if self._cells and cells else ""
-        self._cells, self._total = self._cells + len(cells), self._total + sum(cell.epochs for cell in cells)
+        self._cells, self._total = self._cells + len(cells), self._total + sum(_length(cell) for cell in cells)
         have = f", {stored} stored already" if stored else ""
         self._view.line(f"{study}: {len(cells)} {more}cells to train{have}")
         self._update()
@@ -115,28 +115,27 @@ class Display:
     @hookimpl
     def cell_start(self, cell: CellInfo, resumed: tuple[int, int] | None) -> None:
         epochs, batches = resumed or (0, 0)
-        self._epochs[cell.key] = epochs
-        self._resumed += epochs
+        self._epochs[cell.key] = epochs if cell.epochs else 0
+        self._resumed += self._epochs[cell.key]
         if resumed:
-            parts = [f"epoch {epochs} of {cell.epochs}"] * (epochs > 0) + [f"batch {batches} of epoch {epochs + 1}"] * (
-                batches > 0
-            )
+            parts = [_place(cell, epochs)] * (epochs > 0) + [f"batch {batches} of epoch {epochs + 1}"] * (batches > 0)
             self._view.line(f"{_label(cell)}: resumes after {' and '.join(parts) or 'its first steps'}")
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
-        if not self._epochs[cell.key]:
+        if cell.epochs and not self._epochs[cell.key]:
             self._resumed += record["epoch"] - 1  # epochs of an earlier sitting
-        self._epochs[cell.key] = record["epoch"]
-        self._speed[cell.key] = record["images_per_second"]
-        self._update(f"{_label(cell)}: epoch {record['epoch']} of {cell.epochs}")
+        self._epochs[cell.key] = record["epoch"] if cell.epochs else 0
+        if "images_per_second" in record:
+            self._speed[cell.key] = record["images_per_second"]
+        self._update(f"{_label(cell)}: {_place(cell, record['epoch'])}")
 
     @hookimpl
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
         self._speed.pop(cell.key, None)
         if status != "interrupted":
             self._ended += 1
-            self._epochs[cell.key] = cell.epochs
+            self._epochs[cell.key] = _length(cell)
         detail = _outcome(result) if result else (error or "")
         took = f", {duration(result.seconds)}" if result else ""
         self._update()
@@ -169,6 +168,15 @@ def _outcome(result: Result) -> str:
         return f"diverged in epoch {lost['epoch']}, {lost['diverged']}"
     name, value = next(iter(result.metrics.items()), ("", None))
     return f"{name} {value:.4f}" if value is not None else f"{name} has no value" if name else ""
+
+
+def _length(cell: CellInfo) -> int:
+    """How much of the whole a cell is; one that does not know its length is a step by itself."""
+    return cell.epochs or 1
+
+
+def _place(cell: CellInfo, epoch: int) -> str:
+    return f"epoch {epoch} of {cell.epochs}" if cell.epochs else f"epoch {epoch}"
 
 
 def _label(cell: CellInfo) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import AblateError, Problem, did_you_mean
-from .params import Nested, Schema
+from .params import Nested, Parameter, Schema
 from .patch import join
 from .registry import Loaded, Registry
 from .validation import coerce, problems
@@ -17,6 +17,7 @@ from .validation import found as quoted
 
 Json = Any
 Recipe = dict[str, Json]
+DEFAULT_TRAINER = "ablate-core:image_classification"  # of a recipe that names none
 
 
 @cache
@@ -26,24 +27,29 @@ def spec_schema() -> Schema:
     return schema
 
 
-def fields() -> dict[str, Schema]:
-    """Schema of each field of a recipe."""
-    properties: dict[str, Schema] = spec_schema()["$defs"]["recipe"]["properties"]
-    return properties
+def trainer_component(registry: Registry, recipe: Mapping[str, Json]) -> Loaded:
+    """The trainer that a recipe names by `use`, or the one that ablate brings.
+
+    Raises:
+        AblateError: There is none of this name, or it cannot be used.
+    """
+    return registry.load("trainer", recipe.get("use", DEFAULT_TRAINER))
 
 
-def component_fields() -> Iterator[tuple[str, Nested]]:
+def component_fields(registry: Registry, recipe: Mapping[str, Json]) -> Iterator[tuple[str, Nested]]:
     """The fields of a recipe that hold components: (name, what they hold)."""
-    for name, schema in fields().items():
-        if "x-kind" in schema:
-            yield name, Nested(schema["x-kind"], schema.get("x-many", False))
+    for name, parameter in trainer_component(registry, recipe).signature.parameters.items():
+        if parameter.nested:
+            yield name, parameter.nested
 
 
-Memo = dict[tuple[str, str, str], tuple[Json, list[Problem]]]  # what (path, field, JSON) resolved to
+Memo = dict[tuple[str, str, str, str], tuple[Json, list[Problem]]]  # what (trainer, path, field, JSON) resolved to
 
 
 def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Memo) -> tuple[Recipe, list[Problem]]:
     """The recipe with defaults, and everything that is wrong with it. With problems, the recipe is not to be used.
+
+    Where ablate's own trainer trains it, it has no `use`, as before there were others.
 
     Args:
         registry: What is installed.
@@ -51,31 +57,50 @@ def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Mem
         path: Where it is in the spec.
         memo: What other variants of the study resolved to; most of their fields are the same.
     """
-    shape = {**spec_schema()["$defs"]["recipe"], "properties": dict.fromkeys(fields(), True)}
+    if not isinstance(recipe.get("use", ""), str):
+        return {}, [Problem(join(path, "use"), f"found {quoted(recipe['use'])}, expected the name of a trainer")]
+    try:
+        loaded = trainer_component(registry, recipe)
+    except AblateError as error:
+        return {}, [Problem(join(path, "use"), str(error))]
+    parameters, name_of_trainer = loaded.signature.parameters, loaded.component.qualified_name
+    shape = {**loaded.signature.schema(), "properties": dict.fromkeys(("use", *parameters), True)}
     found = problems(shape, recipe, path)
-    resolved: Recipe = {}
-    for name, field in fields().items():
-        if name in recipe or "default" in field:
-            value = recipe.get(name, field.get("default"))
-            key = (path, name, json.dumps(value))
+    resolved: Recipe = {} if name_of_trainer == DEFAULT_TRAINER else {"use": name_of_trainer}
+    for name, parameter in parameters.items():
+        if name in recipe or not parameter.required:
+            value = recipe.get(name, parameter.default)
+            key = (name_of_trainer, path, name, json.dumps(value))
             if key not in memo:
-                memo[key] = _resolve_field(registry, name, value, join(path, name))
+                memo[key] = _resolve_field(registry, loaded, name, value, join(path, name))
             resolved[name] = memo[key][0]
             found += memo[key][1]
     return resolved, found
 
 
-def _resolve_field(registry: Registry, name: str, value: Json, path: str) -> tuple[Json, list[Problem]]:
+def _resolve_field(registry: Registry, loaded: Loaded, name: str, value: Json, path: str) -> tuple[Json, list[Problem]]:
     """One field of a recipe; names and parameters are looked at where the structure stands."""
-    field = fields()[name]
-    nested = dict(component_fields()).get(name)
+    parameter = loaded.signature.parameters[name]
+    nested = parameter.nested
+    if value is None and not parameter.required and parameter.default is None:
+        return None, []
     found = list(_no_components(registry, nested, value, path)) if nested else []
     if not found:
-        found = problems({**field, "$defs": spec_schema()["$defs"]}, value, path)
+        found = problems(field_schema(parameter), value, path)
     if found:
         return value, found
-    value = coerce(value, field)
-    return (_nested(registry, nested, value, path, found) if nested else value), found
+    if nested:
+        return _nested(registry, nested, value, path, found), found
+    value = coerce(value, parameter.schema)
+    return value, list(_values(loaded, name, value, path))
+
+
+def field_schema(parameter: Parameter) -> Schema:
+    """What the value of a trainer's parameter has to be; where it holds components, without what their kind asks for."""
+    if not parameter.nested:
+        return parameter.schema
+    definition = "components" if parameter.nested.many else "component"
+    return {"$ref": f"#/$defs/{definition}", "$defs": spec_schema()["$defs"]}
 
 
 def _no_components(registry: Registry, nested: Nested, value: Json, path: str) -> Iterator[Problem]:
@@ -188,43 +213,23 @@ def lower_is_better(registry: Registry, metric: Mapping[str, Json]) -> bool | No
 
 
 def components(registry: Registry, recipe: Recipe) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
-    """Every component of a resolved recipe with its spec, nested ones included."""
-    for name, nested in component_fields():
-        for spec in recipe[name].values() if nested.many else [recipe[name]]:
-            yield from nested_components(registry, nested.kind, spec)
+    """Every component of a resolved recipe with its spec, nested ones included; a trainer where the recipe names one."""
+    loaded = trainer_component(registry, recipe)
+    if "use" in recipe:
+        yield loaded, recipe
+    yield from _held(registry, loaded, recipe)
 
 
 def nested_components(registry: Registry, kind: str, spec: Mapping[str, Json]) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
     """A component of a resolved recipe with its spec, and those that are nested in it."""
     loaded = registry.load(kind, spec["use"])
     yield loaded, spec
+    yield from _held(registry, loaded, spec)
+
+
+def _held(registry: Registry, loaded: Loaded, spec: Mapping[str, Json]) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
+    """The components that are nested in one."""
     for name, parameter in loaded.signature.parameters.items():
         if parameter.nested and spec[name] is not None:
             for inner in spec[name].values() if parameter.nested.many else [spec[name]]:
                 yield from nested_components(registry, parameter.nested.kind, inner)
-
-
-def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
-    """Sizes that do not do what their names say with so many training images; None where their number is not known."""
-    if images is not None:
-        size, batches = recipe["batch_size"], -(-images // recipe["batch_size"])
-        if size > images:
-            message = f"{size:,} is more than the {images:,} training images: an epoch is one batch of them all"
-            yield Problem("batch_size", message)
-        elif recipe["accumulate"] > batches:
-            message = f"{recipe['accumulate']:,} is more than the {batches:,} batches of an epoch, which has one optimizer step"
-            yield Problem("accumulate", message)
-    if recipe["eval_every"] > recipe["epochs"]:
-        message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
-        yield Problem("eval_every", message)
-
-
-def device_problems(recipe: Recipe, device: str) -> Iterator[Problem]:
-    """What a device cannot compute.
-
-    Args:
-        recipe: Resolved.
-        device: Its type, `cpu` or `cuda`.
-    """
-    if recipe["precision"] == "tf32" and device == "cpu":
-        yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')

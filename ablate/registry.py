@@ -18,6 +18,7 @@ from .families import suggestion
 from .params import Factory, Nested, Signature, SignatureError, signature
 
 KINDS: Mapping[str, str] = {
+    "trainer": "ablate.trainers",
     "dataset": "ablate.datasets",
     "model": "ablate.models",
     "initializer": "ablate.initializers",
@@ -36,6 +37,7 @@ _ANYWHERE = ("model", "scheduler", "transform", "loss", "metric")  # what the pa
 NESTED: Mapping[
     str, Sequence[str]
 ] = {  # kinds that a component of a kind can hold: what they are given is there when it is built
+    "trainer": ("dataset", "initializer", "optimizer", *_ANYWHERE),  # as specs: it builds them itself
     "dataset": ("dataset", "transform"),
     "model": _ANYWHERE,
     "initializer": ("initializer", *_ANYWHERE),

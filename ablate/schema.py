@@ -5,7 +5,7 @@ from typing import Any
 
 from .errors import AblateError
 from .params import Nested
-from .recipe import component_fields, spec_schema
+from .recipe import DEFAULT_TRAINER, spec_schema
 from .registry import KINDS, Loaded, Registry
 
 Json = Any
@@ -19,14 +19,8 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
     for kind in KINDS:
         for partial in (False, True):
             definitions[_name(kind, partial)] = _kind_schema(registry, kind, partial, problems)
-    recipe = definitions["recipe"]["properties"]
-    patch: dict[str, Json] = {}
-    for name, field in recipe.items():
-        patch[name] = {"anyOf": [deepcopy(field), {"type": "null"}]}
-    for name, nested in component_fields():
-        recipe[name] = {**_described(recipe[name]), **_reference(nested, partial=False)}
-        patch[name] = {**_described(recipe[name]), **_reference(nested, partial=True)}
-    definitions["patch"] = {"type": "object", "additionalProperties": False, "properties": patch}
+    definitions["recipe"] = _recipe_schema(definitions[_name("trainer", False)])
+    definitions["patch"] = _patch_schema(definitions[_name("trainer", True)])
     schema["properties"]["design"] = {
         **_described(schema["properties"]["design"]),
         "$ref": f"#/$defs/{_name('design', False)}",
@@ -34,6 +28,27 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
     tune = schema["properties"]["tune"]["properties"]
     tune["tuner"] = {**_described(tune["tuner"]), "$ref": f"#/$defs/{_name('tuner', False)}"}
     return schema, list(dict.fromkeys(problems))
+
+
+def _recipe_schema(trainers: Json) -> Json:
+    """A recipe is the spec of a trainer; without `use`, of ablate's own."""
+    own = DEFAULT_TRAINER.rpartition(":")[2]
+    cases = [
+        {**case, "if": {"properties": {"use": case["if"]["properties"]["use"]}}}
+        if case["if"]["properties"]["use"]["const"] == own
+        else case
+        for case in trainers["allOf"]
+    ]
+    return {**trainers, "required": [], "allOf": cases}
+
+
+def _patch_schema(trainers: Json) -> Json:
+    """A patch has fields of whichever trainer the base names, which a schema cannot look up."""
+    properties: dict[str, Json] = {}
+    for case in reversed(trainers["allOf"]):
+        properties |= case["then"]["properties"]
+    properties["use"] = trainers["properties"]["use"]
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _described(field: Json) -> Json:

@@ -23,7 +23,11 @@ from .errors import EnvironmentProblem
 from .registry import HOOKS, Registry, normalized
 
 CORE = "ablate-core"
-TRAINING = ("components", "engine")  # the folders of the core that decide what a cell gives; its keys need not cover the reports
+TRAINING = (
+    "components",
+    "engine",
+    "trainers",
+)  # the folders of the core that decide what a cell gives; its keys need not cover the reports
 Stat = tuple[int, ...]
 _imported: dict[Path, str] = {}  # what the file of each module had in it when it was noticed that this process had imported it
 

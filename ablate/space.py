@@ -12,13 +12,14 @@ from .recipe import Memo, Recipe, resolve, resolve_component
 from .records import Choice, Factor, Range, Setting, Space
 from .registry import Registry, build
 from .study import Compare
+from .trainers import Tunable
 
 if TYPE_CHECKING:
     from .plan import Variant
 
 Json = Any
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
-JUDGES = ("dataset", "metrics", "eval_split", "select")  # fields of a recipe by which settings are judged
+NOT_TUNABLE = [Problem("tune", "this trainer has no data apart from that of its results to judge settings by", "Remove `tune`.")]
 OWN_SPACE = "Correct it, or give these variants spaces of their own in `tune.spaces`."
 
 
@@ -72,15 +73,13 @@ def search_of(
 
 
 def _judging_problems(variants: Sequence["Variant"]) -> Iterator[Problem]:
-    """Settings are chosen on images that neither train nor tell the result."""
-    without = [variant.name for variant in variants if not variant.recipe["dataset"].get("validation", True)]
-    if without:
-        message = f"settings are tuned on validation images, and the dataset holds out none (in {some_variants(without)})"
-        yield Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.')
-    told = [v.name for v in variants if v.recipe["eval_split"] == "validation" and v.recipe["select"] is None]
-    if told:
-        message = f"the results would be told on the images that chose the settings (in {some_variants(told)})"
-        yield Problem("base.eval_split", message, "Remove it, so that results are told on the test images, or add `select`.")
+    """Why settings cannot be judged apart from the results."""
+    wrong: dict[Problem, list[str]] = {}
+    for variant in variants:
+        tunable = variant.trainer.tunable
+        for problem in NOT_TUNABLE if tunable is None else tunable.problems:
+            wrong.setdefault(problem, []).append(variant.name)
+    yield from (replace(problem, message=f"{problem.message} (in {some_variants(names)})") for problem, names in wrong.items())
 
 
 def _places(
@@ -124,7 +123,7 @@ def _space(
     found: list[Problem] = []
     for path, domain in domains.items():
         here = join(place, path)
-        problems = list(_path_problems(path, domains, compare))
+        problems = list(_path_problems(path, domains, compare, variant.trainer.tunable))
         values = domain["choices"] if "choices" in domain else [domain["low"], domain["high"]]
         resolved = []
         for value in values if not problems else ():
@@ -139,15 +138,15 @@ def _space(
     return space, found
 
 
-def _path_problems(path: str, domains: Mapping[str, Json], compare: Compare) -> Iterator[Problem]:
+def _path_problems(path: str, domains: Mapping[str, Json], compare: Compare, tunable: Tunable | None) -> Iterator[Problem]:
     try:
         keys = split(path)
     except AblateError as error:
         yield Problem("", str(error), "Paths begin in the recipe, such as optimizer.lr.")
         return
-    if keys[0] in JUDGES:
+    if tunable and keys[0] in tunable.judges:
         yield Problem("", f"settings are judged by {keys[0]!r}, so it cannot be tuned", "Remove it.")
-    if keys[0] in ("epochs", "eval_every") and compare.at != "last":
+    if tunable and keys[0] in tunable.lengths and compare.at != "last":
         yield Problem("", f"results are compared at epoch {compare.at}, so {keys[0]!r} cannot be tuned", "Remove it.")
     for other in domains:
         if other != path and path.startswith(f"{other}."):

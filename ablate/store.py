@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from . import database, locks
 from .errors import StoreError, UsageError, did_you_mean
-from .records import Cell, Factor, Result, believed
+from .records import EPOCH_NUMBERS, Cell, Factor, Result, believed
 from .study import Compare, Stopping, Study, Tuning, VariantInfo
 from .writing import REMEDY
 
@@ -67,6 +67,10 @@ class Store:
     @property
     def checkpoints(self) -> Path:
         return self.directory / "checkpoints"
+
+    def state_of(self, key: str) -> Path:
+        """Where a training saves what it needs to go on."""
+        return self.checkpoints / f"{key}.safetensors"
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -176,10 +180,9 @@ class Store:
         epochs = pd.DataFrame(
             [{"variant": r["variant"], "seed": r["seed"], **e} for r, (own, _) in zip(rows, told, strict=True) for e in own]
         )
-        if epochs.empty:
-            epochs = pd.DataFrame(
-                columns=["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", *metrics]
-            )
+        for column in ("variant", "seed", *EPOCH_NUMBERS, *metrics):  # trainers tell what they have
+            if column not in epochs:
+                epochs[column] = float("nan") if len(epochs) else None
         distinct = dict.fromkeys(_dump(place) for place, row in zip(places, rows, strict=True) if row["status"] == "done")
         return cells, epochs, tuple(_load(text) for text in distinct)
 

@@ -16,11 +16,12 @@ from .errors import EnvironmentProblem, describe
 from .identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .patch import get, split
 from .plan import Plan, PlannedCell, Variant
-from .recipe import Recipe, lower_is_better
+from .recipe import Recipe
 from .records import Cell, Result, Setting, Space, Trial
 from .registry import Registry, build
 from .space import Search, contains, ends, rounded, with_setting, words
 from .study import Compare, Tried, TunedVariant, Tuning
+from .trainers import trainer_of
 
 Json = Any
 Ended = Callable[[Sequence[str]], Mapping[str, Result | None]]  # as `Store.ended`
@@ -83,18 +84,18 @@ def advance(plan: Plan, cells: Sequence[PlannedCell], registry: Registry, ended:
 
 
 def _with_recipe(registry: Registry, variant: Variant, recipe: Recipe) -> Variant:
-    return replace(variant, recipe=recipe, canonical=canonical_recipe(registry, recipe))
+    return replace(variant, recipe=recipe, trainer=trainer_of(registry, recipe), canonical=canonical_recipe(registry, recipe))
 
 
 def recipes_to_try(plan: Plan, registry: Registry) -> dict[str, Recipe]:
     """What has to work before anything is trained: every variant on the validation images, and with each end of its space."""
     found = {}
     for variant in plan.variants:
-        found[variant.name] = _on_validation(variant.recipe)
+        found[variant.name] = _on_validation(registry, variant.recipe)
         for setting in ends(plan.search.spaces[variant.name] if plan.search else {}):
             ((path, value),) = setting.items()
             name = f"{variant.name} with {path} {json.dumps(value)}"
-            found[name] = _on_validation(with_setting(registry, variant.given, setting))
+            found[name] = _on_validation(registry, with_setting(registry, variant.given, setting))
     return found
 
 
@@ -103,7 +104,7 @@ def _tries(plan: Plan, search: Search, variant: Variant, like: Cell, registry: R
     space = search.spaces[variant.name]
 
     def tried(setting: Setting, recipe: Recipe) -> _Try:
-        cells = tuple(_cell(registry, _on_validation(recipe), seed, like) for seed in search.seeds)
+        cells = tuple(_cell(registry, _on_validation(registry, recipe), seed, like) for seed in search.seeds)
         return _Try(
             setting, recipe, cells, _value(registry, plan.compare, recipe, [ended([c.key]).get(c.key, ...) for c in cells])
         )
@@ -172,9 +173,11 @@ def _decided(plan: Plan, search: Search, variant: Variant, tries: Sequence[_Try]
     return TunedVariant(variant.name, f"{variant.name} (untuned)", space, trials, chosen, ended)
 
 
-def _on_validation(recipe: Recipe) -> Recipe:
-    """The recipe as a trial trains it: the test images are not looked at, and the last epoch's weights are not replaced."""
-    return {**recipe, "eval_split": "validation", "select": None}
+def _on_validation(registry: Registry, recipe: Recipe) -> Recipe:
+    """The recipe as a trial trains it: the test images are not looked at."""
+    tunable = trainer_of(registry, recipe).tunable
+    assert tunable is not None, "a plan with a search has recipes whose settings can be judged"  # noqa: S101
+    return tunable.recipe
 
 
 def _cell(registry: Registry, recipe: Recipe, seed: int, like: Cell) -> Cell:
@@ -194,9 +197,10 @@ def _value(registry: Registry, compare: Compare, recipe: Recipe, results: Sequen
 
 def _told(registry: Registry, compare: Compare, recipe: Recipe, result: Result) -> float | None:
     """The metric on the validation images after the epoch that counts: that which the study's recipe selects, where it does."""
+    trainer = trainer_of(registry, recipe)
     record = result.epochs[-1 if isinstance(compare.at, str) else compare.at - 1]
-    if (name := recipe["select"]) is not None:
-        sign = -1 if lower_is_better(registry, recipe["metrics"][name]) else 1
+    if (name := trainer.selects) is not None:
+        sign = -1 if trainer.metrics[name] else 1
         evaluated = [record for record in result.epochs if record.get(name) is not None]
         record = max(evaluated, key=lambda record: (sign * record[name], -record["epoch"]), default=record)
     value: float | None = record.get(compare.metric)

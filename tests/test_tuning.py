@@ -15,7 +15,7 @@ import ablate
 from ablate import driver, job, tuning
 from ablate.cli import app
 from ablate.engine import data
-from ablate.engine.train import Controls, train
+from ablate.engine.train import train
 from ablate.errors import EnvironmentProblem, SpecError
 from ablate.hooks import hookimpl
 from ablate.plan import make_cells, make_plan
@@ -23,6 +23,7 @@ from ablate.records import Result
 from ablate.registry import default
 from ablate.spec import load
 from ablate.study import Study
+from ablate.trainers import Controls
 
 SPACE = {"optimizer.lr": {"low": 0.001, "high": 1, "log": True}}
 

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
 
 if TYPE_CHECKING:
-    from ablate.records import Environment
     from ablate.registry import Component
 
 
@@ -128,33 +127,25 @@ def fetch(
 ) -> None:
     """Download and decode data ahead of time."""
     from ablate import places
+    from ablate.identity import canonical_json
     from ablate.job import Options, prepare
     from ablate.records import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
+    from ablate.trainers.image_classification import fetched
 
     if what.endswith(".json") or Path(what).is_file():
         job = prepare(what, overrides or (), Options(data_dir=data_dir, device="cpu"))
-        environment, specs = job.environment, [variant.recipe["dataset"] for variant in job.plan.variants]
+        found = {canonical_json(variant.trainer.data): variant.trainer.fetch for variant in job.plan.variants}
+        ready = [fetch(job.environment) if fetch else "nothing to fetch" for fetch in found.values()]
     else:
         loaded = default().load("dataset", what)
         required = [name for name, parameter in loaded.signature.parameters.items() if parameter.required]
         if required:
             raise UsageError(f"dataset {what!r} needs {', '.join(required)}: fetch it with a spec.")
-        environment, specs = Environment(places.data_dir(data_dir)), [{"use": what}]
-    for spec in {str(spec): spec for spec in specs}.values():
-        out.print(text(_loaded(spec, environment)), soft_wrap=True)
-
-
-def _loaded(spec: Mapping[str, Any], environment: "Environment") -> str:
-    """Loads a dataset, and says what it has."""
-    from ablate.registry import build, default
-
-    data = build(default(), "dataset", spec, environment).load()
-    parts = {"training": data.train, "validation": data.validation, "test": data.test}
-    counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
-    shape = "×".join(str(side) for side in data.train.images.shape[1:])
-    return f"{spec['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"
+        ready = [fetched(default(), {"use": what}, Environment(places.data_dir(data_dir)))]
+    for line in ready:
+        out.print(text(line), soft_wrap=True)
 
 
 @app.command("new-plugin")

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ablate.recipe import lower_is_better
 from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
+from ablate.trainers import Controls, Interrupted
 
 from . import checkpoint, data
 from .build import Parts, average, batches_of, parts, pipelines
@@ -27,10 +28,6 @@ from .turns import on_gpu
 
 GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
 EVAL_BATCH = 1000
-
-
-class Interrupted(Exception):
-    """Training was asked to stop, and its state is in the checkpoint."""
 
 
 @dataclass
@@ -54,23 +51,6 @@ class Progress:
     seconds: float = 0.0
     records: list[Record] = field(default_factory=list)
     selected: dict[str, Tensor] | None = None
-
-
-@dataclass(frozen=True)
-class Controls:
-    """How a training talks to what runs it.
-
-    Attributes:
-        checkpoint: File of its state.
-        checkpoint_seconds: Time between two savings.
-        should_stop: Asked after each batch.
-        check: Called before a state is saved; raises where what trains is not what was planned.
-    """
-
-    checkpoint: Path
-    checkpoint_seconds: float = 60.0
-    should_stop: Callable[[], bool] = lambda: False
-    check: Callable[[], object] = lambda: None
 
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
-from ablate.recipe import Recipe, device_problems, size_notes
+from ablate.recipe import Recipe
 from ablate.records import DataInfo, Environment
 from ablate.registry import Registry
+from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
 from .branches import notes_of_random_evaluation, try_transforms
@@ -54,8 +55,6 @@ def preflight(
     Returns:
         The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
     """
-    if wrong := list(device_problems(recipe, device.type)):
-        return wrong
     try:
         tensors = data.load(registry, recipe, environment, torch.device("cpu"))
     except DiskProblem:

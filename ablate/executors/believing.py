@@ -3,11 +3,14 @@
 from collections.abc import Iterable
 
 from ablate.records import Cell, Result
+from ablate.registry import default
+from ablate.trainers import trainer_of
 
 
 def unbelievable(cell: Cell, result: Result) -> str | None:
     """Why a result is not one of this cell, or None. Of an executor's own results only their form can be told."""
-    names = set(cell.recipe["metrics"])
+    trainer = trainer_of(default(), cell.recipe)
+    names = set(trainer.metrics)
     if set(result.metrics) != names:
         return f"it has the metrics {_listed(result.metrics)}, and the recipe has {_listed(names)}"
     if "executor" in cell.identity:
@@ -21,8 +24,8 @@ def unbelievable(cell: Cell, result: Result) -> str | None:
         other = [name for name in cell.identity | result.trained if cell.identity.get(name) != result.trained.get(name)]
         return f"it was trained with another {_listed(other)} than the study was planned with"
     epochs = [record.get("epoch") for record in result.epochs]
-    if epochs != list(range(1, cell.recipe["epochs"] + 1)):
-        return f"it has records of the epochs {epochs}, and the recipe has {cell.recipe['epochs']} epochs"
+    if trainer.epochs is not None and epochs != list(range(1, trainer.epochs + 1)):
+        return f"it has records of the epochs {epochs}, and the recipe has {trainer.epochs} epochs"
     return None
 
 

@@ -1,25 +1,23 @@
 """The training of a cell as a stream of messages: what a worker of an executor does, wherever it runs."""
 
-import json
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch._dynamo  # the first optimizer would import it, and a worker that waits for its first cell has the time
-
 from ablate import sources
-from ablate.engine.train import Controls, Interrupted, training
 from ablate.errors import EnvironmentProblem, describe
-from ablate.identity import canonical_recipe, data_fingerprint, make_cell, recipe_digest, recipe_identity
+from ablate.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from ablate.recipe import components
 from ablate.records import Cell, Environment
 from ablate.registry import default
+from ablate.trainers import Controls, Interrupted, trainer_of
 
 from . import Message
+
+_fingerprints: dict[tuple[str, Environment], str] = {}
 
 
 def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = False) -> Iterator[Message | None]:
@@ -49,7 +47,8 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
 
 def failure(error: Exception) -> Message:
     """The message that a cell failed with this exception, which is being handled."""
-    memory = isinstance(error, torch.OutOfMemoryError)
+    torch = sys.modules.get("torch")  # not every trainer needs it
+    memory = torch is not None and isinstance(error, torch.OutOfMemoryError)
     return {"event": "failed", "error": describe(error), "traceback": traceback.format_exc(), "memory": memory}
 
 
@@ -63,7 +62,7 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
 
     check()
     controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check)
-    steps = training(default(), cell, environment, torch.device(order["device"]), controls)
+    steps = trainer_of(default(), cell.recipe).train(cell, environment, order["device"], controls)
     begun = False
     while True:
         try:
@@ -82,7 +81,7 @@ def as_planned(cell: Cell, environment: Environment, elsewhere: bool) -> dict[st
     Raises:
         EnvironmentProblem: Packages, code, files or (on another machine) data would give a result that is not this cell's.
     """
-    data = _fingerprint(json.dumps(cell.recipe["dataset"]), environment) if elsewhere else cell.identity["data"]
+    data = _fingerprint(cell, environment) if elsewhere else cell.identity["data"]
     here = recipe_identity(default(), cell.recipe, data, cell.device, cell.identity.get("executor"))
     other = list(_differences(cell.identity, here, elsewhere))
     if not other:
@@ -102,7 +101,7 @@ def _digest(cell: Cell, identity: dict[str, Any]) -> str:
 
 def _differences(planned: Mapping[str, Any], here: Mapping[str, Any], elsewhere: bool) -> Iterator[str]:
     """What is another one here than where the study was planned, in words."""
-    flat = [{"engine": i["engine"], "data": i["data"], **i["packages"], **i.get("semantics", {})} for i in (planned, here)]
+    flat = [_flat(identity) for identity in (planned, here)]
     for name in flat[0] | flat[1]:
         before, now = (str(side.get(name)) for side in flat)
         if before == now:
@@ -115,6 +114,16 @@ def _differences(planned: Mapping[str, Any], here: Mapping[str, Any], elsewhere:
             yield f"{name} was {before} and became {now}"
 
 
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything in an identity by its own name, such as packages and files."""
+    entries = {name: value for name, value in identity.items() if name != "executor"}
+    return {
+        name: value
+        for key, entry in entries.items()
+        for name, value in (entry if isinstance(entry, dict) else {key: entry}).items()
+    }
+
+
 def _files(cell: Cell) -> Iterator[str]:
     """The files that a recipe names, whose content is in its key."""
     for loaded, spec in components(default(), cell.recipe):
@@ -123,7 +132,10 @@ def _files(cell: Cell) -> Iterator[str]:
                 yield spec[name]
 
 
-@cache
-def _fingerprint(dataset: str, environment: Environment) -> str:
+def _fingerprint(cell: Cell, environment: Environment) -> str:
     """Of the data as this machine has it; looked at once."""
-    return data_fingerprint(default(), json.loads(dataset), environment)
+    trainer = trainer_of(default(), cell.recipe)
+    data = canonical_json(trainer.data), environment
+    if data not in _fingerprints:
+        _fingerprints[data] = trainer.fingerprint(environment)
+    return _fingerprints[data]

@@ -39,7 +39,10 @@ def main() -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
     sources.remember(default())
-    from . import training  # noqa: F401  takes seconds, and code of components that it imports has to be looked at before
+    # The first takes seconds, and code of components that it imports has to be looked at before. The first optimizer would import
+    # the second, and a worker that waits for its first cell has the time.
+
+    import ablate.engine.train  # noqa: F401
 
     _send(out, event="ready")
     cells: dict[str, Iterator[None]] = {}

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import torch
 
 from ablate.engine import checkpoint
-from ablate.engine.train import Controls, train
+from ablate.engine.train import train
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from ablate.executors.believing import unbelievable
 from ablate.job import Job, Options, prepare
 from ablate.records import Cell, Result
+from ablate.trainers import Controls
 
 from .component import ComponentContract
 

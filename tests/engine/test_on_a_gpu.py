@@ -6,11 +6,12 @@ import torch
 from ablate.engine.data import CHUNK
 from ablate.engine.seeding import global_rng
 from ablate.engine.step import ReplayDiffers, Step
-from ablate.engine.train import GPU_CHUNK, Controls, chunk_of, train
+from ablate.engine.train import GPU_CHUNK, chunk_of, train
 from ablate.plan import make_cells, make_plan
 from ablate.records import DataInfo
 from ablate.registry import default
 from ablate.spec import load
+from ablate.trainers import Controls
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

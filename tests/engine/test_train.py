@@ -10,12 +10,13 @@ from torch import nn
 from ablate.engine import data
 from ablate.engine.data import CHUNK
 from ablate.engine.seeding import derive, generator
-from ablate.engine.train import Controls, Interrupted, train, weights_digest
+from ablate.engine.train import train, weights_digest
 from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
 from ablate.spec import load
+from ablate.trainers import Controls, Interrupted
 
 CPU = torch.device("cpu")
 

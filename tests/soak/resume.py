@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from ablate.engine import checkpoint
-from ablate.engine.train import Controls, Interrupted, train
+from ablate.engine.train import train
 from ablate.job import Options, prepare
 from ablate.records import Result
+from ablate.trainers import Controls, Interrupted
 
 from . import Row
 from ._drivers import NORMALIZE

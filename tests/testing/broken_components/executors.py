@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from ablate.engine.train import Controls, train
+from ablate.engine.train import train
 from ablate.executors import CellEnded, CellStarted, EpochEnded
 from ablate.registry import default
+from ablate.trainers import Controls
 
 CAUGHT = {
     "other_seed": ("test_cells_give_what_the_engine_gives", "the weights differ from those that the engine gives"),

@@ -1,0 +1,202 @@
+"""The trainer that ablate brings: images in memory, one network, one loss, one optimizer step a batch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from ablate.errors import AblateError, Problem, describe, did_you_mean
+from ablate.identity import data_fingerprint
+from ablate.params import Bound, Nested, PositiveInt
+from ablate.recipe import Recipe, lower_is_better
+from ablate.records import Cell, Environment
+from ablate.registry import Registry, build
+from ablate.report.plain import one_line
+from ablate.sources import version_of
+
+from . import Controls, Facts, Record, Steps, Trainer, Tunable
+
+if TYPE_CHECKING:
+    from ablate.study import Compare
+
+SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
+NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
+Components = dict[str, dict[str, Any]]
+
+
+def image_classification(
+    registry: Registry,
+    /,
+    *,
+    dataset: Annotated[dict[str, Any], Nested("dataset")],
+    train_transforms: Annotated[Components, Nested("transform", many=True)] = {},  # noqa: B006  never changed
+    eval_transforms: Annotated[Components, Nested("transform", many=True)] = {},  # noqa: B006
+    model: Annotated[dict[str, Any], Nested("model")],
+    initializer: Annotated[dict[str, Any], Nested("initializer")] = {"use": "default"},  # noqa: B006
+    optimizer: Annotated[dict[str, Any], Nested("optimizer")],
+    scheduler: Annotated[dict[str, Any], Nested("scheduler")] = {"use": "constant"},  # noqa: B006
+    loss: Annotated[dict[str, Any], Nested("loss")] = {"use": "cross_entropy"},  # noqa: B006
+    metrics: Annotated[Components, Nested("metric", many=True)] = {  # noqa: B006
+        "accuracy": {"use": "accuracy"},
+        "loss": {"use": "loss"},
+    },
+    batch_size: PositiveInt = 64,
+    epochs: PositiveInt = 12,
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32",
+    grad_clip: Annotated[float, Bound(above=0)] | None = None,
+    ema: Annotated[float, Bound(above=0, below=1)] | None = None,
+    accumulate: PositiveInt = 1,
+    eval_every: PositiveInt = 1,
+    eval_split: Literal["test", "validation"] = "test",
+    select: str | None = None,
+    threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
+) -> Trainer:
+    """Trains a network on images in memory, and evaluates it after each epoch.
+
+    Args:
+        dataset: The images.
+        train_transforms: What training images go through, in this order, each under a name of its own; null keeps a place in the
+            order.
+        eval_transforms: What images that are evaluated go through.
+        model: The network.
+        initializer: First weights.
+        optimizer: The optimizer.
+        scheduler: Learning-rate schedule.
+        loss: What is minimised.
+        metrics: What is measured, each under a name of its own.
+        batch_size: Images in a batch.
+        epochs: Passes over the training images.
+        precision: float32 on every device; tf32 is TensorFloat-32 in products and convolutions, on a GPU; bfloat16 is mixed
+            precision: weights stay float32.
+        grad_clip: Largest norm of the gradient of all weights together.
+        ema: Decay of the moving average of the weights that is evaluated in place of them.
+        accumulate: Batches whose gradients are averaged for one optimizer step.
+        eval_every: Epochs between two evaluations; the last is always evaluated.
+        eval_split: Which images are evaluated.
+        select: Metric that selects the epoch on the validation images; its weights are then tested once. The last epoch counts
+            unless given.
+        threads: Threads inside an operation; they change floating-point sums.
+    """
+    recipe: Recipe = {name: value for name, value in locals().items() if name != "registry"}
+
+    def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
+        import torch
+
+        from ablate.engine.train import training
+
+        return training(registry, cell, environment, torch.device(device), controls)
+
+    def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
+        import torch
+
+        from ablate.engine.trial import preflight
+
+        return preflight(registry, recipe, environment, torch.device(device), compare, notices)
+
+    def not_told_at(epoch: int) -> str:
+        told = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
+        return "" if told else f"it has {epochs} epochs and eval_every {eval_every}"
+
+    return Trainer(
+        metrics={name: lower_is_better(registry, metric) for name, metric in metrics.items()},
+        train=train,
+        epochs=epochs,
+        threads=threads,
+        shares=True,
+        selects=select,
+        data=dataset,
+        fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),
+        identity=_identity,
+        problems=lambda: _selection_problems(registry, recipe),
+        device_problems=lambda device: _device_problems(precision, device),
+        not_told_at=not_told_at,
+        facts=lambda environment: _facts(registry, dataset, environment),
+        remarks=lambda facts: size_notes(recipe, facts.images),
+        trial=trial,
+        tunable=_tunable(recipe),
+        fetch=lambda environment: fetched(registry, dataset, environment),
+        reached=_reached,
+    )
+
+
+def _identity(device: str) -> Record:
+    return {"engine": SEMANTICS[device], "packages": {name: version_of(name) for name in NUMERICS}}
+
+
+def _selection_problems(registry: Registry, recipe: Recipe) -> Iterator[Problem]:
+    """What an epoch cannot be selected by.
+
+    Selecting on the images that the result is told for would make it look better than it is.
+    """
+    selecting = recipe["select"]
+    if selecting is None:
+        return
+    if recipe["eval_split"] != "validation":
+        hint = 'Add "eval_split": "validation", and give the dataset a `validation` part, such as 0.1.'
+        yield Problem("select", "the epoch is selected on the test images, which are to be looked at once", hint)
+    if selecting not in recipe["metrics"]:
+        yield Problem("select", f"there is no metric {selecting!r}", did_you_mean(selecting, recipe["metrics"]))
+    elif lower_is_better(registry, recipe["metrics"][selecting]) is None:
+        message = f"nothing says whether {selecting!r} is better when it is larger or when it is smaller"
+        yield Problem("select", message, "Select by a metric that says it, such as accuracy or loss.")
+
+
+def _device_problems(precision: str, device: str) -> Iterator[Problem]:
+    if precision == "tf32" and device == "cpu":
+        yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')
+
+
+def _facts(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> Facts:
+    """What the dataset has to say, and its number of training images as far as that is known before it is loaded."""
+    handle = build(registry, "dataset", dataset, environment)
+    images = handle.training_images() if hasattr(handle, "training_images") else None
+    if not hasattr(handle, "notices"):
+        return Facts((), images)
+    try:
+        return Facts([one_line(str(notice)) for notice in handle.notices()], images)
+    except AblateError:
+        raise
+    except Exception as error:  # anybody's code, and the data itself is well
+        return Facts([f"dataset {dataset['use']!r}: its notices cannot be had: {one_line(describe(error))}"], images)
+
+
+def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
+    """Sizes that do not do what their names say with so many training images; None where their number is not known."""
+    if images is not None:
+        size, batches = recipe["batch_size"], -(-images // recipe["batch_size"])
+        if size > images:
+            message = f"{size:,} is more than the {images:,} training images: an epoch is one batch of them all"
+            yield Problem("batch_size", message)
+        elif recipe["accumulate"] > batches:
+            message = f"{recipe['accumulate']:,} is more than the {batches:,} batches of an epoch, which has one optimizer step"
+            yield Problem("accumulate", message)
+    if recipe["eval_every"] > recipe["epochs"]:
+        message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
+        yield Problem("eval_every", message)
+
+
+def _tunable(recipe: Recipe) -> Tunable:
+    """Settings are chosen on images that neither train nor tell the result."""
+    problems = []
+    if not recipe["dataset"].get("validation", True):
+        message = "settings are tuned on validation images, and the dataset holds out none"
+        problems.append(Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.'))
+    if recipe["eval_split"] == "validation" and recipe["select"] is None:
+        message = "the results would be told on the images that chose the settings"
+        hint = "Remove it, so that results are told on the test images, or add `select`."
+        problems.append(Problem("base.eval_split", message, hint))
+    judged = {**recipe, "eval_split": "validation", "select": None}  # the last epoch's weights are not replaced
+    return Tunable(judged, ("dataset", "metrics", "eval_split", "select"), ("epochs", "eval_every"), problems)
+
+
+def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> str:
+    """Downloads and decodes a dataset, and says what it has."""
+    data = build(registry, "dataset", dataset, environment).load()
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
+    shape = "×".join(str(side) for side in data.train.images.shape[1:])
+    return f"{dataset['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"
+
+
+def _reached(controls: Controls, key: str) -> tuple[int, int] | None:
+    from ablate.engine import checkpoint
+
+    return checkpoint.reached(controls.checkpoint, key)
