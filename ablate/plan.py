@@ -17,6 +17,7 @@ from .space import Search, search_of
 from .spec import Spec
 from .study import Compare, Stopping, Tuning, VariantInfo
 from .trainers import Trainer, trainer_of
+from .trainers.declared import setting_problems
 
 Json = Any
 MOST_CELLS = 100_000  # of a study
@@ -227,13 +228,23 @@ def _patch_problems(
 ) -> list[Problem]:
     """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
     found = list(useless_removals(base, patch, path))
-    _, problems = resolve(registry, merge(base, patch), "", memo)
+    resolved, problems = resolve(registry, merge(base, patch), "", memo)
+    problems = problems or _setting_problems(registry, base, resolved, memo)
     in_base = {(problem.path, problem.message) for problem in known}
     for problem in problems:
         if (join_paths("base", problem.path), problem.message) not in in_base:
             place = join_paths(path, problem.path) if _stands_in(patch, problem.path) else path
             found.append(replace(problem, path=place))
     return found
+
+
+def _setting_problems(registry: Registry, base: Json, resolved: Recipe, memo: Memo) -> list[Problem]:
+    """Where settings that the base declares have become others by a patch; nothing where another trainer has taken its place."""
+    declared, wrong = resolve(registry, base, "", memo)
+    if wrong or declared.get("use") != resolved.get("use"):
+        return []
+    before, after = (trainer_of(registry, recipe).settings for recipe in (declared, resolved))
+    return list(setting_problems(before, after)) if before is not None else []
 
 
 def join_paths(path: str, rest: str) -> str:

@@ -226,15 +226,15 @@ class Result:
     """What training a cell gave.
 
     Attributes:
-        epochs: One record an epoch: `epoch` (from 1), `train_loss`, `lr`, `seconds`, `images_per_second`, each metric of
-            the recipe where the epoch was evaluated, None where it has no value; `selected` where the recipe selected this epoch;
-            and in words where it applies `diverged`, why the epoch has no value in any metric; `missing`, for each other metric
-            without a value why; `at_chance`, why the answers are no better than guesses; and on a GPU `eager_because`, why steps
-            were not replayed as a graph.
+        epochs: One record an epoch: `epoch` (from 1); `train_loss`, `lr`, `seconds`, `images_per_second` where the trainer tells
+            them; each metric of the recipe where the epoch was evaluated, None where it has no value; `selected` where the recipe
+            selected this epoch; and in words where it applies `diverged`, why the epoch has no value in any metric; `missing`,
+            for each other metric without a value why; `at_chance`, why the answers are no better than guesses; and on a GPU
+            `eager_because`, why steps were not replayed as a graph.
         metrics: The metrics after the last epoch; where the recipe selects an epoch, those of that one on the test images.
-        weights_sha256: Digest of the final weights, to compare two runs bit for bit.
+        weights_sha256: Digest of the final weights, to compare two runs bit for bit; None where the trainer does not see them.
         seconds: Wall-clock time of training and evaluation, over all sittings.
-        parameters: Number of trainable parameters.
+        parameters: Number of trainable parameters; None where the trainer does not know it.
         trained: The cell's identity as `ablate.executors.training` found it in the process that trained: packages as imported,
             data as loaded. None where something else made the result.
         evaluated_images: Number of images that `metrics` are of; None where nobody counted.
@@ -242,9 +242,9 @@ class Result:
 
     epochs: list[dict[str, Json]]
     metrics: dict[str, float | None]
-    weights_sha256: str
+    weights_sha256: str | None
     seconds: float
-    parameters: int
+    parameters: int | None
     trained: dict[str, Json] | None = None
     evaluated_images: int | None = None
 
@@ -259,10 +259,13 @@ class Result:
 def believed(epochs: list[dict[str, Json]], metrics: dict[str, Json]) -> tuple[list[dict[str, Json]], dict[str, Json]]:
     """A cell's epochs and metrics as they were stored, without the metrics of a network whose training loss was not finite.
 
-    The engine gives it none; earlier versions gave it those of the first class, which is what `argmax` makes of NaN.
+    The engine gives it none, and says why; earlier versions gave it those of the first class, which is what `argmax` makes of
+    NaN.
     """
     told = [
-        epoch | {name: None for name in metrics if name in epoch} if epoch.get("train_loss", 0.0) is None else epoch
+        epoch | {name: None for name in metrics if name in epoch} | {"diverged": epoch.get("diverged", LOSS_NOT_FINITE)}
+        if epoch.get("train_loss", 0.0) is None
+        else epoch
         for epoch in epochs
     ]
     counted = next((epoch for epoch in epochs if epoch.get("selected")), epochs[-1] if epochs else {})

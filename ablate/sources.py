@@ -96,7 +96,7 @@ def _edited(name: str) -> list[Path]:
     except PackageNotFoundError:
         return []
     _note_imported(package.sources)
-    return [path for path in sorted({*package.files, *_files(package.sources)}) if not _is_as_digested(package, path)]
+    return [path for path in sorted({*package.files, *files_of(package.sources)}) if not _is_as_digested(package, path)]
 
 
 def _is_as_digested(package: Package, path: Path) -> bool:
@@ -113,7 +113,7 @@ def _package(name: str) -> Package:
     if root is None:
         return Package(installed.version)
     sources = tuple(_sources(installed, root))
-    files = {path: content(path) for path in _files(sources)}
+    files = {path: content(path) for path in files_of(sources)}
     _note_imported(sources)
     digest = hashlib.sha256()
     for path in sorted(files):
@@ -178,7 +178,7 @@ def _spec(module: str) -> ModuleSpec | None:
         return None
 
 
-def _files(sources: tuple[Path, ...]) -> Iterator[Path]:
+def files_of(sources: tuple[Path, ...]) -> Iterator[Path]:
     """All files but hidden ones, compiled ones that Python makes again, and those that editors leave."""
     for source in sources:
         if source.is_file():

@@ -113,7 +113,11 @@ class _Pool:
     unbegun: int = 0
 
     def start(self) -> Worker:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "ABLATE_OUTER_PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        }
         guard = [sys.executable, "-IS", str(Path(__file__).with_name("guard.py"))] if os.name == "posix" else []
         log = tempfile.TemporaryFile()  # noqa: SIM115  open as long as the worker is known
         process = subprocess.Popen(  # noqa: S603

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.records import LOSS_NOT_FINITE
 from ablate.study import Study
 
 
@@ -34,7 +33,7 @@ def diverged(study: Study) -> pd.DataFrame:
     """
     epochs = study.epochs
     why = epochs["diverged"] if "diverged" in epochs else pd.Series(index=epochs.index, dtype=object)
-    why = why.astype(object).where(why.notna() | epochs["train_loss"].notna(), LOSS_NOT_FINITE)
+    why = why.astype(object)
     found = epochs[["variant", "seed", "epoch"]].assign(why=why)[why.notna()]
     return found.sort_values("epoch").drop_duplicates(["variant", "seed"]).sort_index().reset_index(drop=True)
 

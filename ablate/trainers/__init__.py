@@ -2,8 +2,8 @@
 the fields that `base` may have.
 
 The factory gets the registry and a resolved recipe, in which components are specs and not yet built, because what they are given
-is known only when training begins. It returns a `Trainer`: plain values for what is known of the recipe before anything is trained,
-and functions for the rest. Nothing here imports torch.
+is known only when training begins. It returns a `Trainer`: plain values for what is known of the recipe before anything is
+trained, and functions for the rest. Nothing here imports torch.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -98,6 +98,8 @@ class Trainer:
         threads: Threads that it computes with.
         repeats: Whether the same cell gives the same numbers each time.
         shares: Whether several cells can take turns in one process on a GPU.
+        settings: What a spec declares for the study to vary, beside the fields themselves: levels may change the values, and no
+            names and types.
         selects: The metric that selects the epoch that counts; None for the last.
         data: What names the data, as JSON, so that variants with the same data are looked at once.
         fingerprint: SHA-256 (hex) of that data, or any text that changes with it.
@@ -121,6 +123,7 @@ class Trainer:
     threads: int = 1
     repeats: bool = True
     shares: bool = False
+    settings: Json = None
     selects: str | None = None
     data: Json = None
     fingerprint: Callable[[Environment], str] = lambda environment: ""
