@@ -1,9 +1,10 @@
 """What a report says of factorial studies and of the attribution of a gain."""
 
 import math
+from collections.abc import Mapping
 
 from ablate.stats.factorial import LACK_OF_FIT, PURE_ERROR
-from ablate.stats.records import AnovaRow, Attribution, Factorial, Share
+from ablate.stats.records import AnovaRow, Attribution, Factorial, JudgedBy, Share
 from ablate.study import Study
 
 from .reading import level, p_heading
@@ -14,6 +15,11 @@ SHARES = {
     "sampled orders": "means over {orders} of adding the factors",
     "given order": "gains in the given order of adding the factors; another order may give others",
     "main effects": "main effects, which are Shapley values where no three factors interact; they sum to the gain that follows",
+}
+NOISE: Mapping[JudgedBy, str] = {
+    "seeds": "include the noise between seeds",
+    "residual": "are from what the terms of the design leave, not from seeds",
+    "contrasts": "are from the contrasts of the design (Lenth 1989), not from seeds, and take it that few effects are large",
 }
 
 
@@ -62,6 +68,12 @@ def factorial_notes(study: Study, found: Factorial) -> tuple[str, ...]:
     if math.isfinite(found.residual_sd) and noise.df > 0:
         of = "between the seeds of a variant (pure error)" if noise.source == PURE_ERROR else "that the terms leave"
         said.append(f"The noise that they are judged by is the standard deviation {of}, {found.residual_sd:.4g}.")
+    if found.lenth:
+        one, together = found.lenth.margin, found.lenth.simultaneous
+        said.append(
+            f"The pseudo standard error of the {found.lenth.contrasts} contrasts is {found.lenth.pse:.4g}. An interval ends "
+            f"{one:.4g} from the estimate; what is beyond ±{together:.4g} would be so for all of them together (Bonferroni)."
+        )
     said += [_lack_of_fit(study, row) for row in found.anova if row.source == LACK_OF_FIT and math.isfinite(row.p)]
     tests = [("residuals normal (Shapiro–Wilk)", found.normality_p), ("equal variances (Brown–Forsythe)", found.equal_variance_p)]
     checks = [f"{name}: p = {probability(p)}" for name, p in tests if math.isfinite(p)]
@@ -106,7 +118,7 @@ def shares_notes(study: Study, found: Attribution, digits: int) -> tuple[str, ..
     if math.isnan(gain.low) and all(math.isnan(share.low) for share in found.shares):
         said.append("There are no intervals: nothing tells the noise between seeds.")
     else:
-        said.append("Intervals include the noise between seeds, and hold for each share by itself.")
+        said.append(f"Intervals {NOISE[found.judged_by]}, and hold for each share by itself.")
         if not gain.sure:
             said.append("The gain is not beyond its noise, so shares are no percentages of it.")
     if any(math.isfinite(share.last) for share in found.shares):

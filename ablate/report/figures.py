@@ -27,6 +27,7 @@ MOST_ROWS = 40  # of a forest plot
 LINE = 24  # characters of a name
 MOST_CURVES = 12  # that have a colour of their own
 MOST_INTERACTIONS = 6
+FROM_CONTRASTS = " from the contrasts of the design (Lenth 1989), not from seeds"
 VERDICTS = {
     "better": Mark("better", COLORS[0], marker="^"),
     "worse": Mark("worse", COLORS[1], marker="v"),
@@ -69,7 +70,8 @@ def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     """Main effects and interactions as a forest plot."""
     rows = [Row(t.name, t.estimate, t.low, t.high, VERDICTS[t.verdict]) for t in found.terms]
     caption = f"Main effects and two-way interactions on {study.compare.metric}"
-    return _forest(study, "terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin)
+    which = FROM_CONTRASTS if found.lenth else ""
+    return _forest(study, "terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin, which)
 
 
 def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
@@ -80,7 +82,8 @@ def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]
     rows = [Row(s.factor, s.value, s.low, s.high, GAIN if s.value * towards >= 0 else LOSS) for s in found.rows]
     rows[-1] = replace(rows[-1], mark=TOGETHER)
     caption = f"What each factor brings from {found.plain!r} to {found.full!r} (blue is better, orange is worse)"
-    return _forest(study, "attribution", caption, f"change of {study.compare.metric}", rows)
+    which = FROM_CONTRASTS if found.judged_by == "contrasts" else ""
+    return _forest(study, "attribution", caption, f"change of {study.compare.metric}", rows, which=which)
 
 
 def _level(study: Study) -> str:

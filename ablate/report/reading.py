@@ -42,14 +42,16 @@ def caption(study: Study) -> str:
 def covered(study: Study, analysis: Analysis) -> str:
     """Which chance the intervals cover, and how large the one is that they do not."""
     shares, factorial, images = analysis.attribution, analysis.factorial, analysis.images
-    ends = [effect.low for effect in analysis.effects] + [share.low for share in (shares.shares if shares else ())]
+    ends = [effect.low for effect in analysis.effects]
+    ends += [share.low for share in (shares.shares if shares and shares.judged_by == "seeds" else ())]
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
     if any(map(math.isfinite, ends)):
         told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
-        told = f"Intervals are from what the terms leave; they cover no new seeds and none but these {size}evaluation images."
+        source = "the contrasts of the design (Lenth 1989)" if factorial.lenth else "what the terms leave"
+        told = f"Intervals are from {source}; they cover no new seeds and none but these {size}evaluation images."
     else:
         told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
     if images is None or not images.standard_error > 0:
