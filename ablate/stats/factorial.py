@@ -114,6 +114,7 @@ def factorial(study: Study) -> Factorial | None:
         normality_p=_normality(fit),
         equal_variance_p=_equal_variance(model),
         note=_note(fit, aliases),
+        judged_by=fit.judged_by,
         lenth=None if fit.pseudo is None else fit.pseudo.record(study.compare.alpha),
     )
 

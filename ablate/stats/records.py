@@ -148,7 +148,8 @@ class Factorial:
         equal_variance_p: Brown-Forsythe test of equal variances between variants; small where they differ. NaN where fewer than
             two variants have four values.
         note: What a reader must know, such as what cannot be told apart; may be empty.
-        lenth: What the terms are judged by where no variant has two values and the terms leave nothing; None elsewhere.
+        judged_by: Where the noise of intervals and p-values is from.
+        lenth: What it is, where it is from contrasts: no variant has two values, and the terms leave nothing.
     """
 
     terms: tuple[Term, ...]
@@ -157,6 +158,7 @@ class Factorial:
     normality_p: float
     equal_variance_p: float
     note: str
+    judged_by: JudgedBy = "seeds"
     lenth: Lenth | None = None
 
 
