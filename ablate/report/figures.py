@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ablate.records import Factor
-from ablate.stats.records import Attribution, Effect, Factorial
+from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
 from ablate.stats.summary import values
 from ablate.study import Study
 
 from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
 from .plain import shorten
-from .reading import together
+from .reading import SOURCES, together
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
@@ -27,7 +27,6 @@ MOST_ROWS = 40  # of a forest plot
 LINE = 24  # characters of a name
 MOST_CURVES = 12  # that have a colour of their own
 MOST_INTERACTIONS = 6
-FROM_CONTRASTS = " from the contrasts of the design (Lenth 1989), not from seeds"
 VERDICTS = {
     "better": Mark("better", COLORS[0], marker="^"),
     "worse": Mark("worse", COLORS[1], marker="v"),
@@ -70,8 +69,8 @@ def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     """Main effects and interactions as a forest plot."""
     rows = [Row(t.name, t.estimate, t.low, t.high, VERDICTS[t.verdict]) for t in found.terms]
     caption = f"Main effects and two-way interactions on {study.compare.metric}"
-    which = FROM_CONTRASTS if found.lenth else ""
-    return _forest(study, "terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin, which)
+    label = f"change of {study.compare.metric}"
+    return _forest(study, "terms", caption, label, rows, study.compare.margin, _source(found.judged_by))
 
 
 def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
@@ -82,8 +81,12 @@ def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]
     rows = [Row(s.factor, s.value, s.low, s.high, GAIN if s.value * towards >= 0 else LOSS) for s in found.rows]
     rows[-1] = replace(rows[-1], mark=TOGETHER)
     caption = f"What each factor brings from {found.plain!r} to {found.full!r} (blue is better, orange is worse)"
-    which = FROM_CONTRASTS if found.judged_by == "contrasts" else ""
-    return _forest(study, "attribution", caption, f"change of {study.compare.metric}", rows, which=which)
+    label = f"change of {study.compare.metric}"
+    return _forest(study, "attribution", caption, label, rows, which=_source(found.judged_by))
+
+
+def _source(judged_by: JudgedBy) -> str:
+    return f" {SOURCES[judged_by]}" if SOURCES[judged_by] else ""
 
 
 def _level(study: Study) -> str:

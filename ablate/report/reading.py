@@ -1,15 +1,21 @@
 """What the numbers of a report mean, in words."""
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
 
-from ablate.stats.records import Analysis
+from ablate.stats.records import Analysis, JudgedBy
 from ablate.study import Study
 
 from .tables import plural
 
 CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini–Hochberg"}
 METHODS = {"holm": "Holm's method", "benjamini_hochberg": "the method of Benjamini and Hochberg"}
+SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; said where it is not what a reader expects
+    "seeds": "",
+    "residual": "from what the terms of the design leave, not from seeds",
+    "contrasts": "from the contrasts of the design (Lenth 1989), not from seeds",
+}
 
 
 def level(study: Study) -> str:
