@@ -192,7 +192,8 @@ def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> N
     rows = study.epochs.dropna(subset=[panel])
     summary = rows.groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
     present = set(rows["variant"])
-    grey = [summary.loc[name, "mean"] for name in present - marks.keys()]
+    others = [variant.name for variant in study.variants if variant.name in present - marks.keys()]
+    grey = [summary.loc[name]["mean"] for name in others]
     if grey:
         lines = [np.column_stack([mean.index, mean]) for mean in grey]
         axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.5, alpha=0.35))

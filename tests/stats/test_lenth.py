@@ -1,7 +1,9 @@
 """Lenth's method against published examples, R and simulations."""
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +75,22 @@ def test_where_effects_are_not_sparse_intervals_are_too_long_and_not_too_short()
     found = of_contrasts(20_000, 15, 3, rest=2.0)
     assert min(found["large"], found["others"], found["sum"]) > 0.98
     assert found["longer"] > 2
+
+
+def test_the_page_has_these_numbers():
+    text = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text("utf-8")
+    section = " ".join(text.partition("## One value a variant")[2].partition("\n## ")[0].split())
+    beside = [f"{PseudoError(1, contrasts).critical(0.05):.2f}" for contrasts in (7, 15, 31)]
+    assert "{} with 7 contrasts, {} with 15, {} with 31".format(*beside) in section
+    assert "({})".format(", ".join(f"{stats.t.isf(0.025, contrasts / 3):.2f}" for contrasts in (7, 15, 31))) in section
+    rows = re.findall(r"\| (\d+) \| (\d+) \| (\d+) \| (\S+)[ %]+\| (\S+) % \| (\S+) % \| (\S+)[ %]+\| (\S+) \|", section)
+    assert len(rows) == 8
+    for contrasts, large, rest, *told in rows:
+        found = of_contrasts(20_000, int(contrasts), int(large), float(rest))
+        for name, number in zip(("large", "others", "sum", "false"), told, strict=False):
+            assert (number == "–") == math.isnan(found[name])
+            assert number == "–" or abs(float(number) - 100 * found[name]) < 0.6, (contrasts, large, rest, name)
+        assert float(told[-1]) == pytest.approx(found["longer"], rel=0.02)
 
 
 def one_each(count, value, levels=2, design=None, **compare):
