@@ -12,7 +12,7 @@ from ablate.stats.training import notes as training_notes
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
-from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table
+from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .reading import caption, covered, interval_heading, p_heading, reading
@@ -31,6 +31,7 @@ class Section:
         pictures: Its figures.
         items: Names, each with lines that belong to it.
         notes: Sentences about what is shown.
+        alone: What a reader must know of the tables where they stand without the notes.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     items: tuple[tuple[str, tuple[str, ...]], ...] = ()
     notes: tuple[str, ...] = ()
+    alone: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
         rows.append([*start, number(row["published"], ".4g")])
     table = make_table([*headings, "published"], rows, ["verdict"])
     notes = caption(study), covered(study, analysis)
-    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=notes)
+    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=notes, alone=caption(study))
 
 
 def _tuning(study: Study, analysis: Analysis, digits: int) -> Section | None:
@@ -145,7 +147,8 @@ def _factorial(study: Study, analysis: Analysis, digits: int) -> Section | None:
         return None
     tables = terms_table(study, found, digits), variances_table(found)
     pictures = (*terms_picture(study, found), *interactions_picture(study, found))
-    return Section("Main effects and interactions", tables, pictures, notes=factorial_notes(study, found))
+    notes = factorial_notes(study, found)
+    return Section("Main effects and interactions", tables, pictures, notes=notes, alone=where_alone(found))
 
 
 def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | None:
@@ -153,7 +156,8 @@ def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | Non
     if found is None:
         return None
     tables, pictures = (shares_table(study, found, digits),), attribution_picture(study, found)
-    return Section("Attribution of the gain", tables, pictures, notes=shares_notes(study, found, digits))
+    notes = shares_notes(study, found, digits)
+    return Section("Attribution of the gain", tables, pictures, notes=notes, alone=where_alone(found))
 
 
 def _published(study: Study, digits: int) -> Section | None:

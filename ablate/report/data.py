@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.patch import show
-from ablate.stats.records import Effect, Tuned
+from ablate.stats.records import Analysis, Effect, Tuned
 from ablate.stats.summary import in_words, missing, reproduction
 from ablate.study import Tuning
 
@@ -67,6 +67,22 @@ def trials(tuning: Tuning) -> pd.DataFrame:
     ]
     cells = tuning.cells.rename(columns={"variant": "name"})
     return pd.DataFrame(rows).merge(cells, on="name").drop(columns="name")
+
+
+def effects_of_design(analysis: Analysis) -> pd.DataFrame:
+    """Main effects, interactions and shares with their intervals, and what these are from; no rows where the design has none.
+
+    `judged_by` is `seeds`, `residual` (what the terms leave) or `contrasts` (small contrasts of the design; Lenth, 1989).
+    """
+    rows: list[dict[str, Any]] = []
+    if found := analysis.factorial:
+        terms = [{"what": "effect", **asdict(term), "aliases": ", ".join(term.aliases)} for term in found.terms]
+        rows += [{**term, "judged_by": found.judged_by} for term in terms]
+    if shares := analysis.attribution:
+        for share in map(asdict, shares.rows):
+            told = {"what": "share", "name": share.pop("factor"), "estimate": share.pop("value"), **share}
+            rows.append({**told, "judged_by": shares.judged_by})
+    return pd.DataFrame(rows)
 
 
 def _records(frame: pd.DataFrame) -> Json:

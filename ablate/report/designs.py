@@ -6,7 +6,7 @@ from ablate.stats.factorial import LACK_OF_FIT, PURE_ERROR
 from ablate.stats.records import AnovaRow, Attribution, Factorial, Share
 from ablate.study import Study
 
-from .reading import level, p_heading
+from .reading import SOURCES, level, p_heading
 from .tables import Table, interval, make_table, number, plural, probability
 
 SHARES = {
@@ -15,6 +15,13 @@ SHARES = {
     "given order": "gains in the given order of adding the factors; another order may give others",
     "main effects": "main effects, which are Shapley values where no three factors interact; they sum to the gain that follows",
 }
+
+
+def where_alone(found: Factorial | Attribution) -> str:
+    """What the intervals of a table are from, where it stands without its notes; nothing where that is seeds."""
+    lows = [row.low for row in (found.terms if isinstance(found, Factorial) else found.rows)]
+    source = SOURCES[found.judged_by]
+    return f"Intervals are {source}." if source and any(map(math.isfinite, lows)) else ""
 
 
 def terms_table(study: Study, found: Factorial, digits: int) -> Table:
@@ -62,6 +69,12 @@ def factorial_notes(study: Study, found: Factorial) -> tuple[str, ...]:
     if math.isfinite(found.residual_sd) and noise.df > 0:
         of = "between the seeds of a variant (pure error)" if noise.source == PURE_ERROR else "that the terms leave"
         said.append(f"The noise that they are judged by is the standard deviation {of}, {found.residual_sd:.4g}.")
+    if found.lenth:
+        one, together = found.lenth.margin, found.lenth.simultaneous
+        said.append(
+            f"The pseudo standard error of the {found.lenth.contrasts} contrasts is {found.lenth.pse:.4g}. An interval ends "
+            f"{one:.4g} from the estimate; one that holds for all of them together would end {together:.4g} from it (Bonferroni)."
+        )
     said += [_lack_of_fit(study, row) for row in found.anova if row.source == LACK_OF_FIT and math.isfinite(row.p)]
     tests = [("residuals normal (Shapiro–Wilk)", found.normality_p), ("equal variances (Brown–Forsythe)", found.equal_variance_p)]
     checks = [f"{name}: p = {probability(p)}" for name, p in tests if math.isfinite(p)]
@@ -106,7 +119,10 @@ def shares_notes(study: Study, found: Attribution, digits: int) -> tuple[str, ..
     if math.isnan(gain.low) and all(math.isnan(share.low) for share in found.shares):
         said.append("There are no intervals: nothing tells the noise between seeds.")
     else:
-        said.append("Intervals include the noise between seeds, and hold for each share by itself.")
+        source = f"are {SOURCES[found.judged_by]}" if SOURCES[found.judged_by] else "include the noise between seeds"
+        said.append(f"Intervals {source}, and hold for each share by itself.")
+        if found.judged_by == "contrasts":
+            said.append("They take it that few effects are large.")
         if not gain.sure:
             said.append("The gain is not beyond its noise, so shares are no percentages of it.")
     if any(math.isfinite(share.last) for share in found.shares):

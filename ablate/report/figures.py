@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ablate.records import Factor
-from ablate.stats.records import Attribution, Effect, Factorial
+from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
 from ablate.stats.summary import values
 from ablate.study import Study
 
 from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
 from .plain import shorten
-from .reading import together
+from .reading import SOURCES, together
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
@@ -69,7 +69,8 @@ def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     """Main effects and interactions as a forest plot."""
     rows = [Row(t.name, t.estimate, t.low, t.high, VERDICTS[t.verdict]) for t in found.terms]
     caption = f"Main effects and two-way interactions on {study.compare.metric}"
-    return _forest(study, "terms", caption, f"change of {study.compare.metric}", rows, study.compare.margin)
+    label = f"change of {study.compare.metric}"
+    return _forest(study, "terms", caption, label, rows, study.compare.margin, _source(found.judged_by))
 
 
 def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
@@ -80,7 +81,12 @@ def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]
     rows = [Row(s.factor, s.value, s.low, s.high, GAIN if s.value * towards >= 0 else LOSS) for s in found.rows]
     rows[-1] = replace(rows[-1], mark=TOGETHER)
     caption = f"What each factor brings from {found.plain!r} to {found.full!r} (blue is better, orange is worse)"
-    return _forest(study, "attribution", caption, f"change of {study.compare.metric}", rows)
+    label = f"change of {study.compare.metric}"
+    return _forest(study, "attribution", caption, label, rows, which=_source(found.judged_by))
+
+
+def _source(judged_by: JudgedBy) -> str:
+    return f" {SOURCES[judged_by]}" if SOURCES[judged_by] else ""
 
 
 def _level(study: Study) -> str:
@@ -186,7 +192,8 @@ def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> N
     rows = study.epochs.dropna(subset=[panel])
     summary = rows.groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
     present = set(rows["variant"])
-    grey = [summary.loc[name, "mean"] for name in present - marks.keys()]
+    others = [variant.name for variant in study.variants if variant.name in present - marks.keys()]
+    grey = [summary.loc[name]["mean"] for name in others]
     if grey:
         lines = [np.column_stack([mean.index, mean]) for mean in grey]
         axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.5, alpha=0.35))

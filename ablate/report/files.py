@@ -76,6 +76,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
         "cells.csv": data.frame_csv(page.study.cells),
         "epochs.csv": data.frame_csv(page.study.epochs),
     }
+    if len(effects := data.effects_of_design(page.analysis)):
+        contents["effects.csv"] = data.frame_csv(effects)
     if page.study.tuning is not None:
         contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from .content import Page, Section, overview
 from .plain import shorten
-from .reading import caption
 from .tables import Table
 
 PACKAGES = "array,booktabs,longtable"
@@ -68,7 +67,7 @@ def fragment(pages: Sequence[Page]) -> str:
     for page in pages:
         for section in page.sections:
             for table in section.tables:
-                told = f". {caption(page.study)}" if section is page.sections[0] else ""
+                told = f". {section.alone}" if section.alone else ""
                 lines += ["", *_table(table, f"{page.study.name}: {section.title}{told}")]
     return "\n".join(lines) + "\n"
 

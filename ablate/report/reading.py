@@ -1,15 +1,21 @@
 """What the numbers of a report mean, in words."""
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
 
-from ablate.stats.records import Analysis
+from ablate.stats.records import Analysis, JudgedBy
 from ablate.study import Study
 
 from .tables import plural
 
 CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini–Hochberg"}
 METHODS = {"holm": "Holm's method", "benjamini_hochberg": "the method of Benjamini and Hochberg"}
+SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; said where it is not what a reader expects
+    "seeds": "",
+    "residual": "from what the terms of the design leave, not from seeds",
+    "contrasts": "from the contrasts of the design (Lenth 1989), not from seeds",
+}
 
 
 def level(study: Study) -> str:
@@ -42,14 +48,16 @@ def caption(study: Study) -> str:
 def covered(study: Study, analysis: Analysis) -> str:
     """Which chance the intervals cover, and how large the one is that they do not."""
     shares, factorial, images = analysis.attribution, analysis.factorial, analysis.images
-    ends = [effect.low for effect in analysis.effects] + [share.low for share in (shares.shares if shares else ())]
+    ends = [effect.low for effect in analysis.effects]
+    ends += [share.low for share in (shares.shares if shares and shares.judged_by == "seeds" else ())]
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
     if any(map(math.isfinite, ends)):
         told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
-        told = f"Intervals are from what the terms leave; they cover no new seeds and none but these {size}evaluation images."
+        source = "the contrasts of the design (Lenth 1989)" if factorial.lenth else "what the terms leave"
+        told = f"Intervals are from {source}; they cover no new seeds and none but these {size}evaluation images."
     else:
         told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
     if images is None or not images.standard_error > 0:

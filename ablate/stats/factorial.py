@@ -12,14 +12,20 @@ from ablate.study import Study
 
 from . import comparison
 from .comparison import FLAT, Array, adjusted
+from .lenth import PseudoError, lacking, pseudo_error
 from .orthogonal import ROUNDING, Aliases, Model, aliases_of, model_of
-from .records import AnovaRow, Factorial, Term
+from .records import AnovaRow, Factorial, JudgedBy, Term
 
 NOTHING = float("nan")
 SEED = "seed"  # the source of variance that blocks are
 LACK_OF_FIT, PURE_ERROR, RESIDUAL = "lack of fit", "pure error", "residual"
 CHECKED = 4  # values of a variant from which its spread can be judged: at 3, a test finds one of 10 : 1 in 0.6 %
 SHAPIRO_MOST = 5000  # values up to which its p-value is known (Royston, 1995)
+CONTRASTS = (
+    "Each variant has one value, and the terms leave nothing. So intervals and p-values are from the contrasts of the design "
+    "(Lenth 1989), not from seeds: the small contrasts are taken for noise, which is right where few effects are large (effect "
+    "sparsity). They cover the noise with all effects that are as small; no level is found equivalent by them."
+)
 TOGETHER = {"better": "better together", "worse": "worse together"}  # verdicts on interactions
 
 
@@ -34,6 +40,7 @@ class Fit:
         noise: Sum of squares that the terms are judged by, and its degrees of freedom: what the seeds of the variants differ by
             (pure error; Montgomery, 8th ed., 11.2), or, where no variant has two values, what the terms leave.
         residuals: What belongs to `noise`, one a cell.
+        pseudo: What the terms are judged by in place of `noise`, where no variant has two values and the terms leave nothing.
     """
 
     model: Model
@@ -41,9 +48,13 @@ class Fit:
     left: tuple[float, int]
     noise: tuple[float, int]
     residuals: Array
+    pseudo: PseudoError | None = None
 
     @cached_property
     def sd(self) -> float:
+        """Standard deviation of one value, as it makes the errors of the terms."""
+        if self.pseudo is not None:
+            return self.pseudo.size * float(np.sqrt(len(self.model.y))) / 2
         squares, df = self.noise
         return float(np.sqrt(squares / df)) if df > 0 else NOTHING
 
@@ -57,9 +68,21 @@ class Fit:
         """Whether the noise is that of the seeds."""
         return len(np.unique(self.model.rows)) < len(self.model.rows)
 
+    @property
+    def judged_by(self) -> JudgedBy:
+        return "contrasts" if self.pseudo is not None else "seeds" if self.replicated else "residual"
+
+    def p(self, ratio: Array) -> Array:
+        """Two-sided p-values of estimates, each in standard errors."""
+        return 2 * stats.t.sf(np.abs(ratio), self.noise[1]) if self.pseudo is None else self.pseudo.p(ratio)
+
+    def critical(self, alpha: float) -> float:
+        """How many standard errors an interval at level 1 - alpha has on each side."""
+        return float(stats.t.isf(alpha / 2, self.noise[1])) if self.pseudo is None else self.pseudo.critical(alpha)
+
     def row(self, source: str, squares: float, df: int) -> AnovaRow:
         """A source of variance against the noise."""
-        if not self.judged:
+        if not self.judged or self.pseudo is not None:
             return AnovaRow(source, float(df), float(squares), NOTHING, NOTHING, NOTHING)
         f, part = squares / df / self.sd**2, squares / (squares + self.noise[0])
         return AnovaRow(source, float(df), float(squares), float(f), float(stats.f.sf(f, df, self.noise[1])), float(part))
@@ -73,7 +96,8 @@ def factorial(study: Study) -> Factorial | None:
     them. The others are aliases of the terms that they bias (Box and Wilson, 1951, doi:10.1111/j.2517-6161.1951.tb00067.x).
 
     The noise is what the seeds of a variant differ by. What variants differ by beyond the terms, such as interactions of three
-    factors, is no noise, and is tested as lack of fit. With one seed nothing tells them apart.
+    factors, is no noise, and is tested as lack of fit. With one seed nothing tells them apart: the noise is what the terms leave,
+    or where they leave nothing, what small contrasts of a two-level design say (Lenth, 1989).
 
     Cells that failed cost precision, and whole variants may cost interactions; None where they cost a main effect. Where seeds
     pair, they are blocks. Intervals, tests and checks are NaN where nothing is left to judge the noise by.
@@ -86,10 +110,12 @@ def factorial(study: Study) -> Factorial | None:
     return Factorial(
         terms=tuple(_terms(study, fit, aliases)),
         anova=tuple(_anova(fit)),
-        residual_sd=fit.sd,
+        residual_sd=NOTHING if fit.pseudo else fit.sd,
         normality_p=_normality(fit),
         equal_variance_p=_equal_variance(model),
         note=_note(fit, aliases),
+        judged_by=fit.judged_by,
+        lenth=None if fit.pseudo is None else fit.pseudo.record(study.compare.alpha),
     )
 
 
@@ -100,7 +126,7 @@ def fitted(model: Model) -> Fit:
     _, within, within_df = _least_squares(np.hstack([model.blocks, variants]), model.y)
     left = (float(residuals @ residuals), df)
     if len(np.unique(model.rows)) == len(model.rows):
-        return Fit(model, coefficients, left, left, residuals)
+        return Fit(model, coefficients, left, left, residuals, None if df > 0 else pseudo_error(model))
     return Fit(model, coefficients, left, (float(within @ within), within_df), within)
 
 
@@ -111,7 +137,7 @@ def _least_squares(matrix: Array, y: Array) -> tuple[Array, Array, int]:
 
 
 def _terms(study: Study, fit: Fit, aliases: Aliases) -> Iterator[Term]:
-    effects, compare, df = fit.model.effects, study.compare, fit.noise[1]
+    effects, compare = fit.model.effects, study.compare
     names = [name for effect in effects for name in effect.names]
     contrasts = np.zeros((len(names), len(fit.coefficients)))
     first = 0
@@ -121,10 +147,10 @@ def _terms(study: Study, fit: Fit, aliases: Aliases) -> Iterator[Term]:
     estimates = contrasts @ fit.coefficients
     spread = np.sqrt(((np.linalg.pinv(fit.model.matrix()).T @ contrasts.T) ** 2).sum(axis=0))
     errors = spread * fit.sd if fit.judged else np.full(len(names), NOTHING)
-    half = stats.t.isf(compare.alpha / 2, df) * errors
-    p = 2 * stats.t.sf(np.abs(estimates / errors), df)
+    half = fit.critical(compare.alpha) * errors
+    p = fit.p(estimates / errors)
     p_adjusted = adjusted(p, compare.correction)
-    verdicts = comparison.verdicts(p_adjusted, _equivalence(study, estimates, errors, df), np.sign(estimates), compare)
+    verdicts = comparison.verdicts(p_adjusted, _equivalence(study, fit, estimates, errors), np.sign(estimates), compare)
     interactions = [len(effect.factors) > 1 for effect in effects for _ in effect.names]
     for i, name in enumerate(names):
         yield Term(
@@ -139,12 +165,12 @@ def _terms(study: Study, fit: Fit, aliases: Aliases) -> Iterator[Term]:
         )
 
 
-def _equivalence(study: Study, estimates: Array, errors: Array, df: int) -> Array:
-    """Corrected p-values of TOST against the margin; NaN without one."""
+def _equivalence(study: Study, fit: Fit, estimates: Array, errors: Array) -> Array:
+    """Corrected p-values of TOST against the margin; NaN without one, and where small effects are taken for noise."""
     margin = study.compare.margin
-    if margin is None:
+    if margin is None or fit.pseudo is not None:
         return np.full(len(estimates), NOTHING)
-    return adjusted(stats.t.sf((margin - np.abs(estimates)) / errors, df), study.compare.correction)
+    return adjusted(stats.t.sf((margin - np.abs(estimates)) / errors, fit.noise[1]), study.compare.correction)
 
 
 def _anova(fit: Fit) -> Iterator[AnovaRow]:
@@ -206,7 +232,11 @@ def _note(fit: Fit, aliases: Aliases) -> str:
     if not fit.judged and fit.replicated:
         said.append("The seeds of each variant agree, so there is no noise to judge by, no interval and no test: run more seeds.")
     elif not fit.judged:
-        said.append("The terms leave nothing to judge the noise by, so there are no intervals and no tests: run more seeds.")
+        told = "The terms leave nothing to judge the noise by, so there are no intervals and no tests: run more seeds."
+        needs = "".join(f" To judge it by the contrasts of the design (Lenth 1989) takes {what}." for what in lacking(model))
+        said.append(told + needs)
+    elif fit.pseudo is not None:
+        said.append(CONTRASTS)
     elif not fit.replicated:
         said.append("Each variant has one value: what interactions of more factors leave is taken for noise.")
     if model.blocks.shape[1] > 1:

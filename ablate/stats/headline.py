@@ -47,7 +47,12 @@ def _effects(compare: Compare, found: Factorial) -> str:
     told += _named([_effect(compare, term) for term in shown])
     if rest:
         told += f"{'.' if shown else ':'} {_counts(rest)}"
-    if found.anova[-1].source == RESIDUAL:
+    if found.lenth:
+        told += (
+            ". Each variant has one value, so that they are judged by the contrasts of the design (Lenth 1989), not by seeds: "
+            "run at least 3 seeds a variant to know the noise"
+        )
+    elif found.anova[-1].source == RESIDUAL:
         told += ". Each variant has one value, so that what the terms leave was taken for noise"
     return f"{told}.{_lack_of_fit(compare, found.anova)}"
 

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy import stats
 
 from ablate.study import Study
 
@@ -42,7 +41,7 @@ def by_main_effects(study: Study) -> Attribution | None:
         value = _interval(fit, contrast, study.compare.alpha)
         shares.append(Share(effect.factors[0], *value, 100 * value[0] / gain if low > 0 or high < 0 else math.nan))
     plain, full = [_end(study, changed) for changed in (False, True)][::sign]
-    return Attribution("main effects", plain, full, gain, low, high, tuple(shares), 0)
+    return Attribution("main effects", plain, full, gain, low, high, tuple(shares), 0, fit.judged_by)
 
 
 def _end(study: Study, changed: bool) -> str:
@@ -53,10 +52,13 @@ def _end(study: Study, changed: bool) -> str:
 
 
 def _interval(fit: Fit, contrast: np.ndarray, alpha: float) -> Interval:
-    """A sum of coefficients with its interval at level 1 - alpha; NaN where there is no noise to judge it by."""
+    """A sum of coefficients with its interval at level 1 - alpha; NaN where there is no noise to judge it by.
+
+    The errors of orthogonal contrasts are independent: that of a sum of k is √k times that of one.
+    """
     value = float(contrast @ fit.coefficients)
     if not fit.judged:
         return value, math.nan, math.nan
     spread = float(np.sqrt(((np.linalg.pinv(fit.model.matrix()).T @ contrast) ** 2).sum())) * fit.sd
-    half = float(stats.t.isf(alpha / 2, fit.noise[1])) * spread
+    half = fit.critical(alpha) * spread
     return value, value - half, value + half

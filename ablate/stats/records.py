@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided"]
+JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
 TermVerdict = Literal[Verdict, "better together", "worse together"]
 
 
@@ -116,6 +117,23 @@ class AnovaRow:
 
 
 @dataclass(frozen=True)
+class Lenth:
+    """What the contrasts of a two-level design with one value a variant say of their noise (Lenth, 1989).
+
+    Attributes:
+        contrasts: How many there are.
+        pse: Pseudo standard error of a contrast, in units of the metric.
+        margin: Half of the interval of one contrast, at level 1 - alpha.
+        simultaneous: What an effect is beyond, if that is to hold for all contrasts together.
+    """
+
+    contrasts: int
+    pse: float
+    margin: float
+    simultaneous: float
+
+
+@dataclass(frozen=True)
 class Factorial:
     """The analysis of a factorial or screening study.
 
@@ -124,12 +142,14 @@ class Factorial:
         anova: Type II table. Last the noise that all else is judged by: `pure error`, what the seeds of a variant differ by, and
             before it `lack of fit`, what variants differ by beyond the terms; or `residual`, what the terms leave, where no
             variant has two values.
-        residual_sd: Standard deviation of this noise.
+        residual_sd: Standard deviation of this noise; NaN where there is none, or `lenth` stands for it.
         normality_p: Shapiro-Wilk test of the residuals; small where they are not normal. NaN where fewer than half of them are
             free.
         equal_variance_p: Brown-Forsythe test of equal variances between variants; small where they differ. NaN where fewer than
             two variants have four values.
         note: What a reader must know, such as what cannot be told apart; may be empty.
+        judged_by: Where the noise of intervals and p-values is from.
+        lenth: What it is, where it is from contrasts: no variant has two values, and the terms leave nothing.
     """
 
     terms: tuple[Term, ...]
@@ -138,6 +158,8 @@ class Factorial:
     normality_p: float
     equal_variance_p: float
     note: str
+    judged_by: JudgedBy = "seeds"
+    lenth: Lenth | None = None
 
 
 @dataclass(frozen=True)
@@ -191,10 +213,11 @@ class Attribution:
         plain: Name of the stripped variant.
         full: Name of the full variant.
         gain: Mean of the full recipe minus mean of the stripped one; of a screening, what its main effects say of it.
-        low: Lower end of its confidence interval, seed noise included.
+        low: Lower end of its confidence interval, noise included.
         high: Its upper end.
         shares: One a factor.
         orders: Number of orders that the shares are averaged over; 0 of a screening.
+        judged_by: Where the noise of the intervals is from; other than `seeds` in a screening with one value a variant.
     """
 
     method: Literal["shapley", "sampled orders", "given order", "main effects"]
@@ -205,6 +228,7 @@ class Attribution:
     high: float
     shares: tuple[Share, ...]
     orders: int
+    judged_by: JudgedBy = "seeds"
 
     @property
     def rows(self) -> tuple[Share, ...]:

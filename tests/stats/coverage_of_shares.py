@@ -12,6 +12,7 @@ from ablate.components import designs
 from ablate.records import Assignment, Factor
 from ablate.stats.attribution import attribution
 from ablate.stats.factorial import factorial
+from ablate.stats.lenth import PseudoError, pseudo_standard_error
 from ablate.study import Compare, Study, VariantInfo
 
 Game = Mapping[tuple[str, ...], float]  # what several factors bring together, beyond what fewer of them do
@@ -159,6 +160,40 @@ def widened(studies: int, three_way: float) -> tuple[float, float]:
         ratios.append(sd * stats.t.isf(0.025, lack.df + noise.df) / pure)
         found += lack.p < 0.05
     return float(np.mean(ratios)) - 1, found / studies
+
+
+def of_contrasts(designs: int, contrasts: int, large: int, rest: float = 0.0, size: float = 10.0) -> dict[str, float]:
+    """The 95 % intervals of designs with one value a variant, by Lenth's method; the noise of a contrast has sd 1.
+
+    Args:
+        designs: How many.
+        contrasts: Of each design.
+        large: How many of them are of effects of `size`.
+        rest: Standard deviation of the other effects; 0 where effects are sparse.
+        size: Of the large effects.
+
+    Returns:
+        `large`, `others` and `sum`: the part of the intervals that contain the truth, of large effects, of others, and of the sum
+        of one half of all, which has the large ones in it. `longer`: how long they are, in lengths of those of a known noise.
+        `false`: how often Holm's steps find an effect where there is none.
+    """
+    rng = np.random.default_rng([contrasts, large])
+    truth = np.where(np.arange(contrasts) < large, size, rest * rng.standard_normal((designs, contrasts)))
+    noise = rng.standard_normal((designs, contrasts))
+    errors = pseudo_standard_error(truth + noise)
+    judged, half = PseudoError(1.0, contrasts), (contrasts + 1) // 2
+    reach = judged.critical(0.05) * errors
+    inside = np.abs(noise) <= reach[:, None]
+    others = np.sort(np.abs((truth + noise)[:, large:]) / errors[:, None], axis=-1)[:, -1]
+    ahead = (np.abs((truth + noise)[:, :large]) / errors[:, None] > judged.critical(0.05 / contrasts)).all(axis=-1)
+    steps = np.where(ahead, judged.critical(0.05 / (contrasts - large)), judged.critical(0.05 / contrasts))
+    return {
+        "large": float(inside[:, :large].mean()) if large else float("nan"),
+        "others": float(inside[:, large:].mean()),
+        "sum": float((np.abs(noise[:, :half].sum(axis=-1)) <= reach * np.sqrt(half)).mean()),
+        "longer": float(reach.mean() / stats.norm.isf(0.025)),
+        "false": float((others > steps).mean()) if rest == 0 else float("nan"),
+    }
 
 
 def effect(game: Game, term: str) -> float:

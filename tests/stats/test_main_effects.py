@@ -72,9 +72,10 @@ def test_main_effects_that_contain_interactions_of_two_are_no_shares():
     assert by_main_effects(screening(7, lambda levels, seed: float(seed), seeds=2, resolution=3)) is None
 
 
-def test_one_value_a_variant_that_leaves_no_noise_has_shares_and_no_intervals():
-    rng = np.random.default_rng(4)
-    found = by_main_effects(screening(8, lambda levels, seed: rng.normal()))
+def test_one_value_of_two_switches_has_shares_and_no_intervals():
+    """Three contrasts are too few to judge them by each other."""
+    rng, factors = np.random.default_rng(4), factors_of(2, 2)
+    found = by_main_effects(study_of(factors, designs.factorial(factors), lambda levels, seed: rng.normal()))
     assert all(math.isnan(share.low) and math.isnan(share.percent) for share in found.rows)
 
 
