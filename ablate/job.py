@@ -165,12 +165,13 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
         return list(cells)
     counts = {variant.name: rule.least for variant in plan.variants}
     if study is not None:
-        from .stats import images, stopping, summary
+        from .stats import images, runs, stopping, summary
 
         failed = study.cells[study.cells["status"] == "failed"]
         gone = set(zip(failed["variant"], failed["seed"], strict=True))
         step = images.resolution(study)
         counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone, step)
+        counts |= dict.fromkeys(runs.unreached(study), rule.least)  # more seeds would show the same
     counts |= {told.untuned: counts[told.variant] for told in plan.tuning.variants} if plan.tuning else {}
     place = {seed: index for index, seed in enumerate(plan.seeds)}
     return [planned for planned in cells if planned.variant not in counts or place[planned.seed] < counts[planned.variant]]

@@ -34,6 +34,7 @@ VERDICTS = {
     "better together": Mark("better together", COLORS[0], marker="^"),
     "worse together": Mark("worse together", COLORS[1], marker="v"),
     "undecided": Mark("undecided", GREY, marker="o"),
+    "no change": Mark("no change", GREY, marker="x"),
 }
 GAIN, LOSS, TOGETHER = Mark("better", COLORS[0]), Mark("worse", COLORS[1]), Mark("all together", GREY)  # bars
 

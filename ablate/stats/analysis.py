@@ -17,6 +17,12 @@ from .records import Analysis, Effect, Verdict
 from .tuning import tuned
 from .wording import seeds
 
+UNREACHED = {
+    "same weights": "the weights and all numbers of each run are the reference's, so the change did not reach it",
+    "same numbers": "all numbers of each run are the reference's, so the change did not reach it, or nothing that is measured "
+    "shows it",
+}
+
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
@@ -26,8 +32,8 @@ def analyse(study: Study) -> Analysis:
     if told is None:
         told = answer(study.compare, found)
     else:
-        lost = (f"{words[0].upper()}{words[1:]}." for words in _lost(study.compare, found))
-        told = " ".join([told, *lost])
+        beside = (f"{words[0].upper()}{words[1:]}." for words in [*_lost(study.compare, found), *_unreached(found)])
+        told = " ".join([told, *beside])
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
     return Analysis(found, terms, shares, told, tuned(study), images(study))
@@ -39,14 +45,15 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
     if not told:
         return f"Nothing can be concluded: no variant can be compared with {short(compare.reference)}."
     if all(min(effect.n, effect.n_reference) < 2 for effect in told):
-        return "Nothing can be concluded: one seed tells no difference from noise, so run at least 3 seeds a variant."
+        nothing = "Nothing can be concluded: one seed tells no difference from noise, so run at least 3 seeds a variant"
+        return "; ".join([nothing, *_unreached(told)]) + "."
     undecided = [effect for effect in told if effect.verdict == "undecided"]
     if len(told) == 1:
         parts = [_one(compare, told[0])]
     elif len(undecided) == len(told):
         parts = [f"Nothing can be concluded: all {len(told)} comparisons with {short(compare.reference)} are undecided"]
     else:
-        parts = [_best(compare, told), _counts(told)]
+        parts = [_best(compare, told), _counts(told), *_unreached(told)]
     return "; ".join([*parts, *_lost(compare, effects), *_advice(undecided)]) + "."
 
 
@@ -55,6 +62,8 @@ def _one(compare: Compare, effect: Effect) -> str:
     if effect.verdict == "undecided":
         against = f"{short(effect.variant)} against {short(compare.reference)}"
         return f"Nothing can be concluded: {against} is undecided, {_size(compare, effect)}"
+    if effect.verdict == "no change":
+        return f"{short(effect.variant)} is no change of {short(compare.reference)}: {UNREACHED[effect.unreached]}"
     if effect.verdict == "no meaningful difference":
         start = f"{short(effect.variant)} makes no meaningful difference to {short(compare.reference)}"
         return f"{start}: {_size(compare, effect)}, with ± {compare.margin:g} of no importance"
@@ -86,7 +95,7 @@ def _counts(effects: Sequence[Effect]) -> str:
     found = Counter(effect.verdict for effect in effects)
     verb = {True: ("is", "makes"), False: ("are", "make")}
     counts = [
-        f"{found[verdict]} {verb[found[verdict] == 1][verdict == 'no meaningful difference']} {verdict}"
+        f"{found[verdict]} {verb[found[verdict] == 1][verdict.startswith('no ')]} {verdict}"
         for verdict in get_args(Verdict)
         if found[verdict]
     ]
@@ -104,6 +113,17 @@ def _lost(compare: Compare, effects: Sequence[Effect]) -> Iterator[str]:
     withheld = [f"{short(effect.variant)} is {effect.where_it_trains}" for effect in effects if effect.where_it_trains]
     if withheld:
         yield f"where they train, {', '.join(withheld[:5])}{' …' if len(withheld) > 5 else ''}"
+
+
+def _unreached(effects: Sequence[Effect]) -> Iterator[str]:
+    """Variants that are no change of the reference, at most five by name."""
+    names: dict[str, list[str]] = {}
+    for effect in effects:
+        if effect.unreached:
+            names.setdefault(effect.unreached, []).append(short(effect.variant))
+    for words, same in names.items():
+        more = f" and {len(same) - 5} more" * (len(same) > 5)
+        yield f"{', '.join(same[:5])}{more}: {UNREACHED[words]}"
 
 
 def _advice(undecided: Sequence[Effect]) -> list[str]:

@@ -48,10 +48,11 @@ def effects(study: Study) -> tuple[Effect, ...]:
     p_robust = comparison.adjusted([row["p_permutation"] for row in resampled], compare.correction)
     least, most = seeds_needed(e, compare, comparisons, found.level)
     reference = runs.lost(study, compare.reference)
+    unreached = runs.unreached(study)
     effects = []
     for i, name in enumerate(names):
         own = runs.lost(study, name)
-        verdict, where_it_trains = _told(compare, found.verdict[i], own, reference)
+        verdict, where_it_trains = _told(compare, "no change" if name in unreached else found.verdict[i], own, reference)
         open_ = verdict == "undecided" and where_it_trains is None and found.ended and np.isfinite(least[i])
         effects.append(
             Effect(
@@ -64,6 +65,7 @@ def effects(study: Study) -> tuple[Effect, ...]:
                 correlation=correlation(_trained(found.values[i]), _trained(found.reference[i])),
                 verdict=verdict,
                 where_it_trains=where_it_trains,
+                unreached=unreached.get(name, ""),
                 lost=str(own),
                 lost_reference=str(reference),
                 cautions=runs.cautions(found.values[i], found.reference[i], compare.paired),

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Verdict = Literal["better", "worse", "no meaningful difference", "undecided"]
+Verdict = Literal["better", "worse", "no meaningful difference", "undecided", "no change"]
 JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
 TermVerdict = Literal[Verdict, "better together", "worse together"]
 
@@ -38,7 +38,7 @@ class Effect:
         p_adjusted: `p`, corrected for the number of comparisons, and for the looks where seeds were added until decided.
         p_equivalence: p-value of TOST against the margin, corrected in the same way; NaN without a margin.
         correlation: Pearson's r of variant and reference over the seeds that both have.
-        verdict: What the data supports.
+        verdict: What the data supports; `no change` where every number of every run is that of the reference with the same seed.
         where_it_trains: The verdict over the runs that have a value, where it is withheld because others diverged.
         lost: Its runs that ended without a value, in words; empty where there are none.
         lost_reference: Those of the reference.
@@ -47,6 +47,7 @@ class Effect:
             lower end of a 90 % range. None where nobody can tell.
         seeds_most: The upper end; None where there is none.
         seeds_never: Whether it may never be decided, because there may be no difference, and no margin to find it equivalent.
+        unreached: `same weights` or `same numbers` as the reference's, where that is all that its runs gave; empty elsewhere.
     """
 
     variant: str
@@ -75,6 +76,7 @@ class Effect:
     seeds_least: int | None
     seeds_most: int | None
     seeds_never: bool
+    unreached: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,21 @@
 """What a reader has to know of the runs behind a comparison: those without a value, and those that a t-test was not made for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from ablate.records import TAKEN
 from ablate.study import Study
 
 from . import summary
 from .comparison import FLAT, Array
 from .records import Verdict
 
+Place = tuple[str, int]  # a variant and a seed
 RATIO = 3.0  # of standard deviations, above which Welch's test errs more often than it says
 ODD = 0.01  # level of the tests for outlying runs and for skew: a caution is to be rare where nothing is wrong
 FEWEST_FOR_SKEW = 8  # seeds; D'Agostino's test needs as many
@@ -43,6 +47,36 @@ def lost(study: Study, variant: str) -> Lost:
     own = numbers.loc[numbers["variant"] == variant, "value"].to_numpy(float)
     done, failed = int((status == "done").sum()), int((status == "failed").sum())
     return Lost(done + failed, done - int(np.isfinite(own).sum()), failed)
+
+
+def unreached(study: Study) -> dict[str, str]:
+    """The variants whose change did not reach the run, by name, with what shows it.
+
+    Every number that the runs recorded, but times, is that of the reference's run with the same seed, and so are the final
+    weights where they are known: of runs that are not the same, two such streams of numbers are not.
+    """
+    if study.epochs.empty:
+        return {}
+    told = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
+    epochs = study.epochs[["epoch", *(name for name in told if name in study.epochs)]]
+    places: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
+    runs = {(variant, int(seed)): epochs.loc[rows].reset_index(drop=True) for (variant, seed), rows in places.items()}
+    done = study.cells[study.cells["status"] == "done"]
+    weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
+    found = {}
+    for variant in study.variants:
+        seeds = [seed for name, seed in weights if name == variant.name]
+        pairs = [((variant.name, seed), (study.compare.reference, seed)) for seed in seeds]
+        if variant.name != study.compare.reference and pairs and all(_same(runs, weights, *pair) for pair in pairs):
+            known = all(weights[own] is not None for own, _ in pairs)
+            found[variant.name] = "same weights" if known else "same numbers"
+    return found
+
+
+def _same(runs: Mapping[Place, pd.DataFrame], weights: Mapping[Place, str | None], own: Place, reference: Place) -> bool:
+    if reference not in weights or weights[own] != weights[reference] or own not in runs or reference not in runs:
+        return False
+    return runs[own].equals(runs[reference])
 
 
 def withheld(verdict: Verdict, survivors: bool, survivors_of_reference: bool) -> bool:

@@ -19,6 +19,7 @@ def verdict(effect: Effect) -> str:
     """The verdict with what a reader must know of it."""
     beside = [
         f"{effect.where_it_trains} where it trains" if effect.where_it_trains else "",
+        effect.unreached,
         effect.lost,
         f"of the reference, {effect.lost_reference}" if effect.lost_reference else "",
         seeds_of(effect),
