@@ -112,7 +112,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     """
     document = spec.document
     memo: Memo = {}
-    _, found = resolve(registry, document["base"], "base", memo)
+    _, found = _checked(registry, document["base"], "base", memo)
     factors = list(_factors(document))
     design, assignments = _assignments(registry, document, factors, found)
     seeds, stopping = _seeds(document.get("seeds", 3), found)
@@ -145,12 +145,22 @@ def judged(registry: Registry, document: Mapping[str, Json], structure: list[Pro
     found: list[Problem] = []
     if isinstance(document.get("base"), Mapping):
         memo: Memo = {}
-        _, found = resolve(registry, document["base"], "base", memo)
+        _, found = _checked(registry, document["base"], "base", memo)
         _look_at_patches(registry, document, found, memo)
     for kind, path in (("design", ["design"]), ("tuner", ["tune", "tuner"])):
         if (given := get(document, path)) is not None:
             resolve_component(registry, kind, given, ".".join(path), found)
     return explained(registry, document, [*structure, *found])
+
+
+def _checked(registry: Registry, recipe: Json, path: str, memo: Memo) -> tuple[Recipe, list[Problem]]:
+    """What `resolve` gives, and what the trainer has to say of the whole where each field is right."""
+    resolved, problems = resolve(registry, recipe, path, memo)
+    if not problems:
+        trainer = trainer_of(registry, resolved)
+        whole = [*metric_problems(trainer), *trainer.problems()]
+        problems = [replace(problem, path=join_paths(path, problem.path)) for problem in whole]
+    return resolved, problems
 
 
 def _look_at_patches(registry: Registry, document: Mapping[str, Json], found: list[Problem], memo: Memo) -> None:
@@ -228,7 +238,7 @@ def _patch_problems(
 ) -> list[Problem]:
     """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
     found = list(useless_removals(base, patch, path))
-    resolved, problems = resolve(registry, merge(base, patch), "", memo)
+    resolved, problems = _checked(registry, merge(base, patch), "", memo)
     problems = problems or _setting_problems(registry, base, resolved, memo)
     in_base = {(problem.path, problem.message) for problem in known}
     for problem in problems:
@@ -310,13 +320,10 @@ def _variant(
     registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo
 ) -> Iterator[Variant]:
     """The variant, or none where something is wrong with its recipe."""
-    resolved, problems = resolve(registry, recipe, "", memo)
-    if not problems:
-        trainer = trainer_of(registry, resolved)
-        problems = [*metric_problems(trainer), *trainer.problems()]
+    resolved, problems = _checked(registry, recipe, "", memo)
     found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
     if not problems:
-        yield Variant(name, levels, resolved, trainer, canonical_recipe(registry, resolved), given=recipe)
+        yield Variant(name, levels, resolved, trainer_of(registry, resolved), canonical_recipe(registry, resolved), given=recipe)
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:

@@ -45,7 +45,7 @@ def problems(argv: Sequence[str], env: Mapping[str, str], settings: Mapping[str,
     if not used & {*WHOLE, "config"}:
         for name in sorted(flatten_settings(settings).keys() - used):
             hint = f'Add "{{args}}", "{{hydra}}" or "{{config}}", or a place "{{{name}}}".'
-            yield Problem(f"settings.{name}", "no place of argv hands it on", hint)
+            yield Problem(f"settings.{name}", f"no place of argv hands {name!r} on", hint)
     if "args" in used:
         for name, value in flatten_settings(settings).items():
             if name not in used and ("." in name or isinstance(value, dict)):
