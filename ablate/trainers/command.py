@@ -178,7 +178,7 @@ class _Program:
                 yield ledger.add(*found)
             return ledger.result(time.monotonic() - began)
         except EnvironmentProblem as error:
-            raise EnvironmentProblem(f"{error}. {output.tail()}") from None
+            raise EnvironmentProblem(f"{str(error).rstrip('.')}. {output.tail()}") from None
         finally:
             _end(process)
 

@@ -108,8 +108,10 @@ class _Target:
             return [self.place]
         if self.packages() or not self.place:
             return []
-        origin = self._spec()
-        return [str(Path(origin).parent if Path(origin).name == "__init__.py" else origin)] if origin else []
+        if (origin := self._spec()) is None:
+            return []
+        path = Path(origin).parent if Path(origin).name == "__init__.py" else Path(origin)
+        return [str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)]
 
     def packages(self) -> dict[str, str]:
         owners = {} if self.in_file else declared.owners()
