@@ -130,13 +130,42 @@ def check(
     store: StoreDir = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    probed: Annotated[
+        bool,
+        typer.Option("--probe", help="Run each variant up to its first record, to see what reaches the run. Nothing is stored."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
     from ablate.job import Options, prepare
 
     options = Options(store, data_dir, device=device, download=False)
-    _show_plan(prepare(spec, overrides or (), options), options, as_json)
+    job = prepare(spec, overrides or (), options)
+    if probed:
+        _show_probe(job, as_json)
+    else:
+        _show_plan(job, options, as_json)
+
+
+def _show_probe(job: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from ablate.probing import in_words, probe
+    from ablate.report.console import err, out, text
+
+    reference = job.plan.compare.reference
+    found = list(probe(job, lambda name: err.print(text(f"{name} …", "dim"), soft_wrap=True)))
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        changes = {info.name: info.changes for info in job.plan.infos()}
+        for one in found:
+            out.print(text(f"{one.variant}{'  (reference, twice)' if one.variant == reference else ''}", "bold"), soft_wrap=True)
+            for line in changes[one.variant]:
+                out.print(text(f"    {line}"), soft_wrap=True)
+            out.print(text(f"    {in_words(one, reference)}"), soft_wrap=True)
+    if failed := sum(bool(one.error) for one in found):
+        complain(f"{failed} of {len(found)} variants failed", ExitCode.FAILED_CELLS)
 
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
