@@ -1,4 +1,4 @@
-"""What a short run of each variant shows before a study: whether a seed gives the same numbers again, and what reaches the run."""
+"""What a short run of each variant shows before a study: whether a seed repeats, and what reaches the run."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
