@@ -23,6 +23,7 @@ from . import Controls, Interrupted, Record, Steps, Trainer, declared, places
 from .declared import STATE, Goals, Ledger
 from .output import Output, reader_of
 
+WORK = "work"  # in a cell's folder, where the program starts
 LINES = "metrics.jsonl"  # what a program appends its records to, unless the spec says otherwise
 INTERRUPTED = 75  # the exit code of a program that was asked to end and has saved its state: EX_TEMPFAIL of sysexits.h
 POLL_SECONDS = 0.1
@@ -66,13 +67,14 @@ def command(
         env: Environment variables, in which places are filled, too.
         code: Files and folders that the program is made of, beside the files that argv names by {here}. Their content is in the
             key.
-        data: Files and folders that it reads. Their content is in the key.
+        data: Files and folders that it reads. Their content is in the key, and each is there by its name in the folder that the
+            program starts in, and in the one above.
         lock: A file with the versions of what the program needs, such as a lock file. Its content is in the key.
         epochs: How many records a run gives, where that is known before.
         resumes: Whether the program goes on from what it finds in its folder after it was killed, too.
         threads: Threads that it may use, by OMP_NUM_THREADS; it says how many cells run at once.
     """
-    program = _Program(argv, settings, env, metrics, records, pattern, ignore, epochs, resumes, threads)
+    program = _Program(argv, settings, env, metrics, records, pattern, ignore, data, epochs, resumes, threads)
     files = [*_named(argv), *code, *data, *([lock] if lock else [])]
 
     def problems() -> Iterator[Problem]:
@@ -82,6 +84,10 @@ def command(
         yield from _source_problems(metrics, records, pattern)
         for field, given in (("argv", _named(argv)), ("code", code), ("data", data), ("lock", [lock] if lock else [])):
             yield from declared.paths_problems(field, given)
+        if len({Path(path).name for path in data} - {WORK, ""}) < len(data):
+            yield Problem(
+                "data", "two of them have one name, and each is linked by its name", "Name the folder that they are in."
+            )
 
     return Trainer(
         metrics=declared.lower_is_better(metrics),
@@ -141,6 +147,7 @@ class _Program:
     records: str | None
     pattern: str | None
     ignore: Sequence[str]
+    data: Sequence[str]
     epochs: int | None
     resumes: bool
     threads: int
@@ -150,13 +157,13 @@ class _Program:
         before = self._state(folder)
         if before is None and folder.exists():
             shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        self._prepare(folder)
         (folder / STATE).unlink(missing_ok=True)  # if it is killed now, what it leaves may be half written
         began = time.monotonic() - (before or {}).get("seconds", 0.0)
         ledger = Ledger(self.metrics, self.ignore, self.epochs)
         ledger.numbered = self.resumes
         output = Output(folder / ".output")
-        reader = reader_of(folder / (self.records or LINES), self.pattern, output)
+        reader = reader_of(self._records(folder), self.pattern, output)
         process = self._start(cell, device, folder, output)
         try:
             asked: float | None = None
@@ -182,6 +189,17 @@ class _Program:
         finally:
             _end(process)
 
+    def _prepare(self, folder: Path) -> None:
+        """Makes the folder that the program starts in, with links to its data there and above: programs look for it in both."""
+        (folder / WORK).mkdir(parents=True, exist_ok=True)
+        for path in map(Path, self.data):
+            for link in (folder / WORK / path.name, folder / path.name):
+                if not link.is_symlink():
+                    link.symlink_to(path.expanduser().absolute())
+
+    def _records(self, folder: Path) -> Path:
+        return folder / WORK / (self.records or LINES)
+
     def _state(self, folder: Path) -> Record | None:
         """What an earlier sitting left for this one to go on with; None where it begins anew."""
         if not self.resumes and not (folder / STATE).is_file():
@@ -196,13 +214,13 @@ class _Program:
             (folder / STATE).write_text(json.dumps({"seconds": seconds}))
 
     def _start(self, cell: Cell, device: str, folder: Path, output: Output) -> "subprocess.Popen[bytes]":
-        config, records = folder / ".config.json", folder / (self.records or LINES)
+        config, records = folder / ".config.json", self._records(folder)
         config.write_text(json.dumps({"seed": cell.seed, "settings": self.settings}, indent=2))
         own = {
             "seed": str(cell.seed),
             "python": sys.executable,
             "here": str(Path.cwd()),
-            "folder": str(folder),
+            "folder": str(folder / WORK),
             "records": str(records),
             "config": str(config),
         }
@@ -220,7 +238,7 @@ class _Program:
         try:
             return subprocess.Popen(  # noqa: S603  the spec's own command, without a shell
                 items,
-                cwd=folder,
+                cwd=folder / WORK,
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output.file,
@@ -235,7 +253,7 @@ class _Program:
         if state is None or not controls.folder.is_dir():
             return None
         with suppress(OSError):
-            return len((controls.folder / (self.records or LINES)).read_bytes().splitlines()), 0
+            return len(self._records(controls.folder).read_bytes().splitlines()), 0
         return 0, 0
 
 

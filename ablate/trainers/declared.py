@@ -171,11 +171,13 @@ class Ledger:
         return record
 
     def _epoch(self, given: Mapping[str, Json], where: str) -> int:
+        given = {} if "epoch" in self._ignore else given
         if self.numbered and "epoch" not in given:
             raise EnvironmentProblem(f"{where}: has no `epoch`, and after an interruption nobody could tell which one it is")
         epoch = given.get("epoch", max(self.records, default=0) + 1)
         if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
-            raise EnvironmentProblem(f"{where}: epoch {epoch!r}: epochs count from 1. Leave it out, and records are counted.")
+            remedy = 'With "epoch" in `ignore`, records are counted.'
+            raise EnvironmentProblem(f"{where}: epoch {epoch!r}: epochs count from 1. {remedy}")
         if self._epochs is not None and epoch > self._epochs:
             raise EnvironmentProblem(f"{where}: epoch {epoch}, and the recipe has {self._epochs} epochs")
         return epoch

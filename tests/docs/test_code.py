@@ -11,7 +11,11 @@ from typer.testing import CliRunner
 from ablate import params
 from ablate.cli import app
 
-PLUGINS = ("docs/first-plugin.md", "docs/four-plugins.md")  # tests of their own write these files and use them
+PLUGINS = (
+    "docs/first-plugin.md",
+    "docs/four-plugins.md",
+    "docs/your-own-code.md",
+)  # tests of their own write these files and use them
 BLOCKS = [block for page in pages() for block in blocks(page)]
 
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.xdist_group("pages")  # they share a store
 ELSEWHERE = {  # pages that a test of their own follows
     "docs/first-plugin.md": "tests/docs/test_first_plugin.py",
     "docs/four-plugins.md": "tests/docs/test_four_plugins.py",
+    "docs/your-own-code.md": "tests/docs/test_your_own_code.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",

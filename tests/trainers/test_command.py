@@ -53,7 +53,7 @@ def test_a_program_is_told_seed_settings_folder_and_devices(here, tmp_path, monk
     cell.run()
     arguments, folder, variables = json.loads((tmp_path / "key/.output").read_text().splitlines()[0])
     assert arguments == ["--seed=7", "--lr=-0.1", "--deep", "--sizes", "1", "2", "{a b}"], "argparse takes it as it is meant"
-    assert folder == str(tmp_path / "key")
+    assert folder == str(tmp_path / "key/work")
     assert variables == {
         "ABLATE_SEED": "7",
         "CUDA_VISIBLE_DEVICES": "",
@@ -102,7 +102,7 @@ while not os.path.exists("told"):
 file.write('{"accuracy": 0.75}\\n{"accuracy": 0.625}')
 """
     cell = Sitting(recipe(script(here, text), "{seed}"), tmp_path)
-    result = cell.run(lambda sitting: bool(sitting.records and (tmp_path / "key/told").touch()))
+    result = cell.run(lambda sitting: bool(sitting.records and (tmp_path / "key/work/told").touch()))
     assert result.metrics == {"accuracy": 0.625}, "of a last line without an end, too"
     assert result.epochs == [
         {"epoch": 1, "accuracy": 0.5, "train_loss": 2.0},
@@ -116,12 +116,13 @@ file.write('{"accuracy": 0.75}\\n{"accuracy": 0.625}')
     ("name", "content", "epochs"),
     [
         ("out.json", '{"accuracy": 0.5}', [0.5]),
-        ("out.csv", "epoch,accuracy,time\n1,0.25,9\n2,0.5,9\n", [0.25, 0.5]),
+        ("out.csv", "epoch,accuracy,time\n0,0.25,9\n1,0.5,9\n", [0.25, 0.5]),
     ],
 )
 def test_a_final_file_is_read_at_the_end(here, tmp_path, name, content, epochs):
     cell = Sitting(
-        recipe(script(here, f"open({name!r}, 'w').write({content!r})"), "{seed}", records=name, ignore=["time"]), tmp_path
+        recipe(script(here, f"open({name!r}, 'w').write({content!r})"), "{seed}", records=name, ignore=["time", "epoch"]),
+        tmp_path,
     )
     assert [record["accuracy"] for record in cell.run().epochs] == epochs
     without = Sitting(recipe(script(here, "print('nothing')"), "{seed}", records=name), tmp_path)
@@ -139,7 +140,7 @@ def test_a_final_file_is_read_at_the_end(here, tmp_path, name, content, epochs):
         ([{"accuracy": True}], {}, "metrics.jsonl, line 1: accuracy is true; expected a number"),
         (["accuracy 0.5"], {}, "metrics.jsonl, line 1: is no JSON"),
         ([[0.5]], {}, "metrics.jsonl, line 1: expected a JSON object with metrics, found [0.5]"),
-        ([{"epoch": 0, "accuracy": 0.5}], {}, "epoch 0: epochs count from 1. Leave it out, and records are counted"),
+        ([{"epoch": 0, "accuracy": 0.5}], {}, 'epoch 0: epochs count from 1. With "epoch" in `ignore`, records are counted'),
         ([{"accuracy": 0.5}] * 3, {"epochs": 2}, "metrics.jsonl, line 3: epoch 3, and the recipe has 2 epochs"),
         ([{"accuracy": 0.5}], {"epochs": 2}, "it ended with 1 records, and the recipe has 2 epochs"),
         ([{"accuracy": 0.5}], {"resumes": True}, "has no `epoch`, and after an interruption nobody could tell which one it is"),
@@ -203,7 +204,7 @@ def test_a_program_that_does_not_save_begins_anew(here, tmp_path):
     with pytest.raises(Interrupted):
         cell.run(stops_after_two)
     assert cell.trainer.reached(cell_controls(tmp_path), "key") is None
-    (tmp_path / "key/told").unlink()
+    (tmp_path / "key/work/told").unlink()
     with pytest.raises(Interrupted):
         cell.run(lambda sitting: len(sitting.records) == 4)
     assert (tmp_path / "key/.output").read_text() == "begins after 0\n", "nothing is left of the first sitting"
@@ -216,7 +217,7 @@ def test_a_program_that_resumes_goes_on_after_it_was_killed(here, tmp_path):
     while sum(record is not None for record in iter(lambda: next(steps), {"epoch": 2, "accuracy": 0.2})) < 1:
         pass
     steps.close()  # as where the driver dies
-    (tmp_path / "key/told").touch()
+    (tmp_path / "key/work/told").touch()
     assert [record["accuracy"] for record in cell.run().epochs] == [0.1, 0.2, 0.3, 0.4]
 
 
@@ -254,6 +255,18 @@ def test_a_program_that_does_not_end_when_it_is_asked_is_killed(here, tmp_path, 
     output = tmp_path / "key/.output"
     with pytest.raises(Interrupted):
         cell.run(lambda sitting: output.is_file() and output.read_text() == "deaf\n")
+
+
+def test_data_is_where_programs_look_for_it(here, tmp_path):
+    (here / "data").mkdir()
+    (here / "data/x").write_text("0.5")
+    text = "print('accuracy', open('data/x').read(), open('../data/x').read())"
+    cell = Sitting(recipe(script(here, text), "{seed}", data=["data"], pattern=r"accuracy (?P<accuracy>\S+)"), tmp_path)
+    assert cell.run().metrics == {"accuracy": 0.5}
+    (here / "other/data").mkdir(parents=True)
+    assert problems(recipe("{seed}", data=["data", "other/data"])) == [
+        "data: two of them have one name, and each is linked by its name"
+    ]
 
 
 def test_the_key_has_the_content_of_code_data_and_lock(here):
