@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Json = Any
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
-JUDGES = ("dataset", "metrics", "eval_split", "select")  # fields of a recipe by which settings are judged
+JUDGES = ("dataset", "metrics", "eval_split", "split", "select")  # fields of a recipe by which settings are judged
 OWN_SPACE = "Correct it, or give these variants spaces of their own in `tune.spaces`."
 
 
@@ -77,6 +77,11 @@ def _judging_problems(variants: Sequence["Variant"]) -> Iterator[Problem]:
     if without:
         message = f"settings are tuned on validation images, and the dataset holds out none (in {some_variants(without)})"
         yield Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.')
+    if variants[0].recipe.get("split"):  # so it is in all of them
+        message = (
+            "settings are tuned once for all seeds, on images that other seeds are told on where each has a split of its own"
+        )
+        yield Problem("base.split", message, "Remove it, or `tune`.")
     told = [v.name for v in variants if v.recipe["eval_split"] == "validation" and v.recipe["select"] is None]
     if told:
         message = f"the results would be told on the images that chose the settings (in {some_variants(told)})"

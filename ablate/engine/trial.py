@@ -57,7 +57,7 @@ def preflight(
     if wrong := list(device_problems(recipe, device.type)):
         return wrong
     try:
-        tensors = data.load(registry, recipe, environment, torch.device("cpu"))
+        tensors = data.load(registry, recipe, 0, environment, torch.device("cpu"))
     except DiskProblem:
         raise
     except Exception as error:  # factories are anybody's code
