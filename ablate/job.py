@@ -20,6 +20,10 @@ from .spec import Spec, load
 from .store import Store
 from .study import Study
 
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
+
+PAIRS = 5  # seeds from which on pairs pay at a correlation of 0.3, which is little where the split is shared
+
 
 @dataclass(frozen=True)
 class Options:
@@ -70,7 +74,7 @@ class Job:
                 raise
             except Exception as error:  # anybody's code, and the data itself is well
                 told[f"dataset {spec['use']!r}: its notices cannot be had: {one_line(describe(error))}"] = None
-        return [*told, *size_notices(self)]
+        return [*told, *size_notices(self), *precision_notices(self), *pairing_notices(self.plan)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -166,6 +170,29 @@ def size_notices(job: "Job") -> list[str]:
         for notice in size_notes(variant.recipe, counts[dataset]):
             found.setdefault(notice, []).append(variant.name)
     return [str(_in_variants(notice, names)) for notice, names in found.items()]
+
+
+def precision_notices(job: "Job") -> list[str]:
+    """Where mixed precision makes a CPU slower, because it computes bfloat16 by way of float32."""
+    names = [variant.name for variant in job.plan.variants if variant.recipe["precision"] == "bfloat16"]
+    if not names or job.device != "cpu":
+        return []
+    import torch
+
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    if not told or any(told.get(name) for name in BFLOAT16):
+        return []
+    message = "bfloat16 is slower than float32 on this CPU, which has no instructions for it"
+    return [str(_in_variants(Problem("precision", message), names))]
+
+
+def pairing_notices(plan: Plan) -> list[str]:
+    """Where variants share a split and are not compared within it, from so many seeds on that the lost degrees of freedom are few."""
+    shared = plan.reference.recipe.get("split") and not any(variant.seed_shift for variant in plan.variants)
+    if not shared or plan.compare.paired or len(plan.seeds) < PAIRS:
+        return []
+    message = "all variants of a seed share its split. Set this to true, so that the luck of the split is not in the differences"
+    return [str(Problem("compare.paired", message))]
 
 
 def _in_variants(problem: Problem, names: Sequence[str]) -> Problem:
