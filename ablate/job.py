@@ -187,7 +187,7 @@ def precision_notices(job: "Job") -> list[str]:
 
 
 def pairing_notices(plan: Plan) -> list[str]:
-    """Where variants share a split and are not compared within it, from so many seeds on that the lost degrees of freedom are few."""
+    """Where variants share a split and are not compared within it, from so many seeds on that pairs are likely to pay."""
     shared = plan.reference.recipe.get("split") and not any(variant.seed_shift for variant in plan.variants)
     if not shared or plan.compare.paired or len(plan.seeds) < PAIRS:
         return []

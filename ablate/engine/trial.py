@@ -64,7 +64,8 @@ def preflight(
         return [Problem("dataset", describe(error))]
     found = _try(registry, recipe, tensors, device, notices)
     if compare is not None and not found:
-        return list(_margin_problems(recipe, len(tensors.evaluation.labels), compare))
+        told = tensors.evaluation if recipe["select"] is None else tensors.test  # the selected epoch is told on other images
+        return list(_margin_problems(recipe, len(told.labels), compare))
     return found and _with_hints(registry, recipe, tensors, device, found)
 
 

@@ -47,17 +47,17 @@ def covered(study: Study, analysis: Analysis) -> str:
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
     by_seed = study.split == "by_seed"
-    if any(map(math.isfinite, ends)):
-        told = (
-            _covered_by_splits(size)
-            if by_seed
-            else f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
-        )
+    these = f"the {size}evaluation images that each seed drew" if by_seed else f"these {size}evaluation images"
+    have_intervals = any(map(math.isfinite, ends))
+    if have_intervals and by_seed:
+        told = _covered_by_splits(size)
+    elif have_intervals:
+        told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
-        told = f"Intervals are from what the terms leave; they cover no new seeds and none but these {size}evaluation images."
+        told = f"Intervals are from what the terms leave; they cover no new seeds and none but {these}."
     else:
-        told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
-    if images is None or not images.standard_error > 0 or (by_seed and any(map(math.isfinite, ends))):
+        told = f"There are no intervals, neither for new seeds nor for other images than {these}."
+    if images is None or not images.standard_error > 0 or (by_seed and have_intervals):
         return told
     half = NormalDist().inv_cdf(1 - study.compare.alpha / 2) * images.standard_error
     return (

@@ -179,7 +179,9 @@ def test_what_the_intervals_cover_where_the_split_is_by_seed(study):
     )
     one = dataclasses.replace(make_study(seeds=1), split="by_seed")
     told = sections(page(one, dataclasses.replace(one.analysis(), images=known)))["Comparison"].notes[1]
-    assert told.startswith("There are no intervals, neither for new seeds nor for other images than these 360 evaluation images.")
+    assert told.startswith(
+        "There are no intervals, neither for new seeds nor for other images than the 360 evaluation images that each seed drew."
+    )
     assert "by ± 0.0245 (95 % interval" in told
 
 
