@@ -179,7 +179,7 @@ def precision_notices(job: "Job") -> list[str]:
         return []
     import torch
 
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
     if not told or any(told.get(name) for name in BFLOAT16):
         return []
     message = "bfloat16 is slower than float32 on this CPU, which has no instructions for it"
