@@ -1,5 +1,7 @@
 """A recipe's images as tensors, loaded once a process for all cells that use them."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -126,6 +128,21 @@ def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torc
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
     parts = [Part(part.images.to(device), part.labels.to(device)) for part in (train, test, *validation)]
     return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info)
+
+
+def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
+    """How many images of a recipe's dataset, all parts together, equal another one of it in every pixel."""
+    return _copies(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment)
+
+
+@lru_cache(maxsize=2)
+def _copies(dataset: _Spec, environment: Environment) -> int:
+    own = _load(dataset, environment, torch.device("cpu"), None)
+    parts = [own.train, own.test, *([own.validation] if own.validation else [])]
+    counts = Counter(
+        hashlib.blake2b(image.contiguous().numpy(), digest_size=16).digest() for part in parts for image in part.images
+    )
+    return sum(count for count in counts.values() if count > 1)
 
 
 def shared_out(parts: Sequence[Part], seed: int) -> list[Part]:

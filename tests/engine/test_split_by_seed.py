@@ -5,10 +5,12 @@ from itertools import chain
 
 import pytest
 import torch
+from PIL import Image
 
 from ablate.engine import data
 from ablate.engine.data import Part, shared_out
 from ablate.engine.train import Controls, train
+from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
@@ -104,3 +106,29 @@ def test_data_that_changed_is_refused(spec, environment):
     cell = cells(spec, environment, *BY_SEED)[0]
     with pytest.raises(EnvironmentProblem, match="was changed while the study ran"):
         data.load(default(), cell.recipe, cell.seed, environment, CPU, "0" * 64)
+
+
+def test_copies_are_told_that_may_come_to_stand_on_both_sides(spec, environment, tmp_path):
+    """Three equal images and a pair, within one part and over both."""
+    grey = iter(range(10, 250, 10))
+    for part, of_class, values in (("train", "a", (1, 1, next(grey), next(grey))), ("train", "b", (2, next(grey), next(grey)))):
+        write(tmp_path / part / of_class, values)
+    write(tmp_path / "test" / "a", (1, next(grey)))
+    write(tmp_path / "test" / "b", (2, next(grey)))
+    spec["base"]["dataset"] = {"use": "image_folder", "path": str(tmp_path), "channels": 1}
+
+    def told(*overrides):
+        found = []
+        recipe = cells(spec, environment, "base.batch_size=4", *overrides)[0].recipe
+        assert preflight(default(), recipe, environment, CPU, notices=found) == []
+        return [(notice.path, notice.message) for notice in found]
+
+    message = "5 images are there more than once, and every seed may train on one copy and test another"
+    assert told('base.split="by_seed"') == [("split", message)]
+    assert told() == []
+
+
+def write(folder, values):
+    folder.mkdir(parents=True)
+    for number, value in enumerate(values):
+        Image.new("L", (16, 16), value).save(folder / f"{number}.png")
