@@ -57,6 +57,8 @@ def _canonical(registry: Registry, nested: Nested, value: Json) -> Json:
 def _parameters(registry: Registry, loaded: Loaded, value: Json) -> dict[str, Json]:
     result = {}
     for name, parameter in loaded.signature.parameters.items():
+        if parameter.absent and name not in value:
+            continue
         item = value[name]
         if item is not None and parameter.nested:
             item = _canonical(registry, parameter.nested, item)

@@ -21,6 +21,8 @@ from .store import Store
 from .study import Study
 from .trainers import Facts, trainer_of
 
+PAIRS = 5  # seeds from which on pairs pay at a correlation of 0.3, which is little where the split is shared
+
 
 @dataclass(frozen=True)
 class Options:
@@ -64,10 +66,10 @@ class Job:
             data = canonical_json(variant.trainer.data)
             if data not in facts:
                 facts[data] = variant.trainer.facts(self.environment)
-            for remark in variant.trainer.remarks(facts[data]):
+            for remark in variant.trainer.remarks(facts[data], self.device.partition(":")[0]):
                 told.setdefault(remark, []).append(variant.name)
         said = dict.fromkeys(notice for found in facts.values() for notice in found.notices)
-        return [*said, *(str(_in_variants(remark, names)) for remark, names in told.items())]
+        return [*said, *(str(_in_variants(remark, names)) for remark, names in told.items()), *pairing_notices(self.plan)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -146,6 +148,15 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     if problems:
         raise SpecError(job.plan.spec.source, [_in_variants(problem, names) for problem, names in problems.items()])
     return [str(_in_variants(notice, names)) for notice, names in notices.items()]
+
+
+def pairing_notices(plan: Plan) -> list[str]:
+    """Where variants share a split and are not compared within it, from so many seeds on that pairs are likely to pay."""
+    shared = plan.reference.recipe.get("split") and not any(variant.seed_shift for variant in plan.variants)
+    if not shared or plan.compare.paired or len(plan.seeds) < PAIRS:
+        return []
+    message = "all variants of a seed share its split. Set this to true, so that the luck of the split is not in the differences"
+    return [str(Problem("compare.paired", message))]
 
 
 def _in_variants(problem: Problem, names: Sequence[str]) -> Problem:

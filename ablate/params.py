@@ -81,6 +81,14 @@ class Path:
     kind: Literal["file", "folder"]
 
 
+@dataclass(frozen=True)
+class Absent:
+    """Marks a parameter, with the default None, that a resolved spec has only where it is given.
+
+    So a component can get a new parameter, and cells that do without it keep their keys.
+    """
+
+
 FilePath = Annotated[str, Path("file")]
 FolderPath = Annotated[str, Path("folder")]
 Positive = Annotated[float, Bound(above=0)]
@@ -117,6 +125,7 @@ class Parameter:
         nested: Set when the value is a component, or a mapping of components.
         choices: Set when the value is a name out of a family.
         path: Set when the value is a place on disk.
+        absent: Set when a resolved spec has it only where it is given.
     """
 
     name: str
@@ -127,6 +136,7 @@ class Parameter:
     nested: Nested | None
     choices: Choices | None
     path: Path | None
+    absent: Absent | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +211,7 @@ def _parameter(parameter: inspect.Parameter, annotation: Any, doc: str) -> Param
         nested=_marker(annotation, Nested),
         choices=_marker(annotation, Choices),
         path=_marker(annotation, Path),
+        absent=_marker(annotation, Absent),
     )
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from .comparing import compare_of, metric_problems, published_of, selection_against_goal
-from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe
+from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe, some_variants
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .misplaced import explained
 from .patch import changes, get, has, join, merge, useless_removals
@@ -92,6 +92,7 @@ class Plan:
             "design": self.design,
             "stopping": self.stopping and asdict(self.stopping),
             "tuning": self.tuning and self.tuning.record(),
+            "split": self.reference.recipe.get("split"),
         }
 
 
@@ -124,7 +125,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     variants = list(_variants(registry, document, factors, assignments, found, memo))
     if found:
         raise SpecError(spec.source, found)
-    found += _repetitions(variants)
+    found += [*_repetitions(variants), *_split_problems(variants)]
     compare = compare_of(document, variants, found)
     found += selection_against_goal(variants, compare)
     published = published_of(document, factors, variants, found)
@@ -348,6 +349,14 @@ def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:
                 "Correct what it changes, or remove it.",
             )
         first.setdefault(text, variant.name)
+
+
+def _split_problems(variants: Sequence[Variant]) -> Iterator[Problem]:
+    """Where some variants are told on other images, the luck of the split would be taken for what a variant does."""
+    by_seed = [variant.name for variant in variants if variant.recipe.get("split")]
+    if by_seed and len(by_seed) < len(variants):
+        message = f"only a part of the variants has a split by seed ({some_variants(by_seed)}), and they cannot be compared"
+        yield Problem("base.split", message, "Put it into the base, or leave it out.")
 
 
 def make_cells(plan: Plan, registry: Registry, environment: Environment, device: str, executor: Json = None) -> list[PlannedCell]:

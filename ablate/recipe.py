@@ -68,6 +68,8 @@ def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Mem
     found = problems(shape, recipe, path)
     resolved: Recipe = {} if name_of_trainer == DEFAULT_TRAINER else {"use": name_of_trainer}
     for name, parameter in parameters.items():
+        if parameter.absent and recipe.get(name) is None:
+            continue
         if name in recipe or not parameter.required:
             value = recipe.get(name, parameter.default)
             key = (name_of_trainer, path, name, json.dumps(value))
@@ -165,6 +167,8 @@ def resolve_component(
     found += wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
+        if parameter.absent and given.get(name) is None:
+            continue
         resolved[name] = given.get(name, parameter.default)
         if wrong or resolved[name] is None:
             continue
@@ -230,6 +234,6 @@ def nested_components(registry: Registry, kind: str, spec: Mapping[str, Json]) -
 def _held(registry: Registry, loaded: Loaded, spec: Mapping[str, Json]) -> Iterator[tuple[Loaded, Mapping[str, Json]]]:
     """The components that are nested in one."""
     for name, parameter in loaded.signature.parameters.items():
-        if parameter.nested and spec[name] is not None:
+        if parameter.nested and spec.get(name) is not None:
             for inner in spec[name].values() if parameter.nested.many else [spec[name]]:
                 yield from nested_components(registry, parameter.nested.kind, inner)

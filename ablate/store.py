@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from . import database, locks
+from . import database, locks, names
 from .errors import StoreError, UsageError, did_you_mean
 from .records import EPOCH_NUMBERS, Cell, Factor, Result, believed
 from .study import Compare, Stopping, Study, Tuning, VariantInfo
@@ -114,7 +114,10 @@ class Store:
         return earlier
 
     def studies(self) -> list[str]:
-        return [row["name"] for row in self._read("SELECT name FROM studies ORDER BY name")]
+        found = [row["name"] for row in self._read("SELECT name FROM studies ORDER BY name")]
+        with self._decoding():
+            names.checked(found)
+        return found
 
     def study(self, name: str) -> Study:
         """A study with what is known of its cells.
@@ -130,6 +133,7 @@ class Store:
 
     def _study(self, name: str, rows: Sequence[sqlite3.Row]) -> Study:
         plan = _load(rows[0]["plan"])
+        names.checked([name, *names.of_plan(plan)])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
         tuning = None
         if plan.get("tuning"):
@@ -150,6 +154,7 @@ class Store:
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
             tuning=tuning,
             notices=tuple(plan.get("notices", ())),
+            split=plan.get("split"),
         )
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -173,6 +178,7 @@ class Store:
         by_cell: dict[tuple[str, int], list[Json]] = {(row["variant"], row["seed"]): [] for row in rows}
         for r in records:
             by_cell[r["variant"], r["seed"]].append(_load(r["record"]))
+        names.checked([*(row["variant"] for row in rows), *(key for own in by_cell.values() for record in own for key in record)])
         told = [believed(by_cell[row["variant"], row["seed"]], _load(row["metrics"])) for row in rows]
         for metric in metrics:
             values = [found.get(metric) for _, found in told]

@@ -166,6 +166,7 @@ class Study:
         stopping: Where seeds were added as long as comparisons were undecided; None for a fixed number.
         tuning: Where settings were tuned; then `cells` are those of the tuned variants. None where the spec is run as it is.
         notices: What the datasets had to say: what is left out of them, and what is read in a way of its own.
+        split: `by_seed` where every seed shared out all images to training and test anew; None for the dataset's own parts.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Study:
     stopping: Stopping | None = None
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
+    split: Literal["by_seed"] | None = None
 
     @property
     def every_cell(self) -> pd.DataFrame:

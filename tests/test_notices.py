@@ -91,3 +91,34 @@ def test_notices_are_one_line_each_and_no_notice_fails_a_study(spec, tmp_path, m
     assert job.notices() == ["dataset 'ablate-core:digits': its notices cannot be had: KeyError: 'no'"]
     monkeypatch.setattr(Handle, "notices", lambda _: ["two\nlines \x1b[2J"] * 2)
     assert job.notices() == ["two lines �[2J"]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "said"),
+    [
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False}, True),
+        ({"architecture": "x86_64", "avx2": True, "avx512_bf16": True}, False),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, False),
+        ({"architecture": "aarch64", "neon": True, "bf16": False}, True),
+    ],
+)
+def test_mixed_precision_that_makes_a_cpu_slower_is_told(spec, monkeypatch, capabilities, said):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities, raising=False)
+    slow = "precision: bfloat16 is slower than float32 on this CPU, which has no instructions for it (in variant 'mixed')"
+    job = prepare(spec | {"variants": {"mixed": {"precision": "bfloat16"}}}, [], Options(device="cpu"))
+    assert job.notices() == [slow] * said
+    assert prepare(spec, [], Options(device="cpu")).notices() == []
+    assert replace(job, device="cuda:0").notices() == []
+
+
+def test_variants_that_share_a_split_are_better_paired(spec):
+    def said(*overrides, **options):
+        return prepare(spec, ["seeds=5", *overrides], Options(device="cpu", **options)).notices()
+
+    by_seed = 'base.split="by_seed"'
+    assert said(by_seed) == [
+        "compare.paired: all variants of a seed share its split. Set this to true, so that the luck of the split is not in the "
+        "differences"
+    ]
+    assert said(by_seed, "compare.paired=true") == said(by_seed, "seeds=4") == said() == []
+    assert said(by_seed, placebo=True) == [], "every variant of a placebo has seeds of its own"

@@ -155,10 +155,25 @@ def test_defaults_that_are_written_out_change_no_key(spec, environment):
         "base.threads=2",
         'base.precision="bfloat16"',
         "base.dataset.limit=100",
+        'base.split="by_seed"',
     ],
 )
 def test_what_changes_a_result_changes_the_key(spec, environment, override):
     assert not set(keys(spec, environment).values()) & set(keys(spec, environment, override).values())
+
+
+def test_the_split_is_in_the_recipes_that_have_one_alone(spec, environment):
+    """Keys are older than it."""
+    assert "split" not in plan_of(spec).reference.recipe
+    plan = plan_of(spec, 'base.split="by_seed"')
+    assert (plan.reference.canonical["split"], plan.record()["split"]) == ("by_seed", "by_seed")
+
+
+def test_all_variants_have_one_kind_of_split(spec):
+    with pytest.raises(SpecError, match=r"base\.split: only a part of the variants has a split by seed \(variant 'anew'\)"):
+        plan_of(spec, 'variants={"anew": {"split": "by_seed"}}')
+    with pytest.raises(SpecError, match='base.split: found "own", expected "by_seed", or nothing for the parts that the dataset'):
+        plan_of(spec, 'base.split="own"')
 
 
 def test_the_order_of_transforms_counts(spec, environment):
@@ -252,6 +267,7 @@ def test_the_record_has_all_that_a_stored_study_needs(spec):
         "design": {"use": "ablate-core:one_at_a_time"},
         "stopping": None,
         "tuning": None,
+        "split": None,
     }
     assert plan.infos()[2].changes[0].startswith("scheduler: constant(")
 

@@ -137,6 +137,7 @@ def test_two_spaces_for_one_variant_are_one_too_many(tuned):
     [
         (["base.dataset.validation=0"], ["base.dataset", "the dataset holds out none", '"validation": 0.1']),
         (['base.eval_split="validation"'], ["base.eval_split", "on the images that chose the settings"]),
+        (['base.split="by_seed"'], ["base.split", "on images that other seeds are told on"]),
         (['tune.space.epochs={"low": 2, "high": 3}', 'compare={"at": 1}'], ["tune.space.epochs", "compared at epoch 1"]),
     ],
 )

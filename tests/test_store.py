@@ -150,6 +150,7 @@ def test_a_study_comes_back_with_all_that_was_planned(tmp_path):
         "factors": [{"name": "f", "base": "a", "others": ["b", "c"]}],
         "design": {"use": "factorial"},
         "stopping": {"least": 3, "most": 9},
+        "split": "by_seed",
     }
     with Store(tmp_path) as store:
         store.save_study("s", {"name": "s"}, record, [("x", 4, "k")])
@@ -158,7 +159,7 @@ def test_a_study_comes_back_with_all_that_was_planned(tmp_path):
     assert (study.name, study.question, study.compare) == ("s", "which?", Compare("accuracy", 3, "x", margin=0.01, paired=True))
     assert study.variants == (VariantInfo("x", {"f": "a"}, ("epochs: 1 → 2",)),)
     assert (study.factors, study.design) == ((Factor("f", "a", ("b", "c")),), {"use": "factorial"})
-    assert (study.stopping, study.published) == (Stopping(3, 9), record["published"])
+    assert (study.stopping, study.published, study.split) == (Stopping(3, 9), record["published"], "by_seed")
     assert study.cells[["variant", "seed", "key", "status"]].values.tolist() == [["x", 4, "k", "missing"]]
     columns = ["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", "accuracy"]
     assert study.epochs.columns.tolist() == columns

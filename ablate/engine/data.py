@@ -1,6 +1,8 @@
 """A recipe's images as tensors, loaded once a process for all cells that use them."""
 
-from collections.abc import Iterator
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,6 +18,7 @@ from ablate.records import Data, DataInfo, Environment, Split
 from ablate.registry import Registry, build
 
 from .pipeline import Pipeline
+from .seeding import generator
 
 CHUNK = 4096  # images that are transformed at once
 
@@ -46,13 +49,19 @@ class Tensors:
 
 
 def load(
-    registry: Registry, recipe: Recipe, environment: Environment, device: torch.device, fingerprint: str | None = None
+    registry: Registry,
+    recipe: Recipe,
+    seed: int,
+    environment: Environment,
+    device: torch.device,
+    fingerprint: str | None = None,
 ) -> Tensors:
-    """The images of a recipe.
+    """The images of a recipe and a seed, which matters where the recipe has a split by seed.
 
     Args:
         registry: What is installed.
         recipe: The resolved recipe.
+        seed: That of the cell.
         environment: Where data is.
         device: Where the images are to be.
         fingerprint: What `data_fingerprint` gave when the study was planned; None for whatever is there now.
@@ -61,7 +70,11 @@ def load(
         EnvironmentProblem: The data is missing or damaged, is not what was planned, or has no validation part and the recipe
             evaluates on it.
     """
-    loaded = _load(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment, device, fingerprint)
+    dataset = _Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"]))
+    if recipe.get("split") == "by_seed":
+        loaded = _load_anew(dataset, seed, environment, device, fingerprint)
+    else:
+        loaded = _load(dataset, environment, device, fingerprint)
     evaluation = loaded.validation if recipe["eval_split"] == "validation" else loaded.test
     if evaluation is None:
         raise EnvironmentProblem(
@@ -106,6 +119,55 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
     info = DataInfo(channels, height, width, len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
     return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
+
+
+@lru_cache(maxsize=2)
+def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
+    """The same images, shared out to the parts by this seed."""
+    own = _load(dataset, environment, torch.device("cpu"), fingerprint)
+    train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
+    parts = [Part(part.images.to(device), part.labels.to(device)) for part in (train, test, *validation)]
+    return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info)
+
+
+def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
+    """How many images of a recipe's dataset, all parts together, equal another one of it in every pixel."""
+    return _copies(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment)
+
+
+@lru_cache(maxsize=2)
+def _copies(dataset: _Spec, environment: Environment) -> int:
+    own = _load(dataset, environment, torch.device("cpu"), None)
+    parts = [own.train, own.test, *([own.validation] if own.validation else [])]
+    counts = Counter(
+        hashlib.blake2b(image.contiguous().numpy(), digest_size=16).digest() for part in parts for image in part.images
+    )
+    return sum(count for count in counts.values() if count > 1)
+
+
+def shared_out(parts: Sequence[Part], seed: int) -> list[Part]:
+    """The images of all parts, drawn anew for each; every part keeps its labels, so it has as many of each class as before.
+
+    Nothing but the seed decides, so all variants of one seed have the same parts. The images of each part are copied.
+    """
+    labels = torch.cat([part.labels for part in parts])
+    source = torch.arange(len(labels))
+    for label in labels.unique():
+        places = (labels == label).nonzero().flatten()
+        source[places] = places[torch.randperm(len(places), generator=generator(seed, "split", 0, int(label)))]
+    indices = source.split([len(part.labels) for part in parts])
+    return [Part(_taken([of.images for of in parts], wanted), part.labels) for part, wanted in zip(parts, indices, strict=True)]
+
+
+def _taken(images: Sequence[Tensor], indices: Tensor) -> Tensor:
+    """Images by their places in all of these together, which may be memory-mapped and are not put together."""
+    taken = torch.empty(len(indices), *images[0].shape[1:], dtype=images[0].dtype)
+    first = 0
+    for some in images:
+        here = (indices >= first) & (indices < first + len(some))
+        taken[here] = some[indices[here] - first]
+        first += len(some)
+    return taken
 
 
 def problems(data: Any) -> list[str]:

@@ -86,7 +86,7 @@ def training(
         AblateError: Data or a checkpoint is missing or damaged.
     """
     _use_threads(cell.recipe["threads"])
-    tensors = data.load(registry, cell.recipe, environment, device, cell.identity.get("data"))
+    tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
     turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
     with turn():
         run = _Training(registry, cell, tensors, device)

@@ -56,15 +56,24 @@ def preflight(
         The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
     """
     try:
-        tensors = data.load(registry, recipe, environment, torch.device("cpu"))
+        tensors = data.load(registry, recipe, 0, environment, torch.device("cpu"))
     except DiskProblem:
         raise
     except Exception as error:  # factories are anybody's code
         return [Problem("dataset", describe(error))]
     found = _try(registry, recipe, tensors, device, notices)
+    if notices is not None and not found and recipe.get("split"):
+        notices += _notes_of_copies(data.copies(registry, recipe, environment))
     if compare is not None and not found:
-        return list(_margin_problems(recipe, len(tensors.evaluation.labels), compare))
+        told = tensors.evaluation if recipe["select"] is None else tensors.test  # the selected epoch is told on other images
+        return list(_margin_problems(recipe, len(told.labels), compare))
     return found and _with_hints(registry, recipe, tensors, device, found)
+
+
+def _notes_of_copies(count: int) -> Iterator[Problem]:
+    if count:
+        message = f"{count:,} images are there more than once, and every seed may train on one copy and test another"
+        yield Problem("split", message)
 
 
 def _margin_problems(recipe: Recipe, images: int, compare: "Compare") -> Iterator[Problem]:

@@ -128,7 +128,7 @@ def _files(cell: Cell) -> Iterator[str]:
     """The files that a recipe names, whose content is in its key."""
     for loaded, spec in components(default(), cell.recipe):
         for name, parameter in loaded.signature.parameters.items():
-            if parameter.path and parameter.path.kind == "file" and spec[name] is not None:
+            if parameter.path and parameter.path.kind == "file" and spec.get(name) is not None:
                 yield spec[name]
 
 

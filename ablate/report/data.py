@@ -50,6 +50,7 @@ def record(page: Page) -> Json:
         "provenance": list(study.provenance),
         "notices": list(study.notices),
         "tuning": study.tuning and _tuning(study.tuning),
+        "split": study.split,
     }
 
 

@@ -53,19 +53,33 @@ def covered(study: Study, analysis: Analysis) -> str:
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
-    if any(map(math.isfinite, ends)):
+    by_seed = study.split == "by_seed"
+    these = f"the {size}evaluation images that each seed drew" if by_seed else f"these {size}evaluation images"
+    have_intervals = any(map(math.isfinite, ends))
+    if have_intervals and by_seed:
+        told = _covered_by_splits(size)
+    elif have_intervals:
         told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
         source = "the contrasts of the design (Lenth 1989)" if factorial.lenth else "what the terms leave"
-        told = f"Intervals are from {source}; they cover no new seeds and none but these {size}evaluation images."
+        told = f"Intervals are from {source}; they cover no new seeds and none but {these}."
     else:
-        told = f"There are no intervals, neither for new seeds nor for other images than these {size}evaluation images."
-    if images is None or not images.standard_error > 0:
+        told = f"There are no intervals, neither for new seeds nor for other images than {these}."
+    if images is None or not images.standard_error > 0 or (by_seed and have_intervals):
         return told
     half = NormalDist().inv_cdf(1 - study.compare.alpha / 2) * images.standard_error
     return (
         f"{told} So many others would move each rate, such as the reference's {images.rate:.4f}, by ± {half:.4f} "
         f"({level(study)} interval; binomial standard error {images.standard_error:.4f})."
+    )
+
+
+def _covered_by_splits(size: str) -> str:
+    """Splits of one pool share images, so their results differ less than those of other images would (Nadeau and Bengio 2003)."""
+    return (
+        f"Intervals cover new seeds, each with its own choice of {size}evaluation images from all images, and of the others to "
+        "train on. For images that are not among these they are too narrow, because the choices share images (Nadeau and Bengio "
+        "2003)."
     )
 
 

@@ -1,4 +1,4 @@
-"""What went wrong in trainings that have a value all the same: a line for each variant, with its numbers."""
+"""What went wrong in trainings that have a value all the same, in a line with its numbers and the variants that it is true of."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,11 @@ STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at 
 
 def notes(study: Study) -> tuple[str, ...]:
     """Variants whose answers are guesses, whose last epoch is far below their best, and whose training loss does not fall."""
-    found: list[str] = []
+    found: dict[str, list[str]] = {}
     for variant in study.variants:
-        epochs = study.epochs[study.epochs["variant"] == variant.name]
-        found += [f"{variant.name}: {note}." for note in _notes(study, epochs)]
-    return tuple(found)
+        for note in _notes(study, study.epochs[study.epochs["variant"] == variant.name]):
+            found.setdefault(note, []).append(variant.name)
+    return tuple(f"{', '.join(names)}: {note}." for note, names in found.items())
 
 
 def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:

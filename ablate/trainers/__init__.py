@@ -109,7 +109,7 @@ class Trainer:
         device_problems: What a device (its type) cannot compute.
         not_told_at: Why there are no metrics at an epoch; empty where there are.
         facts: What is known of the data; once for all variants with the same data.
-        remarks: What does not do what it says, with these facts.
+        remarks: What does not do what it says, with these facts and on this type of device.
         trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to
             the list. It gets how the study compares, or None where it is not told on the data that decides.
         tunable: What `tune` has to know; None where settings of this recipe cannot be judged.
@@ -132,7 +132,7 @@ class Trainer:
     device_problems: Callable[[str], Iterable[Problem]] = _nothing
     not_told_at: Callable[[int], str] = lambda epoch: ""
     facts: Callable[[Environment], Facts] = field(default=lambda environment: Facts())
-    remarks: Callable[[Facts], Iterable[Problem]] = _nothing
+    remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
     trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None
     fetch: Callable[[Environment], str] | None = None
@@ -142,5 +142,5 @@ class Trainer:
 def trainer_of(registry: Registry, recipe: Recipe) -> Trainer:
     """What the trainer of a resolved recipe says of it."""
     loaded = trainer_component(registry, recipe)
-    made: Trainer = loaded.factory(registry, **{name: recipe[name] for name in loaded.signature.parameters})
+    made: Trainer = loaded.factory(registry, **{name: value for name, value in recipe.items() if name != "use"})
     return made

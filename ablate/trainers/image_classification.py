@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ablate.errors import AblateError, Problem, describe, did_you_mean
 from ablate.identity import data_fingerprint
-from ablate.params import Bound, Nested, PositiveInt
+from ablate.params import Absent, Bound, Nested, PositiveInt
 from ablate.recipe import Recipe, lower_is_better
 from ablate.records import Cell, Environment
 from ablate.registry import Registry, build
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ablate.study import Compare
 
 SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 Components = dict[str, dict[str, Any]]
 
@@ -46,6 +47,8 @@ def image_classification(
     accumulate: PositiveInt = 1,
     eval_every: PositiveInt = 1,
     eval_split: Literal["test", "validation"] = "test",
+    split: Annotated[Literal["by_seed"], Bound(words='"by_seed", or nothing for the parts that the dataset has'), Absent()]
+    | None = None,
     select: str | None = None,
     threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
 ) -> Trainer:
@@ -71,11 +74,13 @@ def image_classification(
         accumulate: Batches whose gradients are averaged for one optimizer step.
         eval_every: Epochs between two evaluations; the last is always evaluated.
         eval_split: Which images are evaluated.
+        split: by_seed: every seed shares out all images to training, validation and test anew, as many of each class as the
+            dataset's own parts have. Those count unless given.
         select: Metric that selects the epoch on the validation images; its weights are then tested once. The last epoch counts
             unless given.
         threads: Threads inside an operation; they change floating-point sums.
     """
-    recipe: Recipe = {name: value for name, value in locals().items() if name != "registry"}
+    recipe: Recipe = {name: value for name, value in locals().items() if name != "registry" and (name, value) != ("split", None)}
 
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         import torch
@@ -109,7 +114,7 @@ def image_classification(
         device_problems=lambda device: _device_problems(precision, device),
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
-        remarks=lambda facts: size_notes(recipe, facts.images),
+        remarks=lambda facts, device: [*size_notes(recipe, facts.images), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
         fetch=lambda environment: fetched(registry, dataset, environment),
@@ -142,6 +147,17 @@ def _selection_problems(registry: Registry, recipe: Recipe) -> Iterator[Problem]
 def _device_problems(precision: str, device: str) -> Iterator[Problem]:
     if precision == "tf32" and device == "cpu":
         yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')
+
+
+def _precision_notes(precision: str, device: str) -> Iterator[Problem]:
+    """Where mixed precision makes a CPU slower, because it computes bfloat16 by way of float32."""
+    if precision != "bfloat16" or device != "cpu":
+        return
+    import torch
+
+    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    if told and not any(told.get(name) for name in BFLOAT16):
+        yield Problem("precision", "bfloat16 is slower than float32 on this CPU, which has no instructions for it")
 
 
 def _facts(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> Facts:
@@ -179,12 +195,17 @@ def _tunable(recipe: Recipe) -> Tunable:
     if not recipe["dataset"].get("validation", True):
         message = "settings are tuned on validation images, and the dataset holds out none"
         problems.append(Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.'))
+    if recipe.get("split"):
+        message = (
+            "settings are tuned once for all seeds, on images that other seeds are told on where each has a split of its own"
+        )
+        problems.append(Problem("base.split", message, "Remove it, or `tune`."))
     if recipe["eval_split"] == "validation" and recipe["select"] is None:
         message = "the results would be told on the images that chose the settings"
         hint = "Remove it, so that results are told on the test images, or add `select`."
         problems.append(Problem("base.eval_split", message, hint))
     judged = {**recipe, "eval_split": "validation", "select": None}  # the last epoch's weights are not replaced
-    return Tunable(judged, ("dataset", "metrics", "eval_split", "select"), ("epochs", "eval_every"), problems)
+    return Tunable(judged, ("dataset", "metrics", "eval_split", "split", "select"), ("epochs", "eval_every"), problems)
 
 
 def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> str:

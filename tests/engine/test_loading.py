@@ -76,7 +76,7 @@ def test_the_engine_takes_nothing_that_contract_tests_forbid(wrong, message, spe
     recipe = make_plan(load(spec), default()).variants[0].recipe
     engine_data._load.cache_clear()
     with pytest.raises(EnvironmentProblem, match=rf"^dataset 'ablate-core:digits' cannot be trained on: .*{message}"):
-        engine_data.load(default(), recipe, environment, torch.device("cpu"))
+        engine_data.load(default(), recipe, 0, environment, torch.device("cpu"))
     engine_data._load.cache_clear()
 
 

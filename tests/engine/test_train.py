@@ -185,7 +185,7 @@ def test_a_training_that_diverges_has_no_value_and_says_why(spec, environment, t
     cell = cell_of(spec, environment, "base.optimizer.lr=1e30", "base.epochs=3", "base.eval_every=2")
     result = run(cell, environment, tmp_path)
     assert result.metrics == {"accuracy": None, "loss": None}
-    images = len(data.load(default(), cell.recipe, environment, CPU).test.labels)
+    images = len(data.load(default(), cell.recipe, cell.seed, environment, CPU).test.labels)
     logits = f"the logits of {images} of {images} evaluated images are not finite"
     assert [record["diverged"] for record in result.epochs] == ["the training loss is not finite", logits, logits]
 
@@ -219,7 +219,7 @@ def test_the_learning_rate_follows_the_schedule(spec, environment, tmp_path):
 def test_chunks_do_not_change_which_images_a_batch_has(spec, environment):
     assert CHUNK // 32 * 32 == CHUNK, "a chunk is whole batches"
     recipe = cell_of(spec, environment).recipe
-    assert len(data.load(default(), recipe, environment, CPU).train.labels) == 160
+    assert len(data.load(default(), recipe, 0, environment, CPU).train.labels) == 160
 
 
 def test_what_is_always_the_same_is_done_once(spec, environment, tmp_path, monkeypatch):

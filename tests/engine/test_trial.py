@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablate.engine import trial
+from ablate.engine import data, trial
 from ablate.engine.trial import preflight
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
+from ablate.study import Compare
 
 CPU = torch.device("cpu")
 NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.5]}
@@ -162,3 +163,30 @@ def test_a_moving_average_is_made(spec, environment, monkeypatch):
 
     monkeypatch.setattr(trial, "average", refuses)
     assert tried(recipe_of(spec, environment, "base.ema=0.9"), environment) == [("ema", "RuntimeError: cannot be copied")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "images"),
+    [
+        ((), 40),
+        (('base.eval_split="validation"',), 29),
+        (('base.eval_split="validation"', 'base.select="accuracy"'), 40),
+        (('base.split="by_seed"',), 40),
+    ],
+)
+def test_a_margin_is_at_least_one_of_the_images_that_the_result_is_told_on(spec, environment, overrides, images):
+    """An epoch that is selected on the validation images is told on the test images."""
+    spec["base"]["dataset"] |= {"limit": 40} | ({"validation": 0.02} if "validation" in "".join(overrides) else {})
+    recipe = recipe_of(spec, environment, *overrides)
+    told = data.load(default(), recipe, 0, environment, CPU)
+    assert len((told.test if recipe["select"] else told.evaluation).labels) == images
+    too_small, enough = 0.99 / images, 1 / images
+
+    def found(margin):
+        compare = Compare("accuracy", "last", "base", margin=margin)
+        return [(p.path, p.message) for p in preflight(default(), recipe, environment, CPU, compare)]
+
+    assert found(enough) == []
+    assert found(too_small) == [
+        ("compare.margin", f"{too_small:g} is less than one of the {images} images that 'accuracy' is a part of")
+    ]

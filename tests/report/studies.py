@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
@@ -13,8 +14,10 @@ from ablate.records import Factor
 from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
 from ablate.study import Compare, Study, Tried, TunedVariant, Tuning, VariantInfo
 
-# No spec may have them, and older versions of pandas take labels for the same that are so up to one of them.
+# No spec may have them, and no store either. Older versions of pandas take labels for the same that are so up to NUL, and with
+# pyarrow pandas holds no half of a surrogate pair.
 NUL, HALF = ("\x00", "\ud800") if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else ("", "")
+HALF = "" if find_spec("pyarrow") else HALF
 HOSTILE = (
     "<script>document.title='ran'</script>",
     "<img src=x onerror=\"document.title='ran'\">",

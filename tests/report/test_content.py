@@ -169,6 +169,22 @@ def test_what_the_intervals_cover(study):
     assert one == "There are no intervals, neither for new seeds nor for other images than these evaluation images."
 
 
+def test_what_the_intervals_cover_where_the_split_is_by_seed(study):
+    anew = dataclasses.replace(study, split="by_seed")
+    known = Images(360, 360, 0.94, math.sqrt(0.94 * 0.06 / 360))
+    assert covered_by(anew, images=known) == (
+        "Intervals cover new seeds, each with its own choice of 360 evaluation images from all images, and of the others to "
+        "train on. For images that are not among these they are too narrow, because the choices share images (Nadeau and Bengio "
+        "2003)."
+    )
+    one = dataclasses.replace(make_study(seeds=1), split="by_seed")
+    told = sections(page(one, dataclasses.replace(one.analysis(), images=known)))["Comparison"].notes[1]
+    assert told.startswith(
+        "There are no intervals, neither for new seeds nor for other images than the 360 evaluation images that each seed drew."
+    )
+    assert "by ± 0.0245 (95 % interval" in told
+
+
 def test_published_numbers_stand_beside_the_measured(study):
     curve = [0.1, 0.2, 0.4321]
     made = dataclasses.replace(study, published={"source": "a paper", "accuracy": {"x": curve, "base": 0.51}})

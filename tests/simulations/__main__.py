@@ -1,6 +1,6 @@
 """All simulations of the statistics page, on standard output."""
 
-from . import advice, coverage, errors, peers, stopping
+from . import advice, coverage, errors, peers, splits, stopping
 
 if __name__ == "__main__":
     for rows in (
@@ -9,6 +9,7 @@ if __name__ == "__main__":
         stopping.rows(4_000),
         advice.rows(1_000),
         peers.rows(10_000, 600, 2_000),
+        splits.rows(1_000),
     ):
         for line in rows:
             print(line, flush=True)

@@ -9,6 +9,7 @@ from simulations.coverage import TOGETHER, bootstrap_coverage, coverage, repeate
 from simulations.errors import cautions_of_nothing, false_equivalence, false_equivalence_of_ties, false_positives, flagged
 from simulations.noise import COMPARE, LIMITS, NOISE, RULE
 from simulations.peers import A_A, by_adastop, by_the_rule, dunnett
+from simulations.splits import coverage as coverage_by_split
 from simulations.stopping import PLANTED, planted
 
 SIZES = [pytest.param(2_000, id="small"), pytest.param(10_000, id="large", marks=pytest.mark.slow)]
@@ -138,3 +139,12 @@ def test_the_rule_and_adastop_find_differences():
     found, cells = by_adastop((0.0, 4.0), 3, 0.05)
     assert found[:, 1].all()
     assert (cells >= 15).all()
+
+
+@pytest.mark.parametrize("pools", [pytest.param(150, id="small"), pytest.param(1_000, id="large", marks=pytest.mark.slow)])
+def test_what_a_split_by_seed_covers(pools):
+    """Other splits of these images, not other images, for which it is too narrow, but less so than one split is."""
+    own, splits, elsewhere, corrected = coverage_by_split(pools, 10)
+    assert splits.share == pytest.approx(0.95, abs=3 * splits.error + 0.01)
+    assert own.share < 0.7 < elsewhere.share < 0.93
+    assert corrected.share > 0.95 - 3 * corrected.error

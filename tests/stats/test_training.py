@@ -71,3 +71,10 @@ def test_guesses_are_told_with_what_the_engine_said():
 def test_a_study_without_epochs_has_no_notes():
     made = make_study()
     assert notes(replace(made, epochs=pd.DataFrame(columns=made.epochs.columns))) == ()
+
+
+def test_what_is_true_of_several_variants_is_said_once():
+    made = make_study(("a", "b", "c"), seeds=1, epochs=3)
+    still = "the training loss stays at its start value: 2.3 in the first epoch, 2.3 in the last"
+    losses = [2.3, 2.3, 2.3, 2.0, 1.0, 0.5, 2.3, 2.3, 2.3]
+    assert notes(replace(made, epochs=made.epochs.assign(train_loss=losses))) == (f"a, c: {still}.",)

@@ -1,0 +1,32 @@
+"""The names that a stored study has: of variants, levels, metrics. Some characters no spec lets into them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .strict import encodable
+
+Json = Any
+
+
+def checked(names: Iterable[str]) -> None:
+    """Refuses what tables would take for another name (pandas cuts labels off at NUL) and files cannot have.
+
+    Raises:
+        ValueError: With the first such name.
+    """
+    for name in dict.fromkeys(names):
+        if "\0" in name or not encodable(name):
+            raise ValueError(f"the name {name!r} has NUL or half of a surrogate pair in it, which no spec can give")
+
+
+def of_plan(plan: Mapping[str, Json]) -> Iterator[str]:
+    """Every name in what a store has of a plan."""
+    yield from (plan["compare"]["metric"], plan["compare"]["reference"], *plan["metrics"])
+    for variant in plan["variants"]:
+        yield from (variant["name"], *variant["levels"], *variant["levels"].values())
+    for factor in plan.get("factors", ()):
+        yield from (factor["name"], factor["base"], *factor["others"])
+    for metric, numbers in plan["published"].items():
+        yield from (metric, *(numbers if isinstance(numbers, dict) else ()))
+    for told in (plan.get("tuning") or {}).get("variants", ()):
+        yield from (told["variant"], told["untuned"], *(trial["name"] for trial in told["trials"]))
