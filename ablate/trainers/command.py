@@ -91,6 +91,7 @@ def command(
         settings=settings,
         identity=lambda device: {"files": declared.digests(files)},
         problems=problems,
+        not_told_at=declared.not_told_after(epochs),
         reached=program.reached,
     )
 

@@ -83,6 +83,7 @@ def function(
         settings=settings,
         identity=identity,
         problems=problems,
+        not_told_at=declared.not_told_after(epochs),
         reached=_reached,
     )
 
