@@ -1,4 +1,4 @@
-"""A program that the trainer `command` runs: it counts up, by numbers that its seed gives, and saves its state when it has to end."""
+"""A program that the trainer `command` runs: it counts up, by numbers that its seed gives, and saves where it is asked to end."""
 
 import argparse
 import json
