@@ -91,7 +91,6 @@ def command(
         settings=settings,
         identity=lambda device: {"files": declared.digests(files)},
         problems=problems,
-        not_told_at=declared.not_told_after(epochs),
         reached=program.reached,
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -27,11 +27,6 @@ STATE = ".ablate.json"  # in a cell's folder: what was recorded before an interr
 
 def lower_is_better(metrics: Goals) -> dict[str, bool | None]:
     return {name: goal == "minimize" for name, goal in metrics.items()}
-
-
-def not_told_after(epochs: int | None) -> Callable[[int], str]:
-    """Why there are no metrics at an epoch, where the number of epochs is known."""
-    return lambda epoch: f"it has {epochs} epochs" if epochs is not None and epoch > epochs else ""
 
 
 def metric_problems(metrics: Goals) -> Iterator[Problem]:

@@ -83,7 +83,6 @@ def function(
         settings=settings,
         identity=identity,
         problems=problems,
-        not_told_at=declared.not_told_after(epochs),
         reached=_reached,
     )
 

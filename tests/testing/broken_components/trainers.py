@@ -32,7 +32,6 @@ CAUGHT = {
     "from_zero": ("test_epochs_count_from_one", "the result has the epochs [0, 1, 2, 3, 4, 5]: count from 1"),
     "silent": ("test_epochs_count_from_one", "it yields records of the epochs [], and the result has [1, 2, 3, 4, 5, 6]"),
     "short": ("test_epochs_count_from_one", "it gives 6 records, and `epochs` of the trainer is 7"),
-    "endless": ("test_epochs_count_from_one", "`not_told_at` has nothing to say of an epoch after the last one"),
     "unseeded": ("test_the_same_seed_gives_the_same_numbers", "Draw all that is random from generators that are made of"),
     "deaf": ("test_another_seed_gives_another_result", "draw what is random from `cell.seed`"),
     "unstoppable": ("test_it_stops_when_it_is_asked", "it was asked to stop before it began, and has trained to its end"),
@@ -62,11 +61,7 @@ def scores(cell, environment, device, controls, draw=lambda seed, epoch: random.
     return Result(records, {"score": records[-1]["score"]}, None, 0.0, None)
 
 
-def told(epoch):
-    return "" if epoch <= EPOCHS else f"it has {EPOCHS} epochs"
-
-
-SOUND = Trainer(metrics={"score": False}, train=scores, epochs=EPOCHS, not_told_at=told)
+SOUND = Trainer(metrics={"score": False}, train=scores, epochs=EPOCHS)
 
 
 def changed(change):
@@ -151,11 +146,6 @@ def silent(registry, /):
 def short(registry, /):
     """An epoch less than it says."""
     return replace(SOUND, epochs=EPOCHS + 1)
-
-
-def endless(registry, /):
-    """Claims metrics of every epoch."""
-    return replace(SOUND, not_told_at=lambda epoch: "")
 
 
 def unseeded(registry, /):
