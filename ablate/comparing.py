@@ -31,7 +31,7 @@ def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], foun
             found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
         if at != "last" and trainer.selects:
             found.append(Problem("compare.at", f"variant {variant.name!r} selects its epoch", "Remove `at` or `select`."))
-        elif at != "last" and (why := trainer.not_told_at(at)):
+        elif at != "last" and (why := _not_told(trainer, at)):
             message = f"variant {variant.name!r} is not evaluated at epoch {at}: {why}"
             found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
     return Compare(
@@ -45,6 +45,12 @@ def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], foun
         given.get("correction", "holm"),
         given.get("failed", "missing"),
     )
+
+
+def _not_told(trainer: Trainer, epoch: int) -> str:
+    """Why there are no metrics at an epoch; empty where there are, as far as is known before training."""
+    beyond = trainer.epochs is not None and epoch > trainer.epochs
+    return trainer.not_told_at(epoch) or (f"it has {trainer.epochs} epochs" if beyond else "")
 
 
 def _goal(name: str, variants: Sequence["Variant"], found: list[Problem]) -> Literal["maximize", "minimize"]:

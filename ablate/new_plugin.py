@@ -14,9 +14,11 @@ from string import Template
 from . import __version__
 from .errors import EnvironmentProblem, UsageError, did_you_mean
 from .registry import HOOK, HOOKS, KINDS, default, normalized
+from .report.plain import with_article
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # of a distribution, as PEP 508 has it
 _EXAMPLES = {  # what the example of a kind is, and how a spec uses a component of it
+    "trainer": ("Softmax regression", '"base": {"use": "$component", "epochs": 5}'),
     "dataset": ("Striped images", '"dataset": {"use": "$component"}'),
     "model": ("A small convolutional network", '"model": {"use": "$component"}'),
     "initializer": ("Truncated normal weights", '"initializer": {"use": "$component"}'),
@@ -100,7 +102,7 @@ def _contents(names: _Names, kind: str) -> dict[str, str]:
         "component": names.component,
         "title": names.component.title().replace("_", ""),
         "kind": kind,
-        "article": f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}",
+        "article": with_article(kind),
         "group": _GROUPS[kind],
         "target": names.module if kind == HOOK else f"{names.module}:{names.component}",
         "tests": "The tests say what it does."

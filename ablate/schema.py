@@ -1,5 +1,6 @@
 """One JSON Schema for specs with the components that are installed, for editors."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -19,8 +20,8 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
     for kind in KINDS:
         for partial in (False, True):
             definitions[_name(kind, partial)] = _kind_schema(registry, kind, partial, problems)
-    definitions["recipe"] = _recipe_schema(definitions[_name("trainer", False)])
-    definitions["patch"] = _patch_schema(definitions[_name("trainer", True)])
+    definitions["recipe"] = _unless_named(definitions[_name("trainer", False)], DEFAULT_TRAINER)
+    schema["allOf"] = list(_patches(definitions))
     schema["properties"]["design"] = {
         **_described(schema["properties"]["design"]),
         "$ref": f"#/$defs/{_name('design', False)}",
@@ -30,25 +31,26 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
     return schema, list(dict.fromkeys(problems))
 
 
-def _recipe_schema(trainers: Json) -> Json:
-    """A recipe is the spec of a trainer; without `use`, of ablate's own."""
-    own = DEFAULT_TRAINER.rpartition(":")[2]
-    cases = [
-        {**case, "if": {"properties": {"use": case["if"]["properties"]["use"]}}}
-        if case["if"]["properties"]["use"]["const"] == own
-        else case
-        for case in trainers["allOf"]
-    ]
+def _patches(definitions: Json) -> Iterator[Json]:
+    """What the patches of a spec may have, by the trainer that its base names: each trainer has fields of its own."""
+    recipe, patch = definitions["recipe"], definitions[_name("trainer", True)]
+    for case in recipe["allOf"]:
+        trainer = case["if"]["properties"]["use"]["const"]
+        definitions[f"patch-{trainer}"] = _unless_named(patch, trainer)
+        one = {"additionalProperties": {"$ref": f"#/$defs/patch-{trainer}"}}
+        fields = {"factors": {"additionalProperties": one}, "variants": one}
+        named = {"required": ["base"]} if "required" in case["if"] else {}  # where no base is written yet, the default is meant
+        yield {"if": {**named, "properties": {"base": case["if"]}}, "then": {"properties": fields}}
+
+
+def _unless_named(trainers: Json, trainer: str) -> Json:
+    """The spec of a trainer that may do without `use`, and is then the spec of this one."""
+    cases = []
+    for case in trainers["allOf"]:
+        names = case["if"]["properties"]
+        own = names["use"]["const"] in (trainer, trainer.rpartition(":")[2])
+        cases.append({**case, "if": {"properties": names}} if own else case)
     return {**trainers, "required": [], "allOf": cases}
-
-
-def _patch_schema(trainers: Json) -> Json:
-    """A patch has fields of whichever trainer the base names, which a schema cannot look up."""
-    properties: dict[str, Json] = {}
-    for case in reversed(trainers["allOf"]):
-        properties |= case["then"]["properties"]
-    properties["use"] = trainers["properties"]["use"]
-    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _described(field: Json) -> Json:

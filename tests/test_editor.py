@@ -14,6 +14,12 @@ import pytest
 HERE = Path(__file__).parent
 SPECS = sorted((HERE.parent / "specs").glob("*.json"))
 QUICKSTART = (HERE.parent / "specs" / "quickstart.json").read_text("utf-8")
+PROGRAM = {
+    "name": "program",
+    "base": {"use": "command", "argv": ["train", "{args}"], "metrics": {"accuracy": "maximize"}, "settings": {"lr": 0.1}},
+    "factors": {"lr": {"high": {"settings": {"lr": 0.2}}}},
+    "variants": {"longer": {"epochs": 4}, "ours": {"use": "image_classification", "batch_size": 32}},
+}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("npm"), reason="no npm")]
 
 
@@ -36,7 +42,8 @@ def ask(tmp_path_factory):
 
 
 def test_right_specs_are_right(ask):
-    assert ask(*(path.read_text("utf-8") for path in SPECS)) == [[]] * len(SPECS)
+    texts = [*(path.read_text("utf-8") for path in SPECS), json.dumps(PROGRAM)]
+    assert ask(*texts) == [[]] * len(texts)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,22 @@ def test_a_wrong_one_is_marked_where_it_is_wrong(ask, right, wrong, place, told)
 
 
 @pytest.mark.parametrize(
+    ("base", "patch", "told"),
+    [
+        ({"batch_size": 3}, {}, "Property batch_size is not allowed"),
+        ({"argv": "train"}, {}, "Incorrect type"),
+        ({}, {"batch_size": 3}, "Property batch_size is not allowed"),
+        ({}, {"metrics": {"accuracy": {"use": "accuracy"}}}, "Value is not accepted"),
+        ({"use": "comand"}, {}, '"command", "function"'),
+    ],
+)
+def test_fields_are_those_of_the_trainer_that_the_base_names(ask, base, patch, told):
+    wrong = {**PROGRAM, "base": {**PROGRAM["base"], **base}, "variants": {"wrong": {"epochs": 4, **patch}}}
+    (found,) = ask(json.dumps(wrong))
+    assert any(told in line for line in found), found
+
+
+@pytest.mark.parametrize(
     ("text", "offered"),
     [
         ('{"base": {"optimizer": {"use": "‸"}}}', ['"adam"', '"sgd"']),
@@ -65,11 +88,22 @@ def test_a_wrong_one_is_marked_where_it_is_wrong(ask, right, wrong, place, told)
         ('{"base": {"train_transforms": {"crop": {"use": "‸"}}}}', ['"mixup"', '"random_crop"']),
         ('{"design": {"use": "‸"}}', ['"factorial"', '"screening"']),
         ('{"‸": 1}', ["base", "factors", "seeds"]),
+        ('{"base": {"‸": 1}}', ["dataset", "batch_size", "use"]),
+        ('{"base": {"use": "‸"}}', ['"command"', '"image_classification"']),
+        ('{"base": {"use": "command", "‸": 1}}', ["argv", "settings"]),
+        ('{"base": {"use": "command"}, "factors": {"f": {"level": {"‸": 1}}}}', ["settings", "env"]),
+        ('{"base": {"use": "command"}, "variants": {"other": {"use": "function", "‸": 1}}}', ["call", "settings"]),
     ],
 )
 def test_it_offers_names_and_their_parameters(ask, text, offered):
     (answer,) = ask(text)
     assert set(offered) <= set(answer["offered"])
+
+
+def test_it_offers_nothing_of_another_trainer(ask):
+    for text in ('{"base": {"use": "command", "‸": 1}}', '{"base": {"use": "command"}, "factors": {"f": {"level": {"‸": 1}}}}'):
+        (answer,) = ask(text)
+        assert not {"batch_size", "optimizer", "call"} & set(answer["offered"]), text
 
 
 def test_it_shows_what_a_parameter_means(ask):

@@ -15,6 +15,19 @@ THREE = {
 }
 
 
+PROGRAM = {
+    "name": "program",
+    "base": {
+        "use": "command",
+        "argv": ["{python}", "-c", "", "{seed}", "{args}"],
+        "metrics": {"score": "maximize"},
+        "settings": {"lr": 0.1},
+        "epochs": 3,
+    },
+    "variants": {"higher": {"settings": {"lr": 0.2}}},
+}
+
+
 def plan_of(spec, *overrides):
     return make_plan(load(spec, overrides), default())
 
@@ -55,6 +68,12 @@ def names(spec, design):
 )
 def test_designs_of_one_set_of_factors(spec, design, expected):
     assert names(spec, design) == expected
+
+
+def test_a_comparison_after_the_last_epoch_of_any_trainer_is_refused():
+    with pytest.raises(SpecError, match="variant 'higher' is not evaluated at epoch 4: it has 3 epochs"):
+        plan_of(PROGRAM, "compare.at=4")
+    assert plan_of(PROGRAM, "compare.at=3").compare.at == 3
 
 
 def test_the_factorial_has_every_combination(spec):

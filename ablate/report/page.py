@@ -12,6 +12,7 @@ from ablate.registry import Component, Loaded
 from ablate.validation import expected
 
 from .console import text
+from .plain import with_article
 
 
 def hook_page(hook: Component, doc: str, heard: Sequence[str]) -> RenderableType:
@@ -51,7 +52,7 @@ def accepted(parameter: Parameter) -> str:
     """The values that a parameter takes, in words."""
     if parameter.nested:
         kind = parameter.nested.kind
-        return f"an object with a name for each {kind}" if parameter.nested.many else f"a {kind}"
+        return f"an object with a name for each {kind}" if parameter.nested.many else with_article(kind)
     if parameter.choices:
         return f"one of {len(list(parameter.choices.list()))} names"
     return expected(parameter.schema, most=1000)

@@ -19,6 +19,10 @@ def shorten(text: str, most: int) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
+def with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows with their columns aligned to the left, a line each."""
     lines = [[printable(cell) for cell in row] for row in rows]

@@ -21,12 +21,14 @@ from .metrics import MetricContract
 from .models import ModelContract
 from .optimizers import OptimizerContract
 from .schedulers import SchedulerContract
+from .trainers import TrainerContract
 from .transforms import TransformContract
 from .tuners import TunerContract
 
 CONTRACTS: Mapping[str, type[ComponentContract]] = {
     contract.kind: contract
     for contract in (
+        TrainerContract,
         DatasetContract,
         ModelContract,
         InitializerContract,
@@ -53,6 +55,7 @@ __all__ = [
     "ModelContract",
     "OptimizerContract",
     "SchedulerContract",
+    "TrainerContract",
     "TransformContract",
     "TunerContract",
 ]

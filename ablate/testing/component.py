@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import pytest
@@ -15,6 +16,7 @@ from docstring_parser import parse
 
 from ablate.errors import AblateError, Problem, describe
 from ablate.recipe import resolve_component
+from ablate.records import Environment
 from ablate.registry import KINDS, BrokenComponent, Loaded, UnknownComponent, build, default
 from ablate.validation import expected
 
@@ -71,7 +73,11 @@ class ComponentContract:
         resolved, found = self.resolve(**settings)
         if found:
             _fail("`component` of this test is not what a spec may say:\n" + "\n".join(map(str, found)))
-        return build(default(), self.kind, resolved, *(engine_arguments or self.engine_arguments()))
+        return self.built(resolved, *(engine_arguments or self.engine_arguments()))
+
+    def built(self, resolved: dict[str, Any], *engine_arguments: Any) -> Any:
+        """What the factory gives for a component with all of its parameters."""
+        return build(default(), self.kind, resolved, *engine_arguments)
 
     def test_it_is_found_through_its_entry_point(self) -> None:
         loaded = self.loaded()
@@ -142,6 +148,23 @@ class ComponentContract:
             f"`ablate list` imports {module}: something of the package runs when Python starts, such as a .pth file. Remove it; "
             "the entry point is enough to be found."
         )
+
+
+class ReadingContract(ComponentContract):
+    """The part of those kinds that read data.
+
+    Where it needs files, override the fixture `environment`, and put them into its `data_dir`. A `component` with paths in it can
+    be set there as `self.component`.
+    """
+
+    @pytest.fixture
+    def environment(self, tmp_path: Path) -> Environment:
+        """A directory of its own, and no network."""
+        return Environment(tmp_path / "data", download=False)
+
+    @pytest.fixture(autouse=True)
+    def _remember(self, environment: Environment) -> None:
+        self._environment = environment
 
 
 def _fail(message: str) -> NoReturn:

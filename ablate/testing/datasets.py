@@ -13,28 +13,15 @@ from ablate.engine.data import problems
 from ablate.errors import EnvironmentProblem
 from ablate.records import Data, Environment, Split
 
-from .component import ComponentContract, message_of
+from .component import ReadingContract, message_of
 
 HELD_OUT = 0.25
 
 
-class DatasetContract(ComponentContract):
-    """A handle with `fingerprint()` and `load()`.
-
-    Where it needs files, override the fixture `environment`, and put them into its `data_dir`. A `component` with paths in it can
-    be set there as `self.component`.
-    """
+class DatasetContract(ReadingContract):
+    """A handle with `fingerprint()` and `load()`."""
 
     kind: ClassVar[str] = "dataset"
-
-    @pytest.fixture
-    def environment(self, tmp_path: Path) -> Environment:
-        """What the factory is given: a directory of its own, and no network."""
-        return Environment(tmp_path / "data", download=False)
-
-    @pytest.fixture(autouse=True)
-    def _remember(self, environment: Environment) -> None:
-        self._environment = environment
 
     def engine_arguments(self) -> tuple[Any, ...]:
         return (self._environment,)

@@ -107,7 +107,7 @@ class Trainer:
             `packages` has versions by name, any other entry is JSON.
         problems: What is wrong with the recipe as such, as far as its fields tell.
         device_problems: What a device (its type) cannot compute.
-        not_told_at: Why there are no metrics at an epoch; empty where there are.
+        not_told_at: Why there are no metrics at an epoch; empty where there are. It need not speak of those beyond `epochs`.
         facts: What is known of the data; once for all variants with the same data.
         remarks: What does not do what it says, with these facts and on this type of device.
         trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to

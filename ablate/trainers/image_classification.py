@@ -85,9 +85,11 @@ def image_classification(
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         import torch
 
+        from ablate.engine.seeding import global_generators_kept
         from ablate.engine.train import training
 
-        return training(registry, cell, environment, torch.device(device), controls)
+        with global_generators_kept():
+            return (yield from training(registry, cell, environment, torch.device(device), controls))
 
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch

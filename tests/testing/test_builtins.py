@@ -91,8 +91,34 @@ def environment(self, tmp_path, monkeypatch):
     return Environment(tmp_path / "data", download=False)
 
 
+PROGRAMS = Path(__file__).parent / "programs"
+DECLARED = {"metrics": {"score": "maximize"}, "epochs": 3, "settings": {"scale": 2.0}}
+NORMALIZE = {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}}
 RGB_UINT8 = {"dtypes": ("uint8",)}
 TRIED = {  # what the registry cannot know: required parameters, and what a component is for
+    ("trainer", "image_classification"): {
+        "component": {
+            "dataset": {"use": "digits", "size": 16, "limit": 64, "validation": 0.25},
+            "train_transforms": {"crop": {"use": "random_crop", "size": 16, "padding": 2}, **NORMALIZE},
+            "eval_transforms": NORMALIZE,
+            "model": {"use": "net", "dropout": 0.2},
+            "optimizer": {"use": "sgd", "lr": 0.05, "momentum": 0.9},
+            "ema": 0.9,
+            "accumulate": 2,
+            "batch_size": 16,
+            "epochs": 2,
+            "eval_split": "validation",
+            "select": "loss",
+        }
+    },
+    ("trainer", "command"): {
+        "component": {
+            **DECLARED,
+            "argv": ["{python}", str(PROGRAMS / "program.py"), "--seed", "{seed}", "{args}"],
+            "code": [str(PROGRAMS / "program.py")],
+        }
+    },
+    ("trainer", "function"): {"component": {**DECLARED, "call": f"{PROGRAMS / 'called.py'}:main"}},
     ("model", "net"): {"component": {"dropout": 0.2, "batch_norm": True}},
     ("model", "torchvision"): {"component": {"arch": "shufflenet_v2_x0_5"}, "image_shapes": ((3, 32, 32), (3, 48, 40))},
     ("optimizer", "sgd"): {"component": {"momentum": 0.9, "weight_decay": 0.01}},
