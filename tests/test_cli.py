@@ -184,6 +184,14 @@ def test_the_joined_schema_checks_parameters(ablate, spec):
     errors = list(validator.iter_errors(spec))
     assert {".".join(map(str, error.path)) for error in errors} >= {"base.optimizer", "base.scheduler.use"}
     assert any("factors" in map(str, error.path) for error in errors)
+    program = {"use": "command", "argv": ["train", "{args}"], "metrics": {"score": "maximize"}, "settings": {"lr": 0.1}}
+    study = {"name": "program", "base": program, "variants": {"high": {"settings": {"lr": 0.2}}}}
+    assert list(validator.iter_errors(study)) == []
+    study["variants"]["high"] |= {"batch_size": 3, "metrics": {"score": "maximise"}}
+    wrong = {".".join(map(str, error.path)) for error in validator.iter_errors(study)}
+    assert wrong == {"variants.high", "variants.high.metrics"}
+    study["base"] = {**program, "use": "function"}
+    assert {".".join(map(str, error.path)) for error in validator.iter_errors(study)} >= {"base"}
 
 
 def test_fetch_says_what_there_is(ablate, spec, write):

@@ -31,10 +31,11 @@ def offered(line: str, cwd: Path = SPECS.parent) -> list[str]:
         ("ablate show model ti", ["timm"]),
         ("ablate show nothing a", []),
         ("ablate list sch", ["scheduler"]),
+        ("ablate show trainer i", ["image_classification"]),
         ("ablate run specs/q1", ["specs/q1.json"]),
         ("ablate report --format csv specs/quick", ["specs/quickstart.json"]),
         ("ablate run --executor lo", ["local"]),
-        ("ablate new-plugin ablate-x --kind tr", ["transform"]),
+        ("ablate new-plugin ablate-x --kind tr", ["trainer", "transform"]),
         ("ablate fetch cifar", ["cifar10", "cifar100"]),
     ],
 )

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import typer
@@ -15,7 +15,7 @@ from typer.cli import get_docs_for_click
 
 from ablate.cli import app
 from ablate.params import Parameter, Schema
-from ablate.recipe import spec_schema
+from ablate.recipe import DEFAULT_TRAINER, spec_schema
 from ablate.registry import KINDS, default
 from ablate.report.page import accepted
 from ablate.validation import expected
@@ -31,11 +31,16 @@ def commands() -> str:
 
 
 def spec_keys() -> str:
-    """Every key of a spec, and the keys of those that are objects with a fixed set of them."""
+    """Every key of a spec; of its recipe, where ablate's own trainer trains it; and of those that have a fixed set of them."""
     schema = spec_schema()
     closed = {key: part for key, part in schema["properties"].items() if part.get("additionalProperties") is False}
-    parts = {"The spec": schema, "`base`": schema["$defs"]["recipe"], **{f"`{key}`": part for key, part in closed.items()}}
-    return "\n".join(f"## {title}\n\n{_table('key', _key_rows(part))}" for title, part in parts.items())
+    own = default().load("trainer", DEFAULT_TRAINER).signature
+    parts = {
+        "The spec": _key_rows(schema),
+        "`base`": map(_field_row, own.parameters.values()),
+        **{f"`{key}`": _key_rows(part) for key, part in closed.items()},
+    }
+    return "\n".join(f"## {title}\n\n{_table('key', rows)}" for title, rows in parts.items())
 
 
 def _key_rows(part: Schema) -> Iterator[list[str]]:
@@ -44,13 +49,18 @@ def _key_rows(part: Schema) -> Iterator[list[str]]:
         yield [f"`{key}`", _value(key, schema), required, schema.get("description", "")]
 
 
+def _field_row(parameter: Parameter) -> list[str]:
+    """A field of a recipe; components lead to those that there are."""
+    row = _parameter(parameter)
+    if nested := parameter.nested:
+        plural = _plural(nested.kind).lower()
+        row[1] = f"[{plural if nested.many else nested.kind}](components.md#{plural}){' by name' * nested.many}"
+    return row
+
+
 def _value(key: str, schema: Schema) -> str:
     """What a key of a spec may be, in words."""
     reference = schema.get("$ref", "").rpartition("/")[2]
-    if "x-kind" in schema:
-        kind = schema["x-kind"]
-        many = schema.get("x-many")
-        return f"[{_plural(kind).lower() if many else kind}](components.md#{_plural(kind).lower()}){' by name' * bool(many)}"
     if reference == "slug":
         return expected(spec_schema()["$defs"]["slug"])
     if reference == "component":  # whose kind the key names
@@ -89,7 +99,7 @@ def _json(value: Any, given: bool) -> str:
     return f"`{json.dumps(value, ensure_ascii=False)}`" if given else ""
 
 
-def _table(heading: str, rows: Iterator[list[str]] | list[list[str]]) -> str:
+def _table(heading: str, rows: Iterable[list[str]]) -> str:
     lines = [[heading, "value", "unless given", "meaning"], ["---"] * 4, *rows]
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 

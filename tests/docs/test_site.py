@@ -12,7 +12,7 @@ import typer
 from pages import DOCS
 
 from ablate.cli import app
-from ablate.recipe import spec_schema
+from ablate.recipe import DEFAULT_TRAINER, spec_schema
 from ablate.registry import KINDS, default
 
 pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
@@ -74,8 +74,10 @@ def test_the_references_have_all_that_the_code_has(site):
         assert f"ablate {name}" in commands
         assert all(name in commands for parameter in command.params for name in parameter.opts if name.startswith("--"))
     keys = text_of(site / "spec-reference.html")
-    parts = (spec_schema(), spec_schema()["$defs"]["recipe"], spec_schema()["properties"]["compare"])
+    parts = (spec_schema(), spec_schema()["properties"]["compare"])
+    fields = default().load("trainer", DEFAULT_TRAINER).signature.parameters.values()
     assert all(key in keys for part in parts for key in part["properties"])
+    assert all(field.name in keys and field.doc in keys for field in fields)
     components = text_of(site / "components.html")
     for kind in KINDS:
         for component in default().all(kind):
