@@ -85,7 +85,7 @@ def complaining(registry, /):
 
 def mumbling(registry, /):
     """Says what it has to say in plain text."""
-    return replace(SOUND, remarks=lambda facts: ["it is large"])
+    return replace(SOUND, remarks=lambda facts, device: ["it is large"])
 
 
 def talking_to_itself(registry, /):
