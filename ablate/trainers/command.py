@@ -24,6 +24,7 @@ from .declared import STATE, Goals, Ledger
 from .output import Output, reader_of
 
 WORK = "work"  # in a cell's folder, where the program starts
+FAILED = ".failed"  # in the folder of one that failed, which the next run does not go on with
 LINES = "metrics.jsonl"  # what a program appends its records to, unless the spec says otherwise
 INTERRUPTED = 75  # the exit code of a program that was asked to end and has saved its state: EX_TEMPFAIL of sysexits.h
 POLL_SECONDS = 0.1
@@ -185,6 +186,7 @@ class _Program:
                 yield ledger.add(*found)
             return ledger.result(time.monotonic() - began)
         except EnvironmentProblem as error:
+            (folder / FAILED).touch()
             raise EnvironmentProblem(f"{str(error).rstrip('.')}. {output.tail()}") from None
         finally:
             _end(process)
@@ -202,7 +204,7 @@ class _Program:
 
     def _state(self, folder: Path) -> Record | None:
         """What an earlier sitting left for this one to go on with; None where it begins anew."""
-        if not self.resumes and not (folder / STATE).is_file():
+        if (folder / FAILED).is_file() or not (self.resumes or (folder / STATE).is_file()):
             return None
         with suppress(OSError, ValueError):
             state: Record = json.loads((folder / STATE).read_text())

@@ -193,6 +193,8 @@ class Ledger:
         records = [self.records[epoch] for epoch in sorted(self.records)]
         if self._epochs is not None and len(records) != self._epochs:
             raise EnvironmentProblem(f"it ended with {len(records)} records, and the recipe has {self._epochs} epochs")
+        if self.numbered and (gaps := [epoch for epoch in range(1, max(self.records)) if epoch not in self.records]):
+            raise EnvironmentProblem(f"there is no record of epoch {gaps[0]}: its checkpoint was ahead of what it had recorded")
         if lacking := [name for name in self._metrics if name not in records[-1]]:
             have = ", ".join(name for name in records[-1] if name in self._metrics) or "none"
             raise EnvironmentProblem(f"its last record lacks {', '.join(lacking)}; of the declared metrics it has: {have}")

@@ -165,22 +165,28 @@ def importable(folder: Path) -> Iterator[None]:
 def _train(
     target: _Target, paths: Sequence[str], settings: Mapping[str, Any], ledger: Ledger, seed: int, device: str, controls: Controls
 ) -> Steps:
-    with importable(_home(target)):
-        called = target.load()
-        _undeclared_imports(target, paths)
-        sitting = _Sitting(ledger, controls, goes_on="checkpoint" in inspect.signature(called).parameters)
-        given = {"config": settings, "seed": seed, "checkpoint": controls.folder, "device": device, "report": sitting.report}
-        made = called(**_fitting(called, given))
-        if inspect.isgenerator(made):
-            for metrics in made:
-                yield sitting.take(metrics, "what it yields")
-                if controls.should_stop():
-                    made.close()
-                    raise Interrupted
-        elif made is not None:
-            sitting.take(made, "what it returns")
-        _undeclared_imports(target, paths)
-    return ledger.result(sitting.seconds())
+    try:
+        with importable(_home(target)):
+            called = target.load()
+            _undeclared_imports(target, paths)
+            sitting = _Sitting(ledger, controls, goes_on="checkpoint" in inspect.signature(called).parameters)
+            given = {"config": settings, "seed": seed, "checkpoint": controls.folder, "device": device, "report": sitting.report}
+            made = called(**_fitting(called, given))
+            if inspect.isgenerator(made):
+                for metrics in made:
+                    yield sitting.take(metrics, "what it yields")
+                    if controls.should_stop():
+                        made.close()
+                        raise Interrupted
+            elif made is not None:
+                sitting.take(made, "what it returns")
+            _undeclared_imports(target, paths)
+        return ledger.result(sitting.seconds())
+    except Interrupted:
+        raise
+    except Exception:  # of anybody's code: the next run is not to trip over the same state
+        (controls.folder / STATE).unlink(missing_ok=True)
+        raise
 
 
 class _Sitting:

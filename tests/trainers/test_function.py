@@ -89,6 +89,27 @@ def test_an_interrupted_one_goes_on_from_its_checkpoint(here, tmp_path):
     assert [record["accuracy"] for record in cell.run().epochs] == [10, 20, 32, 42]
 
 
+def test_a_checkpoint_ahead_of_the_records_fails_once_and_then_begins_anew(here, tmp_path):
+    """The process was killed between the function's own save and its record."""
+    write(
+        here,
+        """
+        def main(seed, checkpoint):
+            saved = checkpoint / "epoch"
+            begin = int(saved.read_text()) if saved.exists() else 0
+            for epoch in range(begin + 1, 4):
+                saved.write_text(str(epoch))
+                yield {"epoch": epoch, "accuracy": epoch}
+        """,
+    )
+    cell = Sitting(recipe(), tmp_path)
+    with pytest.raises(Interrupted):
+        cell.run(lambda sitting: True)
+    (tmp_path / "key/epoch").write_text("2")
+    assert cell.error() == "there is no record of epoch 2: its checkpoint was ahead of what it had recorded"
+    assert [record["epoch"] for record in cell.run().epochs] == [1, 2, 3]
+
+
 def test_who_goes_on_says_which_epoch_it_is(here, tmp_path):
     write(here, "def main(seed, checkpoint):\n    yield {'accuracy': 1}\n")
     assert "what it yields: has no `epoch`" in Sitting(recipe(), tmp_path).error()
