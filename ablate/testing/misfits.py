@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ablate import registry
 from ablate.components.models import net
+from ablate.engine.trial import TRIAL
 from ablate.hooks import CellInfo, hookimpl
 from ablate.records import DataInfo
 
@@ -106,11 +107,10 @@ class Misfit(nn.Module):
 
     def __init__(self, model: nn.Module, how: str):
         super().__init__()
-        self.model, self.how, self.calls = model, how, 0
+        self.model, self.how = model, how
 
     def forward(self, images: Tensor) -> Tensor:
-        self.calls += 1
-        if self.calls > 3 and self.training:  # after the trial before the training
+        if self.training and len(images) > TRIAL:  # not in the trial before the training, which is another process's
             print("about to", self.how, flush=True)
             self._misbehave(Path(os.environ[PIDS]))
         logits: Tensor = self.model(images)
