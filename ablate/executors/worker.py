@@ -39,8 +39,9 @@ def main() -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
     sources.remember(default())
-    # The first takes seconds, and code of components that it imports has to be looked at before. The first optimizer would import
-    # the second, and a worker that waits for its first cell has the time.
+    # Both take seconds, which a worker that waits for its first cell has. Code of components that they import has to be looked at
+    # before. The first optimizer would import the one of torch.
+    import torch._dynamo  # noqa: F401
 
     import ablate.engine.train  # noqa: F401
 
