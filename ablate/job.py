@@ -81,13 +81,15 @@ class Job:
         owners = self.plan.owners()
         names: dict[str, list[str]] = {}
         levels_of: dict[str, dict[str, str]] = {}
+        epochs: dict[str, int | None] = {}  # by variant, whose cells have one recipe
         for planned in self.cells:
             names.setdefault(planned.cell.key, []).append(planned.variant)
+            if planned.variant not in epochs:
+                epochs[planned.variant] = trainer_of(self.registry, planned.cell.recipe).epochs
             levels_of.setdefault(planned.cell.key, {}).update(levels[owners[planned.variant]])
         cells = {planned.cell.key: planned.cell for planned in self.cells}
         return {
-            key: CellInfo(key, tuple(names[key]), cell.seed, trainer_of(self.registry, cell.recipe).epochs, levels_of[key])
-            for key, cell in cells.items()
+            key: CellInfo(key, tuple(names[key]), cell.seed, epochs[names[key][0]], levels_of[key]) for key, cell in cells.items()
         }
 
 

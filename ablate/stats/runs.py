@@ -59,24 +59,27 @@ def unreached(study: Study) -> dict[str, str]:
         return {}
     told = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
     epochs = study.epochs[["epoch", *(name for name in told if name in study.epochs)]]
-    places: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
-    runs = {(variant, int(seed)): epochs.loc[rows].reset_index(drop=True) for (variant, seed), rows in places.items()}
+    rows: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
     done = study.cells[study.cells["status"] == "done"]
     weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
+    reference = study.compare.reference
+
+    def same(own: Place) -> bool:
+        other = (reference, own[1])
+        if other not in weights or weights[own] != weights[other] or own not in rows or other not in rows:
+            return False
+        ours, theirs = (epochs.loc[rows[place]].reset_index(drop=True) for place in (own, other))
+        return ours.equals(theirs)
+
+    runs: dict[str, list[Place]] = {}
+    for place in weights:
+        runs.setdefault(place[0], []).append(place)
     found = {}
-    for variant in study.variants:
-        seeds = [seed for name, seed in weights if name == variant.name]
-        pairs = [((variant.name, seed), (study.compare.reference, seed)) for seed in seeds]
-        if variant.name != study.compare.reference and pairs and all(_same(runs, weights, *pair) for pair in pairs):
-            known = all(weights[own] is not None for own, _ in pairs)
-            found[variant.name] = "same weights" if known else "same numbers"
+    for variant, own in runs.items():
+        if variant != reference and all(map(same, own)):
+            known = all(weights[place] is not None for place in own)
+            found[variant] = "same weights" if known else "same numbers"
     return found
-
-
-def _same(runs: Mapping[Place, pd.DataFrame], weights: Mapping[Place, str | None], own: Place, reference: Place) -> bool:
-    if reference not in weights or weights[own] != weights[reference] or own not in runs or reference not in runs:
-        return False
-    return runs[own].equals(runs[reference])
 
 
 def withheld(verdict: Verdict, survivors: bool, survivors_of_reference: bool) -> bool:
