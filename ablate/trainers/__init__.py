@@ -7,7 +7,7 @@ trained, and functions for the rest. Nothing here imports torch.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,7 @@ class Trainer:
     problems: Callable[[], Iterable[Problem]] = _nothing
     device_problems: Callable[[str], Iterable[Problem]] = _nothing
     not_told_at: Callable[[int], str] = lambda epoch: ""
-    facts: Callable[[Environment], Facts] = field(default=lambda environment: Facts())
+    facts: Callable[[Environment], Facts] = lambda environment: Facts()
     remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
     trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None

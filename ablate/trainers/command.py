@@ -226,7 +226,7 @@ class _Program:
             "records": str(records),
             "config": str(config),
         }
-        values = {**{n: places.written(v) for n, v in places.flatten_settings(self.settings).items()}, **own}
+        values = places.filled(self.settings, own)
         variables = {
             **_outer_environment(),
             **_devices(device),
@@ -238,15 +238,16 @@ class _Program:
         }
         items = places.items(self.argv, self.settings, own)
         try:
-            return subprocess.Popen(  # noqa: S603  the spec's own command, without a shell
-                items,
-                cwd=folder / WORK,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=output.file,
-                stderr=output.file,
-                start_new_session=True,
-            )
+            with output.path.open("ab") as printed:  # behind what an earlier sitting printed
+                return subprocess.Popen(  # noqa: S603  the spec's own command, without a shell
+                    items,
+                    cwd=folder / WORK,
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=printed,
+                    stderr=printed,
+                    start_new_session=True,
+                )
         except OSError as error:
             raise EnvironmentProblem(f"{items[0]}: cannot be started: {error}") from error
 

@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from ablate import sources
 from ablate.errors import EnvironmentProblem, Problem, did_you_mean
-from ablate.patch import flatten, join
+from ablate.patch import join
 from ablate.records import EPOCH_NUMBERS, Result
 
 from . import Record
+from .places import flatten_settings
 
 Json = Any
 Goals = dict[str, Literal["maximize", "minimize"]]
@@ -53,7 +54,7 @@ def setting_problems(base: Mapping[str, Json], changed: Mapping[str, Json]) -> I
         base: The settings of the base.
         changed: Those of the variant.
     """
-    declared, now = flatten(base), flatten(changed)
+    declared, now = flatten_settings(base), flatten_settings(changed)
     for path, value in now.items():
         if path not in declared:
             hint = did_you_mean(path, declared) if base else ""

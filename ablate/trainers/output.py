@@ -4,8 +4,9 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from ablate.errors import EnvironmentProblem
 
@@ -26,12 +27,15 @@ class Reader(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Output:
-    """What a program prints, in a file."""
+    """What a program prints, in a file.
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.file: IO[bytes] = path.open("ab")  # behind what an earlier sitting printed
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
 
     def tail(self) -> str:
         """The end of it, for a message."""

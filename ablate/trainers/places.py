@@ -58,6 +58,11 @@ def flatten_settings(settings: Mapping[str, Json]) -> dict[str, Json]:
     return flatten(settings) if settings else {}
 
 
+def filled(settings: Mapping[str, Json], own: Mapping[str, str]) -> dict[str, str]:
+    """What each place becomes: those of settings, and those in `OWN`."""
+    return {**{name: written(value) for name, value in flatten_settings(settings).items()}, **own}
+
+
 def items(argv: Sequence[str], settings: Mapping[str, Json], own: Mapping[str, str]) -> list[str]:
     """The items of a command line.
 
@@ -66,8 +71,7 @@ def items(argv: Sequence[str], settings: Mapping[str, Json], own: Mapping[str, s
         settings: Of the recipe.
         own: What the places in `OWN` become.
     """
-    flat = flatten_settings(settings)
-    values = {**{name: written(value) for name, value in flat.items()}, **own}
+    flat, values = flatten_settings(settings), filled(settings, own)
     rest = {name: value for name, value in flat.items() if name not in {place for text in argv for place in names(text)}}
     made: list[str] = []
     for text in argv:

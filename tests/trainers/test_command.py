@@ -12,6 +12,7 @@ from ablate.identity import recipe_identity
 from ablate.registry import default
 from ablate.trainers import Controls, Interrupted, places
 from ablate.trainers.command import INTERRUPTED
+from ablate.trainers.declared import setting_problems
 
 PRINTS = "import json, os, sys; print(json.dumps([sys.argv[1:], os.getcwd(), {k: v for k, v in os.environ.items() if k in %r}]))"
 TOLD = ("ABLATE_SEED", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "PYTHONPATH", "RATE")
@@ -305,6 +306,11 @@ def test_places_and_settings_that_do_not_fit_are_told_at_once(here):
     assert problems(recipe("{config}", settings=nested)) == []
     assert problems({**recipe(), "argv": ["no-such-program", "{seed}"]}) == ["argv: there is no program 'no-such-program'"]
     assert problems({**recipe(), "argv": []})[-1] == "argv: is empty"
+
+
+def test_a_setting_that_a_base_without_settings_gets_is_one_problem():
+    found = list(setting_problems({}, {"lr": 1}))
+    assert [(problem.path, problem.message) for problem in found] == [("settings.lr", "the base declares no such setting")]
 
 
 def test_where_metrics_come_from_is_checked(here):
