@@ -3,7 +3,10 @@
 import itertools
 import json
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from ablate.executors.training import messages
 from ablate.hooks import hookimpl
 from ablate.job import Options, prepare
 from ablate.store import Store
+from ablate.testing.processes import descendants
 
 MODEL = '''
 """A network whose first layer is scaled by numbers that lie elsewhere in the package."""
@@ -121,6 +125,20 @@ def run(spec, tmp_path, do=lambda: None):
     return run_study(spec, (), options, {"then": Then(do)}, pytest.fail)[0].cells.iloc[0]
 
 
+def wait_for_a_look():
+    """A worker imports torch when it has looked at all packages; on a busy machine a study may be planned before. Linux tells."""
+    until = time.monotonic() + 60
+    while sys.platform == "linux" and not any(_has_torch(process) for process in descendants()):
+        assert time.monotonic() < until, "no worker came so far"
+        time.sleep(0.05)
+
+
+def _has_torch(process):
+    with suppress(OSError):
+        return "libtorch" in Path("/proc", str(process), "maps").read_text(errors="replace")
+    return False
+
+
 @pytest.mark.parametrize(
     "edit",
     [
@@ -153,7 +171,12 @@ def test_two_files_of_one_name_in_each_others_place_are_another_package(project)
 
 def test_an_edit_between_the_plan_and_the_import_is_not_stored_under_the_old_codes_key(project, one_cell, tmp_path):
     """On worker processes, which started before the edit and import after it."""
-    failed = run(one_cell, tmp_path, lambda: (project / "helper.py").write_text("SCALE = 0.0\n"))
+
+    def edit():
+        wait_for_a_look()
+        (project / "helper.py").write_text("SCALE = 0.0\n")
+
+    failed = run(one_cell, tmp_path, edit)
     assert failed["status"] == "failed"
     assert failed["error"] == (
         f"{project / 'helper.py'} was edited while the study ran. No result of this cell is stored: run the study again."
