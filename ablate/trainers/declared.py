@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -17,7 +18,7 @@ from ablate.errors import EnvironmentProblem, Problem, did_you_mean
 from ablate.patch import join
 from ablate.records import EPOCH_NUMBERS, Result
 
-from . import Record
+from . import Controls, Interrupted, Record
 from .places import flatten_settings
 
 Json = Any
@@ -132,6 +133,18 @@ def _imports(file: Path, content: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
     return frozenset(found)
+
+
+@contextmanager
+def anew_after_failure(controls: Controls) -> Iterator[None]:
+    """Has the next run begin anew where this one fails: it is not to trip over the same state."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception:  # of anybody's code
+        (controls.folder / STATE).unlink(missing_ok=True)
+        raise
 
 
 class Ledger:

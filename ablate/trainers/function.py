@@ -1,20 +1,13 @@
 """A Python function as the trainer of a study: the shortest way from code that exists to verdicts."""
 
-import importlib
-import importlib.util
 import inspect
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
+from contextlib import suppress
 from typing import Annotated, Any
 
-from ablate import sources
 from ablate.errors import EnvironmentProblem, Problem
 from ablate.params import Bound, PositiveInt
 from ablate.records import Cell, Environment
@@ -22,6 +15,7 @@ from ablate.registry import Registry
 from ablate.writing import replaced
 
 from . import Controls, Interrupted, Record, Steps, Trainer, declared
+from .code import Target, identity, loaded, undeclared_imports
 from .declared import STATE, Goals, Ledger
 
 
@@ -58,22 +52,16 @@ def function(
         epochs: How many records it gives, where that is known before.
         threads: Cores that a cell takes; it says how many cells run at once.
     """
-    target = _Target.of(call)
-    paths = [*target.files(), *code]
-    files = [*paths, *data, *([lock] if lock else [])]
+    target = Target.of(call)
 
     def problems() -> Iterator[Problem]:
         yield from declared.metric_problems(metrics)
-        yield from target.problems()
+        yield from target.problems("call", "a function, as train.py:main or package.module:main")
         for field, given in (("code", code), ("data", data), ("lock", [lock] if lock else [])):
             yield from declared.paths_problems(field, given)
 
-    def identity(device: str) -> Record:
-        packages = declared.imported_packages(declared.python_files(paths)) | target.packages()
-        return {"files": declared.digests(files), "packages": packages}
-
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
-        return _train(target, paths, settings, Ledger(metrics, ignore, epochs), cell.seed, device, controls)
+        return _train(target, code, settings, Ledger(metrics, ignore, epochs), cell.seed, device, controls)
 
     return Trainer(
         metrics=declared.lower_is_better(metrics),
@@ -81,112 +69,30 @@ def function(
         epochs=epochs,
         threads=threads,
         settings=settings,
-        identity=identity,
+        identity=lambda device: identity([target], code, [*data, *([lock] if lock else [])]),
         problems=problems,
         reached=_reached,
     )
 
 
-@dataclass(frozen=True)
-class _Target:
-    """A function by its place: a file of its own, or a module that is installed."""
-
-    place: str
-    name: str
-
-    @classmethod
-    def of(cls, call: str) -> "_Target":
-        return cls(*call.rpartition(":")[::2])
-
-    @property
-    def in_file(self) -> bool:
-        return self.place.endswith(".py")
-
-    def files(self) -> list[str]:
-        """What its code is, as far as no installed package stands for it."""
-        if self.in_file:
-            return [self.place]
-        if self.packages() or not self.place:
-            return []
-        if (origin := self._spec()) is None:
-            return []
-        path = Path(origin).parent if Path(origin).name == "__init__.py" else Path(origin)
-        return [str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)]
-
-    def packages(self) -> dict[str, str]:
-        owners = {} if self.in_file else declared.owners()
-        return {n: v for owner in owners.get(self.place.partition(".")[0], ()) for n, v in sources.packages_of(owner).items()}
-
-    def _spec(self) -> str | None:
-        with suppress(ImportError, ValueError), importable(Path.cwd()):
-            found = importlib.util.find_spec(self.place.partition(".")[0])
-            return found.origin if found else None
-        return None
-
-    def problems(self) -> Iterator[Problem]:
-        if not self.place or not self.name.isidentifier():
-            yield Problem("call", "expected a function, as train.py:main or package.module:main")
-        elif self.in_file:
-            yield from declared.paths_problems("call", [self.place])
-        elif self._spec() is None:
-            yield Problem("call", f"there is no module {self.place!r}", "For a file, write its path, as train.py:main.")
-
-    def load(self) -> Callable[..., Any]:
-        module = _file(str(Path(self.place).absolute())) if self.in_file else importlib.import_module(self.place)
-        found = getattr(module, self.name, None)
-        if not callable(found):
-            raise EnvironmentProblem(f"{self.place} has no function {self.name!r}")
-        given: Callable[..., Any] = found
-        return given
-
-
-def _file(path: str) -> ModuleType:
-    """The module of a file, executed anew, so that a cell finds nothing in it that another one left."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:
-        raise EnvironmentProblem(f"{path}: cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """Lets modules of a folder be imported."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the code inside may have removed it
-            sys.path.remove(str(folder))
-
-
 def _train(
-    target: _Target, paths: Sequence[str], settings: Mapping[str, Any], ledger: Ledger, seed: int, device: str, controls: Controls
+    target: Target, code: Sequence[str], settings: Mapping[str, Any], ledger: Ledger, seed: int, device: str, controls: Controls
 ) -> Steps:
-    try:
-        with importable(_home(target)):
-            called = target.load()
-            _undeclared_imports(target, paths)
-            sitting = _Sitting(ledger, controls, goes_on="checkpoint" in inspect.signature(called).parameters)
-            given = {"config": settings, "seed": seed, "checkpoint": controls.folder, "device": device, "report": sitting.report}
-            made = called(**_fitting(called, given))
-            if inspect.isgenerator(made):
-                for metrics in made:
-                    yield sitting.take(metrics, "what it yields")
-                    if controls.should_stop():
-                        made.close()
-                        raise Interrupted
-            elif made is not None:
-                sitting.take(made, "what it returns")
-            _undeclared_imports(target, paths)
+    with declared.anew_after_failure(controls), loaded(target) as (called,):
+        undeclared_imports([target], code)
+        sitting = _Sitting(ledger, controls, goes_on="checkpoint" in inspect.signature(called).parameters)
+        given = {"config": settings, "seed": seed, "checkpoint": controls.folder, "device": device, "report": sitting.report}
+        made = called(**_fitting(called, given))
+        if inspect.isgenerator(made):
+            for metrics in made:
+                yield sitting.take(metrics, "what it yields")
+                if controls.should_stop():
+                    made.close()
+                    raise Interrupted
+        elif made is not None:
+            sitting.take(made, "what it returns")
+        undeclared_imports([target], code)
         return ledger.result(sitting.seconds())
-    except Interrupted:
-        raise
-    except Exception:  # of anybody's code: the next run is not to trip over the same state
-        (controls.folder / STATE).unlink(missing_ok=True)
-        raise
 
 
 class _Sitting:
@@ -221,11 +127,6 @@ class _Sitting:
             raise Interrupted
 
 
-def _home(target: _Target) -> Path:
-    """The folder that the code imports from, as `python` has it."""
-    return Path(target.place).absolute().parent if target.in_file else Path.cwd()
-
-
 def _fitting(called: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Of what there is to give, what a function has parameters for."""
     parameters = inspect.signature(called).parameters
@@ -234,19 +135,6 @@ def _fitting(called: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, 
     if "seed" not in parameters:
         raise EnvironmentProblem("the function has no parameter `seed`, so all seeds would be one run.")
     return {name: given[name] for name in parameters if name in given}
-
-
-def _undeclared_imports(target: _Target, paths: Sequence[str]) -> None:
-    """Refuses modules beside the function that no key stands for: an edit of them would not be noticed."""
-    home, known = _home(target), [Path(path).absolute() for path in paths]
-    owners = declared.owners()
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        path = Path(file).absolute() if isinstance(file, str) else None
-        if path is None or not path.is_relative_to(home) or "site-packages" in path.parts or name.partition(".")[0] in owners:
-            continue
-        if not any(path.is_relative_to(one) for one in known):
-            raise EnvironmentProblem(f"it imports {path.relative_to(home)}, whose content is in no key: add it to `code`")
 
 
 def _reached(controls: Controls, key: str) -> tuple[int, int] | None:

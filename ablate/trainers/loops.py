@@ -92,7 +92,7 @@ class Sitting:
 
     def seconds(self) -> float:
         """Over all sittings."""
-        return time.monotonic() - self._began
+        return float(time.monotonic() - self._began)
 
     def saved(self, name: str, more: Record) -> None:
         """The loop has saved its state: it counts from now on, and the one before is removed.
