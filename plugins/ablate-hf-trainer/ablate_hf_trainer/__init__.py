@@ -39,7 +39,7 @@ def hf_trainer(
     model: Annotated[str, Choices(_models)] | None = None,
     config: dict[str, Any] = {},  # noqa: B006  never changed
     pretrained: str | None = None,
-    tokenizer: Literal["wordpiece", "bpe", "word"] | None = None,
+    tokenizer: Literal["bpe", "word"] | None = None,
     vocabulary: PositiveInt | None = None,
     lowercase: bool | None = None,
     tokenizer_folder: str | None = None,
@@ -76,7 +76,7 @@ def hf_trainer(
         config: Fields of its configuration, such as hidden_size; the others are as transformers has them.
         pretrained: In place of `model`, a folder with a model's config.json and its weights as safetensors. Its
             content is in the key.
-        tokenizer: What is made from the training texts: parts of words, parts of bytes, or whole words. wordpiece, unless a folder
+        tokenizer: What is made from the training texts: parts of words by byte-pair encoding, or whole words. bpe, unless a folder
             has a tokenizer.
         vocabulary: The most tokens that it has; 8000 unless given.
         lowercase: Whether it takes capital letters as small ones; it does unless this is false.

@@ -49,17 +49,14 @@ def made_tokenizer(recipe: "Recipe", texts: Sequence[str]) -> "PreTrainedTokeniz
 
 
 def _trained(recipe: "Recipe", texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    kind, special = recipe.tokenizer or "wordpiece", list(SPECIAL.values())
+    """Not by WordPiece: its trainer numbers parts of words in the order of a hash table, which is another one each time."""
+    kind, special = recipe.tokenizer or "bpe", list(SPECIAL.values())
     size, unknown = recipe.vocabulary or VOCABULARY, SPECIAL["unk_token"]
     more: dict[str, Any] = {"vocab_size": size, "special_tokens": special, "show_progress": False}
     if kind == "bpe":
         made = Tokenizer(models.BPE())
         made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
         trainer: Any = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **more)
-    elif kind == "wordpiece":
-        made = Tokenizer(models.WordPiece(unk_token=unknown))
-        made.pre_tokenizer, made.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(**more)
     else:
         made = Tokenizer(models.WordLevel(unk_token=unknown))
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

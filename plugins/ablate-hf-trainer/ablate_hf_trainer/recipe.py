@@ -86,7 +86,9 @@ class Recipe:
             path = getattr(self, field)
             if path is not None and not Path(path).expanduser().is_dir():
                 where = Path(path).expanduser().absolute()
-                yield Problem(field, f"there is no folder {path!r}", f"It was looked for at {where}; nothing is fetched from a hub.")
+                yield Problem(
+                    field, f"there is no folder {path!r}", f"It was looked for at {where}; nothing is fetched from a hub."
+                )
 
     def _config_problems(self) -> Iterator[Problem]:
         """Fields that the configuration of this model does not have: transformers would take them without a word."""
