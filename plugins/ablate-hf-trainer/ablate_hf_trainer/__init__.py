@@ -76,8 +76,8 @@ def hf_trainer(
         config: Fields of its configuration, such as hidden_size; the others are as transformers has them.
         pretrained: In place of `model`, a folder with a model's config.json and its weights as safetensors. Its
             content is in the key.
-        tokenizer: What is made from the training texts: parts of words by byte-pair encoding, or whole words. bpe, unless a folder
-            has a tokenizer.
+        tokenizer: What is made from the training texts: parts of words by byte-pair encoding, or whole words. bpe, unless a
+            folder has a tokenizer.
         vocabulary: The most tokens that it has; 8000 unless given.
         lowercase: Whether it takes capital letters as small ones; it does unless this is false.
         tokenizer_folder: In place of these, a folder with a tokenizer; that of `pretrained` unless given. Its content is

@@ -1,4 +1,4 @@
-"""Trainings of a cell in this process: same seed same bits, interrupted equals whole, other seed other result."""
+"""Trainings of a cell in this process, as the contract does not try them: what is learnt, and other recipes interrupted."""
 
 import itertools
 import json
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from ablate.errors import EnvironmentProblem
 from ablate.records import Cell, Environment, Result
 from ablate.registry import default
 from ablate.trainers import Controls, Interrupted, trainer_of
@@ -71,12 +70,6 @@ def test_a_training_learns_and_says_what_it_logs(folder: Path):
     assert result.epochs[-1]["train_loss"] < result.epochs[0]["train_loss"]
     assert result.metrics["val_accuracy"] > 0.8
     assert result.parameters == 2 * 16 + 16 + 2 * 16 + 16 * 2 + 2
-
-
-def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(folder: Path):
-    first, again, other = (trained(recipe(), folder / name, seed) for name, seed in (("a", 0), ("b", 0), ("c", 1)))
-    assert numbers(first) == numbers(again)
-    assert first.weights_sha256 != other.weights_sha256
 
 
 SETTINGS = [
