@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Problem, describe, did_you_mean
-from ablate.trainers import declared
 
 OPTIMIZERS = ("adamw_torch", "adafactor", "sgd", "adagrad", "rmsprop")
 WATCHING = ("reduce_lr_on_plateau", "greedy")  # they follow what is evaluated, which are the test texts
@@ -65,7 +64,6 @@ class Recipe:
             path = getattr(self, field)
             if Path(path).suffix not in (".csv", ".jsonl"):
                 yield Problem(field, f"found {path!r}, expected a .csv or .jsonl file")
-            yield from declared.paths_problems(field, [path])
         yield from self._folder_problems()
         if (self.model is None) == (self.pretrained is None):
             message = "a recipe has a `model` with new weights, or the folder of one that is `pretrained`, and not both"

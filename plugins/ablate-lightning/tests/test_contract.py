@@ -1,13 +1,11 @@
 """lightning keeps what ablate asks of a trainer."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from ablate.testing import TrainerContract
 
 
+@pytest.mark.usefixtures("folder")
 class TestLightning(TrainerContract):
     component = {
         "use": "lightning",
@@ -17,8 +15,3 @@ class TestLightning(TrainerContract):
         "metrics": {"val_accuracy": "maximize", "val_loss": "minimize"},
         "max_epochs": 2,
     }
-
-    @pytest.fixture(autouse=True)
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        shutil.copy(Path(__file__).parent / "rings.py", tmp_path)
-        monkeypatch.chdir(tmp_path)
