@@ -87,7 +87,7 @@ def loaded(*targets: Target) -> Iterator[list[Any]]:
         modules = {place: _module(place) for place in dict.fromkeys(target.place for target in targets)}
         for target in targets:
             if not callable(getattr(modules[target.place], target.name, None)):
-                raise EnvironmentProblem(f"{target.place} has no {target.name!r} that can be called")
+                raise EnvironmentProblem(f"{target.place} has no function or class {target.name!r}")
         yield [getattr(modules[target.place], target.name) for target in targets]
 
 

@@ -18,13 +18,13 @@ from ablate.records import Cell, Result
 from ablate.writing import replaced
 
 from . import Controls, Interrupted, Record, Steps
-from .declared import STATE
+from .declared import STATE, anew_after_failure
 
 Give = Callable[[Record | None], None]
 _END = object()
 
 
-def as_steps(run: Callable[[Give], Result]) -> Steps:
+def as_steps(run: Callable[[Give], Result], controls: Controls) -> Steps:
     """A training that calls back, as a generator of what it hands on.
 
     It runs in a thread of its own, and only while the generator is asked for its next value: so never do both run at once.
@@ -32,6 +32,7 @@ def as_steps(run: Callable[[Give], Result]) -> Steps:
     Args:
         run: Trains, calls the function that it is given with None after each batch and with the record of each epoch, and
             returns the result. Where nobody asks any more, that function raises `Interrupted`.
+        controls: Where its state is, which the next run does not go on with where this one fails.
     """
     asked: SimpleQueue[bool] = SimpleQueue()
     told: SimpleQueue[Any] = SimpleQueue()
@@ -44,7 +45,8 @@ def as_steps(run: Callable[[Give], Result]) -> Steps:
 
     def work() -> None:
         try:
-            ended.append(run(give))
+            with anew_after_failure(controls):
+                ended.append(run(give))
         except BaseException as error:  # raised again where the generator is asked
             ended.append(error)
         told.put(_END)

@@ -120,7 +120,7 @@ def test_who_goes_on_says_which_epoch_it_is(here, tmp_path):
     [
         ("def main(seed, depth): ...", "the function needs depth. It can have: config, seed, checkpoint, device, report."),
         ("def main(config): ...", "the function has no parameter `seed`, so all seeds would be one run."),
-        ("main = 1", "train.py has no function 'main'"),
+        ("main = 1", "train.py has no function or class 'main'"),
         ("def main(seed): ...", "it ended without a record of its metrics: accuracy"),
         ("def main(seed):\n    return 0.5", "what it returns: expected a JSON object with metrics, found 0.5"),
     ],

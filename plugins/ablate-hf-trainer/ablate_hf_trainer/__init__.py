@@ -18,7 +18,7 @@ from .recipe import Recipe, optimizers, schedulers
 if TYPE_CHECKING:
     from ablate.study import Compare
 
-NUMERICS = ("accelerate", "numpy", "tokenizers", "torch", "torchmetrics", "transformers")
+NUMERICS = ("numpy", "torch", "torchmetrics")  # beside what this package requires itself
 F1 = {"use": "torchmetrics", "name": "multiclass_f1_score", "arguments": {"average": "macro"}}
 
 
@@ -104,7 +104,7 @@ def hf_trainer(
     def train_cell(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         from .loop import run
 
-        return as_steps(lambda give: run(registry, recipe, cell, device, controls, give))
+        return as_steps(lambda give: run(registry, recipe, cell, device, controls, give), controls)
 
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
         from .trial import problems

@@ -18,7 +18,7 @@ from .recipe import PARTS, Recipe
 if TYPE_CHECKING:
     from ablate.study import Compare
 
-NUMERICS = ("lightning", "numpy", "torch", "torchmetrics")
+NUMERICS = ("numpy", "torch")  # beside what this package requires itself
 
 
 def lightning(
@@ -77,7 +77,7 @@ def lightning(
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         from .loop import run
 
-        return as_steps(lambda give: run(recipe, cell, device, controls, give))
+        return as_steps(lambda give: run(recipe, cell, device, controls, give), controls)
 
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
         from .trial import problems as found

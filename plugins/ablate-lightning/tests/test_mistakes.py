@@ -51,7 +51,7 @@ def test_a_study(tmp_path: Path):
         ('base.module="rings.py:Rings"', "module: is no LightningModule of lightning"),
         ('base.module="ring.py:Net"', "module: there is no file or folder 'ring.py'"),
         ('base.module="no_such_module:Net"', r"module: there is no module 'no_such_module'\n.*as train.py:Model"),
-        ('base.module="rings.py:Nett"', "rings.py has no 'Nett' that can be called"),
+        ('base.module="rings.py:Nett"', "rings.py has no function or class 'Nett'"),
         ('base.gradient_clip_algorithm="value"', "has no effect without `gradient_clip_val`"),
         ("base.settings.module.width=-1", "settings.module: Net cannot be made"),
     ],
