@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .study import Study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_study", "run"]
+__all__ = ["__version__", "judge", "load_study", "run"]
 
 
 def run(
@@ -66,3 +66,53 @@ def load_study(name: str, *, store: "Path | str | None" = None) -> "Study":
 
     with Store(store_dir(store), create=False) as opened:
         return opened.study(name)
+
+
+def judge(
+    runs: Any,
+    *,
+    metric: str | None = None,
+    factors: Sequence[str] = (),
+    seed: str | None = None,
+    goal: Literal["maximize", "minimize"] | None = None,
+    at: Literal["last"] | int | None = None,
+    reference: str | None = None,
+    ignore: Sequence[str] = (),
+    where: Sequence[str] = (),
+    repetitions: bool = False,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    paired: bool = False,
+    correction: Literal["holm", "benjamini_hochberg"] = "holm",
+    source: "str | Mapping[str, Any] | None" = None,
+    name: str | None = None,
+    question: str = "",
+) -> "Study":
+    """Judges runs that exist already, as `ablate judge` does: a study that was not planned before its runs, and says so.
+
+    Args:
+        runs: A pandas frame, or a path or an address that a source reads.
+        metric: What is judged; the only one unless given.
+        factors: Settings that are compared; those that differ unless given.
+        seed: The setting that has the seed; one that is named like it unless given.
+        goal: Which way the metric is better; by its name unless given.
+        at: The step that counts, or `last` for each run's own; the last, where all runs have the same, unless given.
+        reference: The variant that the others are compared with.
+        ignore: Settings that do not matter, or belong to a level, with `*` for any part of a name.
+        where: `NAME=VALUE` each, of the runs that are judged.
+        repetitions: Whether runs of a variant are independent repetitions, where no setting has the seed.
+        margin: Differences within ± this are of no importance, in units of the metric.
+        alpha: Error rate of the verdicts.
+        paired: Whether runs of one seed are compared with each other.
+        correction: How p-values are corrected for the number of comparisons.
+        source: Name or component of what reads the runs; what recognises them unless given.
+        name: What the study is called.
+        question: What it asks.
+
+    Raises:
+        AblateError: The runs cannot be read, or cannot be compared; the message says what to do.
+    """
+    from .judging import Judgement, Wanted, read, study_of
+
+    wanted = Wanted(metric, tuple(factors), seed, goal, at, reference, tuple(ignore), tuple(where), repetitions)
+    return study_of(read(runs, wanted, source), name, question, Judgement(margin, alpha, paired, correction))

@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     FAILED_CELLS = 1
     USAGE = 2
     ENVIRONMENT = 3
+    WORSE = 4
     INTERNAL = 70
     INTERRUPTED = 130
 

@@ -30,6 +30,7 @@ _EXAMPLES = {  # what the example of a kind is, and how a spec uses a component 
     "design": ("Factors alone and in pairs", '"design": {"use": "$component"}'),
     "tuner": ("A local search", '"tune": {"tuner": {"use": "$component"}, "trials": 20, "space": {…}}'),
     "executor": ("Cells one after another in one process", "ablate run study.json --executor $component"),
+    "source": ("Logs of one line a step", "ablate judge FOLDER --metric score"),
     HOOK: ("A line for each cell that ends", "ablate run study.json"),
 }
 _GROUPS = {**KINDS, HOOK: HOOKS}

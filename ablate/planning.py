@@ -13,10 +13,10 @@ from .plan import Plan, judged, make_plan
 from .registry import default
 from .spec import load
 from .stats.effects import effects
-from .stats.power import Detectable, Needed, Noise, detectable_differences, noise, seeds_needed, seeds_to_decide
+from .stats.power import LIKELY, Detectable, Needed, Noise, detectable_differences, noise, seeds_needed, seeds_to_decide
 from .stats.records import Effect
 from .store import Store
-from .study import Study
+from .study import Compare, Study
 
 SEEDS = (2, 3, 5, 10, 20, 50)
 LEAST = 3  # seeds before the first look of a follow-up
@@ -70,15 +70,30 @@ def power(
     """
     if sd is not None and not sd > 0:
         raise UsageError(f"--sd {sd:g}: a standard deviation is above 0.")
-    if any(difference == 0 for difference in differences):
-        raise UsageError("--difference 0: no number of seeds finds a difference of 0.")
     is_spec = study.endswith(".json") or Path(study).is_file()
     subject = make_plan(load(study, overrides, partial(judged, default())), default()) if is_spec else _stored(study, store)
     if sd is not None:
         known = Noise(sd, sd, sd, 0, float("nan"))
     else:
         known = _noise(_stored(subject.spec.name, store) if isinstance(subject, Plan) else subject)
-    compare, comparisons = subject.compare, max(1, len(subject.variants) - 1)
+    return _power(known, subject.compare, len(subject.variants) - 1, seeds, differences, probability)
+
+
+def power_of(study: Study) -> Power:
+    """What more seeds would show, by the noise of a study: some usual numbers of them, and some differences.
+
+    Raises:
+        UsageError: Nothing is known of its noise.
+    """
+    return _power(_noise(study), study.compare, len(study.variants) - 1, (), (), LIKELY)
+
+
+def _power(
+    known: Noise, compare: Compare, others: int, seeds: Sequence[int], differences: Sequence[float], probability: float
+) -> Power:
+    if any(difference == 0 for difference in differences):
+        raise UsageError("--difference 0: no number of seeds finds a difference of 0.")
+    comparisons = max(1, others)
     wanted = list(differences) or [*([compare.margin] if compare.margin else []), *(known.sd * m for m in MULTIPLES)]
     arguments = (compare.alpha, comparisons, compare.paired, probability)
     return Power(
@@ -129,16 +144,28 @@ def follow_up(
     undecided = [effect for effect in effects(pilot) if effect.verdict == "undecided"]
     if not undecided:
         raise UsageError(f"study {name!r}: every comparison is decided, so there is nothing to follow up.")
-    most = min(MOST_SEEDS + 1, _most(pilot, undecided, differences, probability))
-    if most > MOST_SEEDS:
-        raise UsageError(
-            f"study {name!r}: it would take more than {MOST_SEEDS:,} seeds a variant. Give a larger --difference, "
-            "the smallest that would matter."
-        )
+    most = most_seeds(pilot, undecided, differences, probability)
     first = max(int(seed) for seed in pilot.cells["seed"]) + 1
     seeds = {"min": min(LEAST, most), "max": most, "stop": "decided", "first": first}
     names = tuple(effect.variant for effect in undecided)
     return FollowUp({**document, "name": f"{name[: 100 - len(SUFFIX)]}{SUFFIX}", "seeds": seeds}, names)
+
+
+def most_seeds(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float], probability: float = LIKELY) -> int:
+    """Seeds after which a study ends that asks anew. Where nothing is undecided, the smallest difference that was seen decides.
+
+    Raises:
+        UsageError: Nobody can tell, or they are more than a spec may ask for.
+    """
+    if not undecided and not differences:
+        differences = [effect.difference for effect in effects(pilot) if math.isfinite(effect.difference) and effect.difference]
+    most = min(MOST_SEEDS + 1, _most(pilot, undecided, differences, probability))
+    if most > MOST_SEEDS:
+        raise UsageError(
+            f"study {pilot.name!r}: it would take more than {MOST_SEEDS:,} seeds a variant. Give a larger --difference, "
+            "the smallest that would matter."
+        )
+    return most
 
 
 def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float], probability: float) -> int:
@@ -149,11 +176,12 @@ def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float
         alpha = compare.alpha / comparisons
         needed = float(seeds_to_decide(smallest, _noise(pilot).high, alpha, None, compare.paired, probability))
     else:
+        margin = "the spec a `compare.margin`" if pilot.imported is None else "a --margin"
         ends = [effect.seeds_most for effect in undecided]
         if None in ends:
             raise UsageError(
                 f"study {pilot.name!r}: nobody can tell how many seeds decide it, because there may be no difference. Give "
-                "--difference, the smallest that would matter. Or give the spec a `compare.margin`, to find that out."
+                f"--difference, the smallest that would matter. Or give {margin}, to find that out."
             )
         needed = float(max(end for end in ends if end is not None))
     return max(LEAST, math.ceil(LOOKS * needed)) if math.isfinite(needed) else MOST_SEEDS + 1

@@ -30,6 +30,7 @@ KINDS: Mapping[str, str] = {
     "design": "ablate.designs",
     "tuner": "ablate.tuners",
     "executor": "ablate.executors",
+    "source": "ablate.sources",
 }
 HOOK = "hook"  # what only listens; no kind of component, but listed with them
 HOOKS = "ablate.hooks"
@@ -49,6 +50,7 @@ NESTED: Mapping[
     "design": ("design",),
     "tuner": ("tuner",),
     "executor": ("executor",),
+    "source": ("source",),
 }
 _TARGET = re.compile(r"^(?P<module>\w+(\.\w+)*)(:(?P<attribute>\w+(\.\w+)*))?$")
 

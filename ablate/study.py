@@ -145,6 +145,23 @@ class Tuning:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """Where runs come from that were not run for the study, and how they were read.
+
+    Attributes:
+        source: Name of the source that gave them.
+        place: Where it found them.
+        read: How they were read, in sentences without a stop.
+        left_out: Reasons for which runs do not count, each with the runs.
+    """
+
+    source: str
+    place: str
+    read: tuple[str, ...]
+    left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Study:
     """A study and its results so far. A notebook shows it as its question, the answer, and the table of verdicts.
 
@@ -167,6 +184,8 @@ class Study:
         tuning: Where settings were tuned; then `cells` are those of the tuned variants. None where the spec is run as it is.
         notices: What the datasets had to say: what is left out of them, and what is read in a way of its own.
         split: `by_seed` where every seed shared out all images to training and test anew; None for the dataset's own parts.
+        imported: Where the runs come from, where they are not of this study: nothing of it was planned before they ran. A cell's
+            key is the name of its run then, and what nobody knows of it (`seconds`, `parameters`, …) is missing.
     """
 
     name: str
@@ -183,6 +202,7 @@ class Study:
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
     split: Literal["by_seed"] | None = None
+    imported: Imported | None = None
 
     @property
     def every_cell(self) -> pd.DataFrame:

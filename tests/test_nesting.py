@@ -113,6 +113,11 @@ def executor(workers, /, *, inner: Annotated[Any, Nested("executor")] = None):
     return inner or workers
 
 
+def source(asked, /, *, inner: Annotated[Any, Nested("source")] = None):
+    """A source."""
+    return inner
+
+
 def unknown(*, inner: Annotated[Any, Nested("optimiser")] = None):
     """A loss."""
 

@@ -24,6 +24,11 @@ def executors(incomplete: str) -> list[str]:
     return _names("executor", incomplete)
 
 
+def sources(incomplete: str) -> list[str]:
+    """Sources of runs."""
+    return _names("source", incomplete)
+
+
 def specs(incomplete: str) -> list[str]:
     """JSON files here, and in directories of that name: a space behind a directory's name would end the argument."""
     folder, slash, start = incomplete.rpartition("/")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from ablate.stats.records import Analysis
@@ -16,7 +17,7 @@ from .designs import factorial_notes, shares_notes, shares_table, terms_table, v
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .reading import caption, covered, interval_heading, p_heading, reading
-from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability
+from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
 
@@ -50,7 +51,8 @@ class Page:
         study: The study.
         analysis: What is concluded from it.
         summary: What `summarise` makes of it: one row a variant.
-        sections: In the order in which they are read; the first has the verdicts.
+        sections: In the order in which they are read; `Comparison` has the verdicts, and of imported runs, how they were read is
+            before it.
     """
 
     study: Study
@@ -68,6 +70,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
     summary = summarise(study)
     digits = decimals(summary["mean"])
     sections = [
+        runs_read(study),
         _comparison(study, analysis, summary, digits),
         _tuning(study, analysis, digits),
         _curves(study, summary),
@@ -100,6 +103,22 @@ def cells_done(study: Study) -> str:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", frame.to_dict("records"))
+
+
+def runs_read(study: Study) -> Section | None:
+    """How imported runs were read: a row a variant, and a sentence for each thing that was decided."""
+    if study.imported is None:
+        return None
+    metric = study.compare.metric
+    rows = []
+    for variant in study.variants:
+        own = study.cells[study.cells["variant"] == variant.name]
+        valued = own[np.isfinite(own[metric].astype(float))]
+        rows.append([variant.name, f"{len(own):,}", f"{len(valued):,}", ranges([int(seed) for seed in own["seed"].unique()])])
+    read = study.imported
+    notes = f"{plural(len(study.cells), 'run')} of {read.place}, read by {read.source!r}.", *(f"{said}." for said in read.read)
+    table = make_table(["variant", "runs", "with a value", "seeds"], rows, ["seeds"])
+    return Section("How the runs were read", (table,), items=read.left_out, notes=notes)
 
 
 def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
@@ -190,7 +209,7 @@ def _changes(study: Study) -> Section | None:
 
 def _cost(study: Study, summary: pd.DataFrame) -> Section | None:
     done = study.cells[study.cells["status"] == "done"]
-    if done.empty:
+    if done.empty or study.imported:
         return None
     total = done.groupby("variant")["seconds"].sum()
     rates = study.epochs.groupby("variant")["images_per_second"].mean()

@@ -14,6 +14,7 @@ from ablate.stats.summary import in_words, missing, reproduction
 from ablate.study import Tuning
 
 from .content import Page
+from .reading import IMPORTED
 from .tuning import setting
 
 Json = Any
@@ -51,6 +52,7 @@ def record(page: Page) -> Json:
         "notices": list(study.notices),
         "tuning": study.tuning and _tuning(study.tuning),
         "split": study.split,
+        "imported": study.imported and {"note": IMPORTED, **finite(asdict(study.imported))},
     }
 
 
@@ -119,6 +121,8 @@ def as_csv(pages: Sequence[Page]) -> str:
             for name in frame["variant"]
         ]
         frame["metric"], frame["goal"] = page.study.compare.metric, page.study.compare.goal
+        if page.study.imported:
+            frame["imported"] = IMPORTED
         if page.analysis.tuned:
             frame = pd.concat([frame, _tuned(page.analysis.tuned)], axis=1)
         if len(pages) > 1:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from .content import Page, Section, overview
 from .plain import one_line
+from .reading import IMPORTED
 from .tables import Table
 
 
@@ -28,6 +29,8 @@ def _page(page: Page, figures: str) -> Iterator[str]:
     if page.study.question:
         yield from (escaped(page.study.question), "")
     yield from (f"**{escaped(page.analysis.answer)}**", "")
+    if page.study.imported:
+        yield from (f"*{IMPORTED}.*", "")
     for section in page.sections:
         lines = list(_section(section, figures))
         if lines:

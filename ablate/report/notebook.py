@@ -9,7 +9,7 @@ from .content import page
 from .plain import printable
 from .web import environment
 
-SHOWN = ("Comparison", "Main effects and interactions", "Attribution of the gain", "Failed cells")
+SHOWN = ("How the runs were read", "Comparison", "Main effects and interactions", "Attribution of the gain", "Failed cells")
 UPDATE_SECONDS = 0.2  # least time between two changes: each is a message to the browser
 MOST_NOTES = 10
 

@@ -37,11 +37,17 @@ def together(study: Study) -> str:
     return told if len(study.variants) > 2 else ""
 
 
+IMPORTED = "Imported, not planned before the run"
+
+
 def caption(study: Study) -> str:
     """What the numbers are."""
-    at = "the last epoch" if study.compare.at == "last" else f"epoch {study.compare.at}"
+    unit = "epoch" if study.imported is None else "step"
+    at = f"the last {unit}" if study.compare.at == "last" else f"{unit} {study.compare.at}"
     better = "larger" if study.compare.goal == "maximize" else "smaller"
-    text = f"{study.compare.metric} at {at}, {better} is better; differences from {study.compare.reference!r}"
+    stepped = study.imported is None or not study.epochs.empty
+    text = f"{study.compare.metric}{f' at {at}' * stepped}, {better} is better; differences from {study.compare.reference!r}"
+    text = text if study.imported is None else f"{IMPORTED}: {text}"
     return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
 
 
@@ -50,6 +56,10 @@ def covered(study: Study, analysis: Analysis) -> str:
     shares, factorial, images = analysis.attribution, analysis.factorial, analysis.images
     ends = [effect.low for effect in analysis.effects]
     ends += [share.low for share in (shares.shares if shares and shares.judged_by == "seeds" else ())]
+    if study.imported:
+        if any(map(math.isfinite, ends)) or (factorial and any(math.isfinite(term.low) for term in factorial.terms)):
+            return "Intervals cover new seeds on the data that these runs were evaluated on, and not other data."
+        return "There are no intervals, neither for new seeds nor for other data."
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
@@ -101,7 +111,8 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
             "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
         )
     if compare.margin is None:
-        margin = "The spec names no margin of importance, so no variant can be found equivalent to the reference."
+        who = "The spec names" if study.imported is None else "There is"
+        margin = f"{who} no margin of importance, so no variant can be found equivalent to the reference."
     else:
         margin = (
             f"Differences within ±{compare.margin:g} are of no importance: “no meaningful difference” is what two one-sided "
@@ -113,8 +124,7 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     seeds = (
         "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
         "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
-        "there may be no difference, and no margin to find that out. Seeds that are added to this study now would make its "
-        f"error rate void: `ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
+        f"there may be no difference, and no margin to find that out. {_more_seeds(study)}"
     )
     more = (
         "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
@@ -132,6 +142,20 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     )
     more = f"{lost} {beside} {more}"
     return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more
+
+
+def _more_seeds(study: Study) -> str:
+    """Why none are to be added, and what to do instead."""
+    if study.imported is None:
+        return (
+            "Seeds that are added to this study now would make its error rate void: "
+            f"`ablate power {study.name} --follow-up FILE` writes a study with fresh ones."
+        )
+    return (
+        f"{IMPORTED}: who chose metric, step, runs or reference after seeing the values errs more often than the level says, and "
+        "so does who adds runs until something is found. `ablate judge … --spec FILE` writes the study with fresh seeds "
+        "that would decide it."
+    )
 
 
 def _intervals(study: Study) -> str:

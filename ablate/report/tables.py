@@ -81,6 +81,18 @@ def count(row: Mapping[Any, Any]) -> str:
     return f"{row['n']} ({', '.join(gaps)})" if gaps else str(row["n"])
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in words, such as `0–4, 7`; the first few of many."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    told = [str(part[0]) if len(part) == 1 else f"{part[0]}{'–' if part[-1] > part[0] + 1 else ', '}{part[-1]}" for part in parts]
+    return ", ".join(told[:8]) + (" …" if len(told) > 8 else "")
+
+
 def plural(n: int, noun: str) -> str:
     """A number of things, such as `1 cell` or `1,000 cells`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"

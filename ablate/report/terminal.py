@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .content import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
-SHOWN = ("Comparison", "Tuning", "Main effects and interactions", "Attribution of the gain")
+SHOWN = ("How the runs were read", "Comparison", "Tuning", "Main effects and interactions", "Attribution of the gain")
 
 
 def study_view(page: "Page", width: int) -> RenderableType:
@@ -31,7 +31,11 @@ def study_view(page: "Page", width: int) -> RenderableType:
         if section.title in SHOWN:
             parts += [Text(), table_view(section.tables[0].without(LEAVES_OUT), width)]
             parts += [text(note, "dim") for note in section.notes]
+            if study.imported:
+                parts += [text(f"does not count: {'; '.join(runs)}: {reason}", "yellow") for reason, runs in section.items]
     parts += [Text(), text(page.analysis.answer, "bold")]
+    if study.imported:  # what has no value is told above
+        return Group(*parts, *(text(f"look at {note}", "yellow") for note in notes(study)))
     failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))

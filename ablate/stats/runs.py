@@ -29,14 +29,16 @@ class Lost:
         runs: That have ended.
         diverged: Done, without a finite value.
         failed: Ended by an error, or by their time limit.
+        word: What is said of those that are done without a finite value: of imported ones, nobody knows that they diverged.
     """
 
     runs: int
     diverged: int
     failed: int
+    word: str = "diverged"
 
     def __str__(self) -> str:
-        counts = [(self.diverged, "diverged"), (self.failed, "failed")]
+        counts = [(self.diverged, self.word), (self.failed, "failed")]
         return ", ".join(f"{count} of {self.runs} runs {what}" for count, what in counts if count)
 
 
@@ -46,7 +48,8 @@ def lost(study: Study, variant: str) -> Lost:
     numbers = summary.values(study)
     own = numbers.loc[numbers["variant"] == variant, "value"].to_numpy(float)
     done, failed = int((status == "done").sum()), int((status == "failed").sum())
-    return Lost(done + failed, done - int(np.isfinite(own).sum()), failed)
+    word = "diverged" if study.imported is None else "without a value"
+    return Lost(done + failed, done - int(np.isfinite(own).sum()), failed, word)
 
 
 def unreached(study: Study) -> dict[str, str]:

@@ -29,7 +29,8 @@ def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:
     yield from _at_chance(epochs)
     if study.compare.at == "last" and metric in epochs and not _selects(epochs):
         yield from _past_its_best(metric, _mean_curve(epochs, metric), 1 if study.compare.goal == "maximize" else -1)
-    yield from _loss(_mean_curve(epochs, "train_loss"))
+    if study.imported is None:
+        yield from _loss(_mean_curve(epochs, "train_loss"))
 
 
 def _selects(epochs: pd.DataFrame) -> bool:
@@ -49,7 +50,8 @@ def _at_chance(epochs: pd.DataFrame) -> Iterator[str]:
 
 def _mean_curve(epochs: pd.DataFrame, column: str) -> NDArray[np.float64]:
     """The mean over the seeds at each epoch that has a number."""
-    return epochs.groupby("epoch")[column].apply(lambda own: own.astype(float).mean()).dropna().to_numpy(float)
+    means = epochs[column].astype(float).groupby(epochs["epoch"]).mean()
+    return np.asarray(means.dropna(), np.float64)
 
 
 def _past_its_best(metric: str, curve: NDArray[np.float64], sign: int) -> Iterator[str]:

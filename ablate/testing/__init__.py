@@ -21,6 +21,7 @@ from .metrics import MetricContract
 from .models import ModelContract
 from .optimizers import OptimizerContract
 from .schedulers import SchedulerContract
+from .sources import SourceContract
 from .trainers import TrainerContract
 from .transforms import TransformContract
 from .tuners import TunerContract
@@ -40,6 +41,7 @@ CONTRACTS: Mapping[str, type[ComponentContract]] = {
         DesignContract,
         TunerContract,
         ExecutorContract,
+        SourceContract,
     )
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "ModelContract",
     "OptimizerContract",
     "SchedulerContract",
+    "SourceContract",
     "TrainerContract",
     "TransformContract",
     "TunerContract",

@@ -23,9 +23,11 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/first-plugin.md": "tests/docs/test_first_plugin.py",
     "docs/four-plugins.md": "tests/docs/test_four_plugins.py",
     "docs/your-own-code.md": "tests/docs/test_your_own_code.py",
+    "docs/have-runs.md": "tests/docs/test_have_runs.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
+    ("docs/performance.md", "ablate judge"): "of a table that was made to be measured; tests/docs/test_have_runs.py judges one",
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for all reports; tests/docs/test_results.py has them",
@@ -33,6 +35,11 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/results/README.md", "ablate run specs/q7-"): "as the other studies of that page",
     ("docs/statistics.md", "ablate power STUDY"): "of anybody's study; tests/test_planning.py follows one up",
     ("docs/statistics.md", "ablate run follow-up.json"): "what the line above it writes",
+    ("plugins/ablate-hydra/README.md", "ablate judge"): "needs the package, whose own tests run a sweep",
+    ("plugins/ablate-mlflow/README.md", "ablate judge"): "needs the package, whose own tests do this",
+    ("plugins/ablate-optuna/README.md", "ablate judge"): "needs the package, whose own tests do this",
+    ("plugins/ablate-tensorboard/README.md", "ablate judge"): "needs the package, whose own tests do this",
+    ("plugins/ablate-wandb/README.md", "ablate judge"): "needs the package, whose own tests do this",
     ("plugins/ablate-mlflow/README.md", "ablate run"): "needs a server; the package's own tests start one",
     ("plugins/ablate-ray/README.md", "ablate run"): "needs a cluster; the package's own tests start one",
     ("plugins/ablate-slurm/README.md", "ablate run"): "needs a cluster; the package's own tests have a stand-in",

@@ -94,6 +94,46 @@ def environment(self, tmp_path, monkeypatch):
 PROGRAMS = Path(__file__).parent / "programs"
 DECLARED = {"metrics": {"score": "maximize"}, "epochs": 3, "settings": {"scale": 2.0}}
 NORMALIZE = {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}}
+
+
+def table_of_runs(self, folder):
+    rows = [f"{optimizer},{seed},{0.8 + seed / 100}" for optimizer in ("sgd", "adam") for seed in range(3)]
+    (folder / "runs.csv").write_text("\n".join(["optimizer,seed,accuracy", *rows]))
+    return folder / "runs.csv"
+
+
+def store_of_runs(self, folder):
+    """A store as `ablate run` leaves it, of results that no training took time for."""
+    from ablate.job import Options, prepare, save
+    from ablate.records import Result
+    from ablate.store import Store
+
+    normalize = {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}}
+    base = {
+        "dataset": {"use": "digits", "size": 16},
+        "model": {"use": "net"},
+        "optimizer": {"use": "sgd", "lr": 0.1},
+        "epochs": 1,
+    }
+    base |= {"train_transforms": normalize, "eval_transforms": normalize}
+    spec = {"name": "stored", "base": base, "factors": {"bn": {"on": {"model": {"batch_norm": True}}}}, "seeds": 2}
+    job = prepare(spec, (), Options(folder / "store", folder / "data", device="cpu"))
+    with Store(folder / "store") as store:
+        save(job, store, print, [])
+        for cell in job.cells:
+            assert store.claim(cell.cell, {}) == "claimed"
+            epoch = {
+                "epoch": 1,
+                "train_loss": 0.5,
+                "images_per_second": 9.0,
+                "accuracy": 0.9 + cell.seed / 100,
+                "lr": 0.1,
+                "seconds": 1.0,
+            }
+            store.finish(cell.cell.key, Result([epoch], {"accuracy": epoch["accuracy"]}, "0" * 64, 1.0, 10))
+    return folder / "store"
+
+
 RGB_UINT8 = {"dtypes": ("uint8",)}
 TRIED = {  # what the registry cannot know: required parameters, and what a component is for
     ("trainer", "image_classification"): {
@@ -145,6 +185,8 @@ TRIED = {  # what the registry cannot know: required parameters, and what a comp
     ("design", "add_one_in"): {"reference": "changed"},
     ("design", "screening"): {"levels": ((2, 2, 2, 2), (2, 2, 2, 2, 2, 2))},
     ("dataset", "digits"): {"component": {"size": 12}},
+    ("source", "table"): {"write": table_of_runs, "runs": 6},
+    ("source", "ablate"): {"write": store_of_runs, "runs": 4},
 }
 
 

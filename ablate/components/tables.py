@@ -1,0 +1,244 @@
+"""Tables as a source of runs: one row a run, one a step, a metric a row, or a column a level."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import UsageError, did_you_mean
+from ablate.judging.naming import STEPS, is_seed, status_of
+from ablate.judging.runs import Asked, Curve, Run, Runs, last
+from ablate.records import CELL_COLUMNS
+
+from .grids import SUFFIXES, Cell, Grid, is_number, number, read, same, strange
+
+RECORDS = frozenset(CELL_COLUMNS[2:]) - {"status", "error"} | {"evaluated_images"}
+
+
+def table(
+    asked: Asked,
+    /,
+    *,
+    step: str | None = None,
+    run: str | None = None,
+    columns: str | None = None,
+    names: str | None = None,
+    values: str | None = None,
+) -> Runs:
+    """A table: CSV, TSV, JSON lines or Parquet; from Python, a pandas frame.
+
+    One row is a run, or a step of one. A column counts as a setting where it is constant within each run, and as a metric where
+    it has numbers.
+
+    Args:
+        step: The column that has the steps of a run; unless given, `epoch`, `step` or the like where runs have several rows.
+        run: The column that tells runs apart; unless given, runs have one row, or are told apart by their settings.
+        columns: What the columns of numbers are levels of, where a table has a column for each method.
+        names: The column with names of metrics, where each row has one metric; needs `values`.
+        values: The column with their values.
+    """
+    grid = _without_records(read(asked.place))
+    for name in (step, run, names, values):
+        if name is not None and name not in grid.columns:
+            raise UsageError(f"{grid.source}: there is no column {name!r}. {did_you_mean(name, grid.columns)}".strip())
+    if (names is None) != (values is None):
+        raise UsageError("`names` and `values` of a table go together: the column of metrics' names, and that of their values.")
+    if names is not None and values is not None:
+        grid = _one_metric_a_row(grid, names, values)
+    if columns is not None:
+        grid = _one_level_a_column(grid, asked, columns, step, run)
+    _check_metric(grid, asked)
+    step, groups = _groups(grid, asked, step, run)
+    numbers = [name for name, cells in grid.columns.items() if name != step and is_number(cells)]
+    made = (_run(grid, rows, step, numbers) for rows in groups)
+    read_as = (f"Rows that differ in {step!r} are steps of one run",) if step else ()
+    return Runs(tuple(made), (*grid.notices, *read_as), apart=False)
+
+
+def recognises(place: Any) -> bool:
+    """Whether it is a pandas frame, or named like a table."""
+    return not isinstance(place, (str, Path)) or (Path(place).suffix.lower() in SUFFIXES and Path(place).is_file())
+
+
+table.recognises = recognises  # type: ignore[attr-defined]
+
+
+def _without_records(grid: Grid) -> Grid:
+    """The cells that a report of ablate has as CSV, without what is recorded of a cell beside its variant, seed and metrics."""
+    if not grid.columns.keys() >= RECORDS - {"evaluated_images"}:
+        return grid
+    kept = {name: cells for name, cells in grid.columns.items() if name not in RECORDS}
+    said = "Cells of a report of ablate: variants, seeds, how they ended, and metrics are read"
+    return replace(grid, columns=kept, notices=(*grid.notices, said))
+
+
+def _check_metric(grid: Grid, asked: Asked) -> None:
+    """Text among the numbers of the metric is refused: a number that is left out would not be missed by anybody."""
+    if asked.metric not in grid.columns:
+        return
+    wrong = list(strange(grid, asked.metric))
+    if wrong:
+        shown = ", ".join(f"{cell!r} ({row})" for row, cell in wrong[:3])
+        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UsageError(
+            f"{grid.source}: {asked.metric!r} has text where numbers are expected: {shown}{more}. Write a number with a point, "
+            "such as 0.93, or leave the cell empty where a run has none."
+        )
+
+
+def _groups(grid: Grid, asked: Asked, step: str | None, run: str | None) -> tuple[str | None, list[list[int]]]:
+    """The rows of each run, and the column of steps where runs have several rows."""
+    every = range(len(grid.rows))
+    if run is None:
+        named = (*asked.factors, asked.seed or next((name for name in grid.columns if is_seed(name)), None))
+        known = [name for name in named if name in grid.columns]
+        if not asked.factors:
+            known += [n for n, cells in grid.columns.items() if n not in known and n != step and not is_number(cells)]
+    else:
+        known = [run]
+    by_key: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for row in every:
+        by_key[tuple(repr(grid.columns[name][row]) for name in known)].append(row)
+    several = sum(len(rows) > 1 for rows in by_key.values())
+    step = step or _step_of(grid, by_key.values() if known and 2 * several >= len(by_key) else (), known)
+    if step is None:
+        if run is not None and several:
+            raise UsageError(f"{grid.source}: {run!r} is the same in several rows. Say which column has the steps (`step`).")
+        return None, [[row] for row in every]
+    groups = [sorted(rows, key=lambda row: _whole(grid, row, step)) for rows in by_key.values()]
+    for rows in groups:
+        for one, other in pairwise(rows):
+            if grid.columns[step][one] == grid.columns[step][other]:
+                raise UsageError(_twice(grid, known, step, one, other))
+    return step, groups
+
+
+def _twice(grid: Grid, known: Sequence[str], step: str, one: int, other: int) -> str:
+    run = ", ".join(f"{name} {grid.columns[name][one]}" for name in known) or "the only run"
+    differ = [n for n, cells in grid.columns.items() if not same(cells[one], cells[other]) and not isinstance(cells[one], float)]
+    remedy = f"They differ in {', '.join(differ[:5])}: name it as --factor or --seed." if differ else "Remove one."
+    at = f"{step} {grid.columns[step][one]}"
+    return f"{grid.source}: {grid.rows[one]} and {grid.rows[other]} both are {at} of one run ({run}). {remedy}"
+
+
+def _step_of(grid: Grid, groups: Any, known: Sequence[str]) -> str | None:
+    """The column that is named like a step and differs within runs of several rows."""
+    several = [rows for rows in groups if len(rows) > 1]
+    for name in STEPS:
+        for column in (c for c in grid.columns if c.lower() == name and c not in known and is_number(grid.columns[c])):
+            if several and all(len({grid.columns[column][row] for row in rows}) > 1 for rows in several):
+                return column
+    return None
+
+
+def _whole(grid: Grid, row: int, step: str) -> int:
+    found = grid.columns[step][row]
+    if isinstance(found, int):
+        return found
+    found = number(found)
+    if found is None or not math.isfinite(found) or int(found) != found:
+        raise UsageError(
+            f"{grid.source}: {grid.rows[row]} has {grid.columns[step][row]!r} as {step}, and a step is a whole number."
+        )
+    return int(found)
+
+
+def _run(grid: Grid, rows: Sequence[int], step: str | None, numbers: Sequence[str]) -> Run:
+    first, last = rows[0], rows[-1]
+    settings = {}
+    for name, cells in grid.columns.items():
+        if name != step and (len(rows) == 1 or _constant([cells[row] for row in rows])):
+            settings[name] = cells[first]
+    metrics = {}
+    steps = [0 if step is None else _whole(grid, row, step) for row in rows]
+    for name in numbers:
+        cells = grid.columns[name]
+        told = [(at, value) for at, row in zip(steps, rows, strict=True) if (value := cells[row]) is not None]
+        if told:
+            metrics[name] = Curve([at for at, _ in told], [float(value) for _, value in told])
+    name = grid.rows[first] if len(rows) == 1 else f"{grid.rows[first]} to {grid.rows[last].rpartition(' ')[2]}"
+    told_status = _status(settings)
+    return Run(name, settings, metrics, *told_status)
+
+
+def _constant(cells: Sequence[Cell]) -> bool:
+    return same(cells[0], cells[1]) and all(same(cell, cells[0]) for cell in cells[2:])
+
+
+def curves(grid: Grid) -> dict[str, Curve]:
+    """The metrics of a table that is all of one run: a row a step, or a single row. Of a step that is there twice, the later
+    counts.
+
+    Rows without a step go on from the row before, as where training and evaluation of an epoch have a row each.
+    """
+    step = next((c for name in STEPS for c in grid.columns if c.lower() == name and is_number(grid.columns[c])), None)
+    if len(grid.rows) == 1:
+        step = None
+    steps: list[int] = []
+    for row in range(len(grid.rows)):
+        told = step is not None and grid.columns[step][row] is not None
+        steps.append(
+            _whole(grid, row, step) if told and step else steps[-1] if steps and step else row if len(grid.rows) > 1 else 0
+        )
+    found = {}
+    for name in (name for name, cells in grid.columns.items() if name != step and is_number(cells)):
+        numbers = [(at, float(value)) for at, value in zip(steps, grid.columns[name], strict=True) if value is not None]
+        found[name] = last(Curve([at for at, _ in numbers], [value for _, value in numbers]))
+    return found
+
+
+def _status(settings: dict[str, Cell]) -> tuple[Any, str]:
+    """What a column `status` or `state` says; the error that stands beside it."""
+    for name in ("status", "state"):
+        found = status_of(settings.get(name))
+        if found:
+            error = settings.get("error")
+            return found, error if isinstance(error, str) else ""
+    return "done", ""
+
+
+def _one_metric_a_row(grid: Grid, names: str, values: str) -> Grid:
+    """A column a metric, out of rows that say the same but for its name and value."""
+    others = [name for name in grid.columns if name not in (names, values)]
+    rows: dict[tuple[str, ...], dict[str, int]] = {}
+    metrics: dict[str, None] = {}
+    for row in range(len(grid.rows)):
+        key, metric = tuple(repr(grid.columns[name][row]) for name in others), str(grid.columns[names][row])
+        own = rows.setdefault(key, {})
+        if metric in own:
+            raise UsageError(
+                f"{grid.source}: {grid.rows[own[metric]]} and {grid.rows[row]} both have {metric!r} of one run. Remove one."
+            )
+        own[metric] = row
+        metrics.setdefault(metric)
+    clash = next((metric for metric in metrics if metric in others), None)
+    if clash is not None:
+        raise UsageError(f"{grid.source}: {clash!r} is the name of a metric and of a column. Rename one.")
+    firsts = [next(iter(own.values())) for own in rows.values()]
+    made = {name: [grid.columns[name][row] for row in firsts] for name in others}
+    for metric in metrics:
+        made[metric] = [grid.columns[values][own[metric]] if metric in own else None for own in rows.values()]
+    return replace(grid, columns=made, rows=[grid.rows[row] for row in firsts])
+
+
+def _one_level_a_column(grid: Grid, asked: Asked, factor: str, step: str | None, run: str | None) -> Grid:
+    """A row a run, out of a table that has a column for each level."""
+    known = {*asked.factors, asked.seed, step, run}
+    levels = [n for n, cells in grid.columns.items() if n not in known and not is_seed(n) and is_number(cells)]
+    others = [name for name in grid.columns if name not in levels]
+    metric = asked.metric or "value"
+    if len(levels) < 2:
+        raise UsageError(f"{grid.source}: fewer than two columns have numbers, so they are no levels of {factor!r}.")
+    if factor in others or metric in others:
+        raise UsageError(
+            f"{grid.source}: there is a column {factor if factor in others else metric!r} already. Choose another name."
+        )
+    count = len(grid.rows)
+    made: dict[str, list[Cell]] = {name: grid.columns[name] * len(levels) for name in others}
+    made[factor] = [level for level in levels for _ in range(count)]
+    made[metric] = [cell for level in levels for cell in grid.columns[level]]
+    rows = [f"{row}, {level}" for level in levels for row in grid.rows]
+    return replace(grid, columns=made, rows=rows)

@@ -1,0 +1,259 @@
+"""What each setting of the runs is: compared, the seed, constant, one that goes with another, or one that nobody declared."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from ablate.errors import UsageError, did_you_mean
+from ablate.report.plain import shorten
+
+from .naming import is_seed
+from .runs import NOT_SET, Run, Runs, label
+
+MOST_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The settings of runs by what they are.
+
+    Attributes:
+        values: Labels of every setting that counts as one, a label a run.
+        factors: Those that are compared.
+        seed: The one that has the seed; None where there is none.
+        constant: Those that are the same in all runs.
+        goes_with: Settings that follow from a factor, by that factor.
+        of_seed: Those that vary with the seed alone.
+        own: Those that have another value in every run.
+        loose: Those that vary within variants, much alike in all.
+        measured: Numbers of a table that were taken for measurements.
+        ignored: Those that the user said to ignore.
+        found: Whether the factors were found, and not named.
+    """
+
+    values: Mapping[str, Sequence[str]]
+    factors: tuple[str, ...]
+    seed: str | None
+    constant: tuple[str, ...] = ()
+    goes_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    of_seed: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    found: bool = False
+
+    def levels(self, run: int) -> dict[str, str]:
+        return {name: self.values[name][run] for name in self.factors}
+
+
+def roles_of(runs: Runs, factors: Sequence[str], seed: str | None, metric: str, ignore: Sequence[str]) -> Roles:
+    """Finds out what each setting is.
+
+    Args:
+        runs: At least one.
+        factors: What is to be compared; what differs unless given.
+        seed: The setting that has the seed; the one that is named like it unless given.
+        metric: Which is no setting, in a table either.
+        ignore: Names of settings that are left out, with `*` for any part.
+
+    Raises:
+        UsageError: A name is none of a setting, nothing differs, or nobody can tell what the seed is.
+    """
+    names = dict.fromkeys(name for run in runs.runs for name in run.settings)
+    _check_names(names, {"--factor": factors, "--seed": [seed] if seed else []})
+    values = {name: [_label(run, name) for run in runs.runs] for name in names}
+    ignored = tuple(name for name in names if name not in factors and any(fnmatchcase(name, pattern) for pattern in ignore))
+    for pattern in ignore:
+        if not any(fnmatchcase(name, pattern) for name in (*names, metric)):
+            raise UsageError(f"--ignore {pattern}: there is no such setting. {did_you_mean(pattern, names)}")
+    seed = seed or _seed_of(values, [n for n in names if n not in (*factors, *ignored)])
+    asked = {*factors, seed}
+    rest = [name for name in names if name not in asked and name not in ignored and name != metric]
+    measured = tuple(name for name in rest if not runs.apart and _is_measured(runs, name, values[name]))
+    rest = [name for name in rest if name not in measured]
+    constant = tuple(name for name in rest if len(set(values[name])) == 1)
+    rest = [name for name in rest if name not in constant]
+    sorted_out = Roles(values, tuple(factors), seed, constant, measured=measured, ignored=ignored)
+    return _declared(sorted_out, rest) if factors else _found(sorted_out, rest)
+
+
+def _label(run: Run, name: str) -> str:
+    if name not in run.settings or run.settings[name] is None:
+        return NOT_SET
+    return label(run.settings[name]) or "(empty)"
+
+
+def _check_names(names: Mapping[str, None], asked: Mapping[str, Sequence[str]]) -> None:
+    wrong = [(option, name) for option, given in asked.items() for name in given if name not in names]
+    if wrong:
+        told = "\n".join(f"{option} {name}: the runs have no such setting. {did_you_mean(name, names)}" for option, name in wrong)
+        raise UsageError(told)
+
+
+def _seed_of(values: Mapping[str, Sequence[str]], names: Sequence[str]) -> str | None:
+    """The setting that is named like a seed; of several, those that vary, and of these the one that is `seed`."""
+    found = [name for name in names if is_seed(name)]
+    varying = [name for name in found if len(set(values[name])) > 1] or found[:1]
+    partitions = {_partition(values[name]) for name in varying}
+    if len(partitions) > 1:
+        plain = [name for name in varying if name.lower() == "seed"]
+        if len(plain) == 1:
+            return plain[0]
+        raise UsageError(f"several settings may be the seed: {', '.join(varying)}. Name one with --seed.")
+    return varying[0] if varying else None
+
+
+def _partition(labels: Sequence[str]) -> tuple[int, ...]:
+    """Which runs have the same value, whatever it is."""
+    numbers: dict[str, int] = {}
+    return tuple(numbers.setdefault(value, len(numbers)) for value in labels)
+
+
+def _is_measured(runs: Runs, name: str, labels: Sequence[str]) -> bool:
+    """Whether a column of a table is a measurement: numbers, of which some are in one run only."""
+    if not all(
+        isinstance(run.settings.get(name), (int, float, type(None))) and not isinstance(run.settings.get(name), bool)
+        for run in runs.runs
+    ):
+        return False
+    return any(name in run.metrics for run in runs.runs) and min(Counter(labels).values()) < 2 and len(labels) > 1
+
+
+def _declared(roles: Roles, rest: Sequence[str]) -> Roles:
+    """Undeclared settings beside declared factors; those that separate variants are refused."""
+    count = len(next(iter(roles.values.values())))
+    variants = defaultdict(list)
+    for run in range(count):
+        variants[tuple(roles.levels(run).values())].append(run)
+    of_seed, own, loose, confounded = [], [], [], []
+    repeated = any(len(runs) > 1 for runs in variants.values())
+    for name in rest:
+        labels = roles.values[name]
+        within = any(len({labels[run] for run in runs}) > 1 for runs in variants.values())
+        if repeated and len(set(labels)) == count:
+            own.append(name)
+        elif within and _follows(labels, roles.values.get(roles.seed or "")):
+            of_seed.append(name)
+        elif _separates(labels, variants):
+            confounded.append(name)
+        else:
+            loose.append(name)
+    if confounded:
+        raise UsageError(_confounded(roles, confounded, variants))
+    return Roles(
+        roles.values,
+        roles.factors,
+        roles.seed,
+        roles.constant,
+        {},
+        tuple(of_seed),
+        tuple(own),
+        tuple(loose),
+        roles.measured,
+        roles.ignored,
+    )
+
+
+def _follows(labels: Sequence[str], others: Sequence[str] | None) -> bool:
+    """Whether a value follows from that of another setting, which some runs share."""
+    if others is None or len(set(others)) == len(others):
+        return False
+    return len(set(zip(others, labels, strict=True))) == len(set(others))
+
+
+def _separates(labels: Sequence[str], variants: Mapping[tuple[str, ...], Sequence[int]]) -> bool:
+    """Whether two variants have no value of a setting in common."""
+    sets = list({frozenset(labels[run] for run in runs): None for runs in variants.values()})
+    return any(not one & other for one in sets for other in sets[:200])
+
+
+def _confounded(roles: Roles, names: Sequence[str], variants: Mapping[tuple[str, ...], Sequence[int]]) -> str:
+    told = []
+    for name in names[:MOST_SHOWN]:
+        by_value: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for key, runs in variants.items():
+            for run in runs:
+                by_value[roles.values[name][run]].setdefault("/".join(key))
+        parts = [f"{shorten(value, 40)} in {shorten(_few(list(found)), 80)}" for value, found in list(by_value.items())[:3]]
+        told.append(f"  {name}: {'; '.join(parts)}{' …' if len(by_value) > 3 else ''}")
+    if len(names) > MOST_SHOWN:
+        told.append(f"  and {len(names) - MOST_SHOWN} more: {_few(names[MOST_SHOWN:], 12)}")
+    flags = " ".join(f"--ignore {name}" for name in names) if len(names) <= 12 else "--ignore NAME, which may have a *"
+    return "\n".join(
+        [
+            "variants differ in what is not declared, so nobody can tell what makes the difference:",
+            *told,
+            f"Compare it, with --factor NAME. Or where it belongs to a level, or does not matter: {flags}",
+        ]
+    )
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _found(roles: Roles, rest: Sequence[str]) -> Roles:
+    """Factors are what differs; a setting that follows from another one goes with it."""
+    count = len(next(iter(roles.values.values()), []))
+    seeds = roles.values.get(roles.seed or "")
+    own = [name for name in rest if len(set(roles.values[name])) == count]
+    rest = [name for name in rest if name not in own]
+    of_seed = [name for name in rest if _follows(roles.values[name], seeds)]
+    rest = [name for name in rest if name not in of_seed]
+    if not rest:
+        said = f" {_few(own)} has another value in every run." if own else ""
+        raise UsageError(f"nothing differs between the runs that could be compared.{said} Name what to compare with --factor.")
+    goes_with: defaultdict[str, list[str]] = defaultdict(list)
+    leaders: list[str] = []
+    for name in sorted(
+        rest, key=lambda name: (-len(set(roles.values[name])), not _is_word(roles.values[name]), rest.index(name))
+    ):
+        leader = next((other for other in leaders if _follows(roles.values[name], roles.values[other])), None)
+        leaders.append(name) if leader is None else goes_with[leader].append(name)
+    factors = tuple(name for name in rest if name in leaders)
+    grouped = {name: tuple(found) for name, found in goes_with.items()}
+    return Roles(
+        roles.values,
+        factors,
+        roles.seed,
+        roles.constant,
+        grouped,
+        tuple(of_seed),
+        tuple(own),
+        (),
+        roles.measured,
+        roles.ignored,
+        True,
+    )
+
+
+def _is_word(labels: Sequence[str]) -> bool:
+    """Whether the values are names, and not numbers: of settings that go together, a name says more."""
+    return any(is_name(value) for value in labels)
+
+
+def is_name(value: str) -> bool:
+    """Whether a level says by itself what it is, as `adam` does, and 0.1 or true do not."""
+    return value[:1].isalpha() and value.lower() not in ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off")
+
+
+def told(roles: Roles) -> list[str]:
+    """How the settings were read, a line each."""
+    said = [f"Compared: {_few(roles.factors, MOST_SHOWN)}{', which differs between the runs' if roles.found else ''}"]
+    said += [
+        f"Goes with {name}, so that a difference is of all of them together: {_few(names, MOST_SHOWN)}"
+        for name, names in roles.goes_with.items()
+    ]
+    for what, names in (
+        ("Varies with the seed alone", roles.of_seed),
+        ("Another value in every run, which counts as noise", roles.own),
+        ("Varies within variants, which counts as noise", roles.loose),
+        ("Taken for measurements, because not every value is in two runs", roles.measured),
+        ("Ignored, as asked", roles.ignored),
+        ("The same in all runs", roles.constant),
+    ):
+        if names:
+            said.append(f"{what}: {_few(names, MOST_SHOWN)}")
+    return said
