@@ -33,6 +33,7 @@ class Log:
 
     Attributes:
         cell: The cell.
+        epoch: The last that it is known to have finished; 0 before the first.
         waiting: Records of epochs by their number.
         end: How it has ended, once it has.
         run: What the service knows it by; the service sets it.
@@ -40,6 +41,7 @@ class Log:
     """
 
     cell: CellInfo
+    epoch: int = 0
     waiting: dict[int, dict[str, Any]] = field(default_factory=dict)
     end: End | None = None
     run: Any = None
@@ -104,21 +106,26 @@ class Tracker:
             self._study = study
 
     @hookimpl
-    def cell_start(self, cell: CellInfo) -> None:
+    def cell_start(self, cell: CellInfo, resumed: tuple[int, int] | None) -> None:
         if self.service:
-            self.logs[cell.key] = Log(cell)
+            self.logs[cell.key] = Log(cell, resumed[0] if resumed else 0)
             self._send(self.service, self.patience.event)
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
         if self.service:
-            self.logs.setdefault(cell.key, Log(cell)).waiting[record["epoch"]] = record
+            log = self.logs.setdefault(cell.key, Log(cell))
+            log.waiting[record["epoch"]] = record
+            log.epoch = record["epoch"]
             self._send(self.service, self.patience.event)
 
     @hookimpl
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None) -> None:
         if self.service:
-            self.logs.setdefault(cell.key, Log(cell)).end = End(status, result, error)
+            log = self.logs.setdefault(cell.key, Log(cell))
+            log.end = End(status, result, error)
+            if result and result.epochs:
+                log.epoch = result.epochs[-1]["epoch"]
             self._send(self.service, self.patience.event)
 
     @hookimpl

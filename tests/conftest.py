@@ -17,7 +17,7 @@ SLOWER = (  # what starts processes, environments, browsers or LaTeX, or tries t
     "executors/test_guard.py",
     "executors/test_local.py",
     "executors/test_worker_logs.py",
-    "judging/test_command.py",
+    "judging/test_judge_command.py",
     "reliability",
     "report/test_in_notebooks.py",
     "report/test_latex.py",

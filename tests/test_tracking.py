@@ -56,7 +56,7 @@ def end(hooks, cell):
 
 def test_all_is_told_once_and_in_order(service):
     hooks, blamed = listening(service)
-    hooks.call("cell_start", cell=CELLS[0])
+    hooks.call("cell_start", cell=CELLS[0], resumed=None)
     epoch(hooks, CELLS[0], 1)
     epoch(hooks, CELLS[0], 2)
     end(hooks, CELLS[0])
@@ -117,7 +117,7 @@ def test_a_further_round_is_the_same_study_and_another_name_another(service):
 def test_where_no_service_is_asked_for_nothing_is_kept():
     tracker = Tracker(lambda study: None, Patience())
     tracker.study_start("s")
-    tracker.cell_start(CELLS[0])
+    tracker.cell_start(CELLS[0], None)
     tracker.epoch_end(CELLS[0], {"epoch": 1})
     tracker.study_end(STUDY)
     assert tracker.logs == {}

@@ -1,5 +1,6 @@
 """The training of a cell as a stream of messages: what a worker of an executor does, wherever it runs."""
 
+import re
 import socket
 import sys
 import traceback
@@ -17,6 +18,7 @@ from ablate.trainers import Controls, Interrupted, trainer_of
 
 from . import Message
 
+DIGEST = re.compile("[0-9a-f]{64}")  # SHA-256
 _fingerprints: dict[tuple[str, Environment], str] = {}
 
 
@@ -103,12 +105,13 @@ def _differences(planned: Mapping[str, Any], here: Mapping[str, Any], elsewhere:
     """What is another one here than where the study was planned, in words."""
     flat = [_flat(identity) for identity in (planned, here)]
     for name in flat[0] | flat[1]:
-        before, now = (str(side.get(name)) for side in flat)
+        before, now = (side.get(name) for side in flat)
         if before == now:
             continue
+        content = any(DIGEST.fullmatch(str(value)) for value in (before, now))
         if elsewhere:
-            yield f"{name} is {now} and not {before}"
-        elif "+" in now and before.partition("+")[0] == now.partition("+")[0]:
+            yield f"{name} has another content" if content else f"{name} is {now} and not {before}"
+        elif content or str(before).partition("+")[0] == str(now).partition("+")[0]:
             yield f"{name} was edited"
         else:
             yield f"{name} was {before} and became {now}"

@@ -60,7 +60,7 @@ class Experiment:
         metrics = [number for epoch in sorted(records.keys() - run.told) for number in _metrics(epoch, numbers(records[epoch]))]
         if log.end and log.end.result:
             final = {f"result.{name}": value for name, value in outcome(log.end.result).items()}
-            metrics += _metrics(log.cell.epochs, final)
+            metrics += _metrics(log.epoch, final)
         for start in range(0, len(metrics), METRICS):
             self._client.log_batch(run.id, metrics=metrics[start : start + METRICS], synchronous=True)
         run.told |= records.keys()
@@ -78,11 +78,17 @@ class Experiment:
         self._parent = self._parent or self._run("study", self._study)[0]
         tags = {"mlflow.parentRunId": self._parent, "ablate.study": self._study, "ablate.status": "running"}
         run, known = self._run(f"{name}\n{cell.key}", f"{name}, seed {cell.seed}")
-        values = {"variant": name, "seed": cell.seed, "epochs": cell.epochs, "key": cell.key}
+        values = {"variant": name, "seed": cell.seed, "key": cell.key}
+        values |= {} if cell.epochs is None else {"epochs": cell.epochs}
         values |= {f"level.{factor}": level for factor, level in cell.levels.items()}
         self._client.log_batch(run, tags=_tags(tags), synchronous=True)
         self._log_params(run, values)
-        return Run(run, {metric.step for metric in self._client.get_metric_history(run, "seconds")} if known else set())
+        return Run(run, self._epochs_of(run) if known else set())
+
+    def _epochs_of(self, run: str) -> set[int]:
+        """Those that an earlier sitting has told it of; no metric need be in every record."""
+        names = [name for name in self._client.get_run(run).data.metrics if not name.startswith("result.")]
+        return {metric.step for name in names for metric in self._client.get_metric_history(run, name)}
 
     def _run(self, what: str, name: str) -> tuple[str, bool]:
         """The id of a run of this study, and whether there was one already; it runs from now on."""

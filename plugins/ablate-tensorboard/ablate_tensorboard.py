@@ -32,12 +32,12 @@ class EventFiles:
             return
         try:
             if log.run is None:
-                log.run = _open(self._folder / _folder_of(log.cell), min(log.waiting, default=log.cell.epochs))
+                log.run = _open(self._folder / _folder_of(log.cell), min(log.waiting, default=log.epoch + 1))
                 _add(log.run, *_beginning(log.cell))
             for epoch in sorted(log.waiting):
                 _add(log.run, _scalars(numbers(log.waiting[epoch])), step=epoch)
             if log.end:
-                _add(log.run, *_ending(*log.end), step=log.cell.epochs)
+                _add(log.run, *_ending(*log.end), step=log.epoch)
                 log.run.close()
                 log.taken = True
             log.waiting.clear()
@@ -104,7 +104,7 @@ def _beginning(cell: CellInfo) -> list[Any]:
 
 
 def _numbers_of(cell: CellInfo) -> dict[str, int]:
-    return {"seed": cell.seed, "epochs": cell.epochs}
+    return {"seed": cell.seed, **({} if cell.epochs is None else {"epochs": cell.epochs})}
 
 
 def _scalars(values: Mapping[str, float]) -> Any:

@@ -175,7 +175,7 @@ def sitting(study, cell, epochs, status, result=None, error=None, end=None):
     hooks = Hooks(blamed.append)
     hooks.register(Tracker(ablate_mlflow._connect, PATIENT), "mlflow")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
-    hooks.call("cell_start", cell=cell)
+    hooks.call("cell_start", cell=cell, resumed=None)
     for record in records(*epochs):
         hooks.call("epoch_end", cell=cell, record=record)
     if status:
@@ -308,7 +308,7 @@ def test_what_a_server_misses_it_hears_when_it_is_back(client, monkeypatch):
     hooks = Hooks(blamed.append)
     hooks.register(tracker, "mlflow")
     hooks.call("study_start", study="back", cells=[cell], stored=0)
-    hooks.call("cell_start", cell=cell)
+    hooks.call("cell_start", cell=cell, resumed=None)
     for record in records(1, 2, 3):
         hooks.call("epoch_end", cell=cell, record=record)
     tracker.service._client = client  # of the server that is there

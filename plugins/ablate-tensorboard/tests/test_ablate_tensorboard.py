@@ -95,7 +95,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
     """What the driver tells of one sitting, which is killed where there is no status; returns what listeners were blamed for."""
     hooks, blamed = hooks_of()
     hooks.call("study_start", study=study, cells=[cell], stored=0)
-    hooks.call("cell_start", cell=cell)
+    hooks.call("cell_start", cell=cell, resumed=None)
     for record in epochs:
         hooks.call("epoch_end", cell=cell, record=record)
     if status:
@@ -157,6 +157,26 @@ def test_a_resumed_cell_continues_and_replaces_what_is_trained_again(folder):
     assert scalars(events, "train_loss") == [(1, 1.0), (2, 0.5), (3, np.float32(1 / 3)), (4, 0.25)]
     assert scalars(events, "result/accuracy") == [(4, 0.75)]
     assert [path for path in (folder / "s").iterdir() if path.is_dir()] == [place]
+
+
+def test_a_training_of_unknown_length_ends_at_its_last_record(folder):
+    cell = CellInfo("a" * 64, ("base",), 0, None)
+    result = Result(records(1, 2, 3), {"accuracy": 0.75}, None, 3.0, None)
+    assert sitting("unknown", cell, records(1, 2, 3), "done", result) == []
+    (place,) = (folder / "unknown").glob("base, seed 0, *")
+    assert scalars(read(place), "result/accuracy") == [(3, 0.75)]
+
+
+def test_a_training_of_unknown_length_that_fails_when_it_goes_on_keeps_what_it_had(folder):
+    cell = CellInfo("a" * 64, ("base",), 0, None)
+    sitting("unknown", cell, records(1, 2), None)
+    hooks, blamed = hooks_of()
+    hooks.call("study_start", study="unknown", cells=[cell], stored=0)
+    hooks.call("cell_start", cell=cell, resumed=(2, 0))
+    hooks.call("cell_end", cell=cell, status="failed", result=None, error="no luck", log=None)
+    (place,) = (folder / "unknown").glob("base, seed 0, *")
+    assert [step for step, _ in scalars(read(place), "train_loss")] == [1, 2]
+    assert blamed == []
 
 
 @pytest.mark.parametrize(("status", "error", "code"), [("failed", "RuntimeError: no luck", 2), ("interrupted", None, 0)])

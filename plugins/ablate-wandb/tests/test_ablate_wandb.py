@@ -148,7 +148,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
     hooks = Hooks(blamed.append)
     hooks.register(Tracker(ablate_wandb._connect, ablate_wandb.tracker.patience), "wandb")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
-    hooks.call("cell_start", cell=cell)
+    hooks.call("cell_start", cell=cell, resumed=None)
     for record in epochs:
         hooks.call("epoch_end", cell=cell, record=record)
     hooks.call("cell_end", cell=cell, status=status, result=result, error=error, log=None)
