@@ -1,4 +1,4 @@
-"""Ablation studies for PyTorch image classification."""
+"""Ablation studies: of image classification with PyTorch, of training code of your own, and of runs that exist."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 import ablate
@@ -12,10 +13,10 @@ from ablate.params import signature
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def block(language: str, holding: str = "") -> str:
+    found = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if holding in text]
     assert found
-    return found.group(1)
+    return found[0]
 
 
 def test_the_study_runs(tmp_path):
@@ -26,7 +27,7 @@ def test_the_study_runs(tmp_path):
 
 def test_the_plugin_is_a_component_and_its_optimizer_steps():
     namespace: dict[str, object] = {}
-    exec(block("python"), namespace)
+    exec(block("python", "class Lion"), namespace)
     lion = namespace["lion"]
     assert list(signature(lion).parameters) == ["lr", "betas"]
     model = torch.nn.Linear(2, 1)
@@ -35,6 +36,16 @@ def test_the_plugin_is_a_component_and_its_optimizer_steps():
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     torch.testing.assert_close(model.weight, before - 0.5)
+
+
+def test_the_function_is_trained_and_its_runs_are_judged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits.py").write_text(block("python", "def main"))
+    study = ablate.run(json.loads(block("json", "digits.py:main")), overrides=["seeds=2"], store=tmp_path / "store", device="cpu")
+    assert study.cells["status"].tolist() == ["done"] * 4
+    study.cells.to_csv("cells.csv", index=False)
+    judged = ablate.judge("cells.csv", metric="accuracy")
+    assert judged.effects()["difference"].tolist() == pytest.approx(study.effects()["difference"].tolist(), rel=1e-12)
 
 
 def test_the_documents_that_it_names_are_there():

@@ -11,7 +11,7 @@ from ablate.errors import ExitCode
 
 from . import completion, output
 
-HELP = """Ablation studies for PyTorch image classification: which part of a recipe makes the difference, by how much, how sure.
+HELP = """Ablation studies: which part of a recipe makes the difference, by how much, how sure.
 
 Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 something outside is missing or broken (data, disk,
 device, package); 4 `judge --fail-on` found what it names; 70 an error in ablate itself; 130 interrupted."""
