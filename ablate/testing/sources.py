@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, get_args
 
 import ablate
@@ -26,7 +26,7 @@ print("torch" in sys.modules)
 """
 
 
-_WRITTEN: dict[type, Any] = {}  # the place of each test class, which its tests share
+_WRITTEN: dict[type, tuple[TemporaryDirectory[str], Any]] = {}  # of each test class; removed when the process ends
 
 
 class SourceContract(ComponentContract):
@@ -51,8 +51,9 @@ class SourceContract(ComponentContract):
         """What `write` has made, once for all tests."""
         own = type(self)
         if own not in _WRITTEN:
-            _WRITTEN[own] = self.write(Path(mkdtemp(prefix="ablate-source-")))
-        return _WRITTEN[own]
+            folder = TemporaryDirectory(prefix="ablate-source-")
+            _WRITTEN[own] = folder, self.write(Path(folder.name))
+        return _WRITTEN[own][1]
 
     def asked(self) -> Asked:
         return Asked(self.place(), self.metric)

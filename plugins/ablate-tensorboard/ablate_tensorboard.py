@@ -37,7 +37,8 @@ class EventFiles:
             for epoch in sorted(log.waiting):
                 _add(log.run, _scalars(numbers(log.waiting[epoch])), step=epoch)
             if log.end:
-                _add(log.run, *_ending(*log.end), step=log.epoch)
+                unfinished = log.end.status != "done"  # which the next sitting takes the place of
+                _add(log.run, *_ending(*log.end), step=log.epoch + unfinished)
                 log.run.close()
                 log.taken = True
             log.waiting.clear()
