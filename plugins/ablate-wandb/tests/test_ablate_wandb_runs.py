@@ -1,7 +1,10 @@
 """Files of Weights & Biases as its library writes them offline."""
 
+import time
+from pathlib import Path
+
 import pytest
-from ablate_wandb_runs import wandb
+from ablate_wandb_runs import _of_file, wandb
 
 import ablate
 from ablate.errors import EnvironmentProblem, UsageError
@@ -16,13 +19,22 @@ def begun(folder, **config):
     return library.init(project="p", mode="offline", dir=str(folder), config=config, settings=settings, reinit="create_new")
 
 
+def finish(run, **how):
+    """Ends a run, and waits until its file has the end: on a busy machine W&B writes it after it has returned."""
+    run.finish(**how)
+    path, deadline = Path(run.dir).parent / f"run-{run.id}.wandb", time.monotonic() + 60
+    while _of_file(path).status == "running":
+        assert time.monotonic() < deadline, f"{path} has no end"
+        time.sleep(0.05)
+
+
 def offline(folder):
     for optimizer, shift in (("sgd", 0.0), ("adam", 0.1)):
         for seed in range(2):
             run = begun(folder, optimizer=optimizer, seed=seed, model={"depth": 3})
             for epoch in range(3):
                 run.log({"epoch": epoch, "val": {"acc": 0.5 + shift + epoch / 10 + seed / 100}})
-            run.finish()
+            finish(run)
     return folder / "wandb"
 
 
@@ -37,7 +49,7 @@ def test_config_history_summary_and_end(tmp_path):
     run.log({"acc": 0.5, "note": "text"})
     run.log({"acc": float("nan")})
     run.summary["best"] = 0.75
-    run.finish(exit_code=3)
+    finish(run, exit_code=3)
     (found,) = wandb(Asked(tmp_path)).runs
     assert found.settings == {"lr": 0.1, "model.depth": 3, "betas": [0.9, 0.999]}
     assert (found.status, found.why) == ("failed", "it ended with code 3")
@@ -50,7 +62,7 @@ def test_a_file_without_its_end_is_of_a_run_that_has_not_ended(tmp_path):
     run = begun(tmp_path, lr=0.1)
     for step in range(2000):
         run.log({"acc": step / 2000})
-    run.finish()
+    finish(run)
     path = next((tmp_path / "wandb").rglob("*.wandb"))
     data = path.read_bytes()
     assert len(data) > 2 * 32768, "records go over blocks"
@@ -71,7 +83,7 @@ def test_a_run_that_was_resumed_is_one(tmp_path):
         settings = library.Settings(silent=True, console="off", x_disable_stats=True)
         run = library.init(project="p", mode="offline", dir=str(folder), id="same", resume="allow", settings=settings)
         run.log({"acc": 0.1 + start}, step=start)
-        run.finish()
+        finish(run)
     found = wandb(Asked(tmp_path))
     assert [run.name for run in found.runs] == ["same"]
     assert list(found.runs[0].metrics["acc"].steps) == [0, 2]
