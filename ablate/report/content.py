@@ -137,10 +137,10 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
             if study.compare.paired and effect.n != row["n"]:
                 start[2] += f", {plural(effect.n, 'pair')}"
             start += [
-                number(effect.difference, f"+.{digits}f"),
-                number(effect.corrected, f"+.{digits}f"),
+                number(effect.difference, f"+z.{digits}f"),
+                number(effect.corrected, f"+z.{digits}f"),
                 interval(effect.low, effect.high, digits),
-                number(effect.effect_size, "+.2f"),
+                number(effect.effect_size, "+z.2f"),
                 probability(effect.p_adjusted),
             ]
         rows.append([*start, number(row["published"], ".4g")])
@@ -190,7 +190,7 @@ def _published(study: Study, digits: int) -> Section | None:
             str(row["n"]),
             measured(row["measured"], row["sd"], digits),
             number(row["published"], ".4g"),
-            number(row["difference"], f"+.{digits}f"),
+            number(row["difference"], f"+z.{digits}f"),
         ]
         for row in _records(reproduction(study))
     ]

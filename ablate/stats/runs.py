@@ -56,7 +56,8 @@ def unreached(study: Study) -> dict[str, str]:
     """The variants whose change did not reach the run, by name, with what shows it.
 
     Every number that the runs recorded, but times, is that of the reference's run with the same seed, and so are the final
-    weights where they are known: of runs that are not the same, two such streams of numbers are not.
+    weights where they are known: of runs that are not the same, two such streams of numbers are not. Runs that diverged are no
+    sign of it, because all weights that are NaN are the same.
     """
     if study.epochs.empty:
         return {}
@@ -66,6 +67,8 @@ def unreached(study: Study) -> dict[str, str]:
     done = study.cells[study.cells["status"] == "done"]
     weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
     reference = study.compare.reference
+    lost = summary.diverged(study)
+    gone = set(zip(lost["variant"], lost["seed"], strict=True))
 
     def same(own: Place) -> bool:
         other = (reference, own[1])
@@ -79,7 +82,7 @@ def unreached(study: Study) -> dict[str, str]:
         runs.setdefault(place[0], []).append(place)
     found = {}
     for variant, own in runs.items():
-        if variant != reference and all(map(same, own)):
+        if variant != reference and all(map(same, own)) and not gone.issuperset(own):
             known = all(weights[place] is not None for place in own)
             found[variant] = "same weights" if known else "same numbers"
     return found
