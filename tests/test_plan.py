@@ -101,6 +101,13 @@ def test_levels_and_named_variants_patch_the_base(spec):
         ),
         (['base.optimizer.lr="fast"', "base.model.dropout=1.5"], ["base.optimizer.lr", "base.model.dropout"]),
         (["base.batch_size=0"], ["base.batch_size: found 0, expected a whole number ≥ 1"]),
+        (
+            ["base.train_transforms.normalize.mean=[127.5]", "base.eval_transforms.normalize.std=[0]"],
+            [
+                "base.train_transforms.normalize.mean.0: found 127.5, expected a number from 0 to 1, because images are",
+                "base.eval_transforms.normalize.std.0: found 0, expected a number above 0 and at most 1",
+            ],
+        ),
         (["factors.batch_norm.on.model.batch_nrom=true"], ["factors.batch_norm.on.model.batch_nrom"]),
         (['factors.batch_norm.on={"model": {"batch_norm": false}}'], ["variant 'batch_norm=on'", "does not differ"]),
         (['factors.batch_norm.on={"scheduler": null}'], ["null removes this key, but the base has none"]),
