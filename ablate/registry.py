@@ -27,6 +27,7 @@ KINDS: Mapping[str, str] = {
     "transform": "ablate.transforms",
     "loss": "ablate.losses",
     "metric": "ablate.metrics",
+    "step": "ablate.steps",
     "design": "ablate.designs",
     "tuner": "ablate.tuners",
     "executor": "ablate.executors",
@@ -38,7 +39,7 @@ _ANYWHERE = ("model", "scheduler", "transform", "loss", "metric")  # what the pa
 NESTED: Mapping[
     str, Sequence[str]
 ] = {  # kinds that a component of a kind can hold: what they are given is there when it is built
-    "trainer": ("dataset", "initializer", "optimizer", *_ANYWHERE),  # as specs: it builds them itself
+    "trainer": ("dataset", "initializer", "optimizer", "step", *_ANYWHERE),  # as specs: it builds them itself
     "dataset": ("dataset", "transform"),
     "model": _ANYWHERE,
     "initializer": ("initializer", *_ANYWHERE),
@@ -47,6 +48,7 @@ NESTED: Mapping[
     "transform": ("transform",),
     "loss": _ANYWHERE,
     "metric": _ANYWHERE,
+    "step": ("step", *_ANYWHERE),
     "design": ("design",),
     "tuner": ("tuner",),
     "executor": ("executor",),

@@ -3,30 +3,28 @@
 import hashlib
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ablate.recipe import lower_is_better
-from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
+from ablate.records import LOSS_NOT_FINITE, Cell, Environment, Result
 from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
 from . import checkpoint, data
+from .batches import Images, chunk_of, chunks, form_of, order_of
 from .build import Parts, average, batches_of, parts, pipelines
-from .data import CHUNK
 from .evaluation import Record, measured
-from .pipeline import Pipeline
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
+from .steps import Batch, OwnStep
 from .turns import on_gpu
 
-GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
 EVAL_BATCH = 1000
 
 
@@ -122,7 +120,7 @@ class _Training:
         self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
         if cell.recipe["select"] is not None:
             self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
-        info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
+        info = form_of(self.train_pipeline, self.train, tensors.info.classes)
         self.chunk = chunk_of(device, [tensors.info, info])
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
@@ -132,16 +130,17 @@ class _Training:
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
+        self.own = OwnStep(self.parts, self.step.trainable, cell.recipe, self.at.loss) if self.parts.step else None
 
     def fit(self, controls: Controls) -> Iterator[Record | None]:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
-        while self.at.epoch < self.recipe["epochs"]:
+        while self.at.epoch < self.recipe["epochs"] and not (self.at.records and "stopped" in self.at.records[-1]):
             self.model.train()
             self.step.compare_again()
-            for images, targets in self._batches():
+            for images in self._batches():
                 started = time.monotonic()
-                self._train_on(images, targets)
+                self._train_on(images)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
                 stop = controls.should_stop()
@@ -156,22 +155,20 @@ class _Training:
             self.at.seconds = time.monotonic() - begun
             yield record
 
-    def _batches(self) -> Any:
+    def _batches(self) -> Iterator[Images]:
         """The rest of this epoch's batches, transformed a chunk at a time."""
-        size, train = self.recipe["batch_size"], self.train
-        epoch, batches_per_chunk = self.at.epoch, max(1, self.chunk // size)
-        order = torch.randperm(len(train.labels), generator=generator(self.seed, "order", epoch)).to(self.device)
-        for chunk, indices in enumerate(order.split(size * batches_per_chunk)):
-            first = chunk * batches_per_chunk
-            if first + -(-len(indices) // size) <= self.at.batch:
+        size, first = self.recipe["batch_size"], 0
+        order = order_of(len(self.train.labels), self.seed, self.at.epoch)
+        for chunk in chunks(self.train, order, self.train_pipeline, self.seed, self.at.epoch, size, self.chunk):
+            begin, first = first, first + -(-len(chunk.indices) // size)
+            if first <= self.at.batch:
                 continue
             started = time.monotonic()
-            images, targets = self.train_pipeline.on_chunk(train.images[indices], train.labels[indices], self.seed, epoch, chunk)
+            chunk.transformed()
             self.at.train_seconds += time.monotonic() - started
-            pairs = list(zip(images.split(size), targets.split(size), strict=True))
-            yield from pairs[self.at.batch - first if self.at.batch > first else 0 :]
+            yield from chunk.batches(size, max(0, self.at.batch - begin))
 
-    def _train_on(self, images: Tensor, targets: Tensor) -> None:
+    def _train_on(self, some: Images) -> None:
         """One batch, with the draws and the learning rate that belong to its place in the training."""
         accumulate = self.recipe["accumulate"]
         group, place = divmod(self.at.batch, accumulate)
@@ -180,7 +177,12 @@ class _Training:
         if update:
             self.step.set_rates(self.parts.schedule(self.at.epoch * self.parts.horizon.steps_per_epoch + group))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
-        self.step(self.train_pipeline.on_batch(images), targets, members, update)
+        images = self.train_pipeline.on_batch(some.images)
+        if self.own is None:
+            self.step(images, some.labels, members, update)
+        else:
+            draws = generator(self.seed, "step/draws", self.at.epoch, self.at.batch)
+            update = self.own(Batch(images, some.labels, some.indices, self.at.epoch, self.at.batch, draws, some.view))
         self.at.batch += 1
         if update and self.ema is not None:
             self.ema.update_parameters(self.model)
@@ -202,12 +204,20 @@ class _Training:
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
             record |= self.evaluate(self.evaluation, record["train_loss"])
             self._select(record)
+            self._stop(record)
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
         self.at.loss.zero_()
         return record
+
+    def _stop(self, record: Record) -> None:
+        """Notes in the record of an epoch that was evaluated where the recipe's step ends the training with it."""
+        hidden = self.recipe["metrics"] if self.recipe["eval_split"] == "test" else ()
+        more = self.recipe["epochs"] - record["epoch"]
+        if self.own is not None and more and self.own.stops([*self.at.records, record], hidden):
+            record["stopped"] = f"the step ended it {more} {'epoch' if more == 1 else 'epochs'} before the last"
 
     def _select(self, record: Record) -> None:
         """Keeps the weights of the epoch that is the best so far; the earlier one of two equal ones."""
@@ -276,7 +286,7 @@ class _Training:
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "gradients": [parameter.grad for parameter in self.step.trainable],
             "progress": vars(self.at),
-        }
+        } | ({"step": self.own.state()} if self.own is not None else {})
         checkpoint.save(path, self.cell.key, state)
 
     def restore(self, path: Path) -> None:
@@ -287,23 +297,11 @@ class _Training:
         self.parts.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
+        if self.own is not None:
+            self.own.restore(state["step"])
         for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
         self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
-
-
-def chunk_of(device: torch.device, forms: Sequence[DataInfo]) -> int:
-    """How many images are transformed at once, of which the largest form decides."""
-    if device.type != "cuda":
-        return CHUNK
-    return max(1, GPU_CHUNK // max(4 * form.channels * form.height * form.width for form in forms))
-
-
-def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
-    """What the model gets to see: the form of the images after the transforms."""
-    images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
-    channels, height, width = pipeline.on_batch(images).shape[1:]
-    return DataInfo(channels, height, width, classes)
 
 
 def _finite(value: float) -> float | None:

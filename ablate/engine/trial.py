@@ -15,8 +15,10 @@ from ablate.registry import Registry
 from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
+from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, Parts, average, blame, parts, pipelines
+from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
 from .seeding import global_rng
 from .step import Step
@@ -118,7 +120,7 @@ def _try(
         train, evaluation = pipelines(registry, recipe, tensors.info.classes)
     except PartError as error:
         return [Problem(error.field, str(error))]
-    problems, batches = [], []
+    problems, batches, tried = [], [], []
     for field, pipeline, images_of in (
         ("train_transforms", train, tensors.train),
         ("eval_transforms", evaluation, tensors.evaluation),
@@ -127,6 +129,7 @@ def _try(
         try:
             try_transforms(registry, recipe[field], field, pipeline, part.images, part.labels)
             batches.append(_batch(pipeline, part))
+            tried.append(part)
         except PartError as error:
             problems.append(Problem(error.field, str(error)))
         except TransformError as error:
@@ -140,7 +143,11 @@ def _try(
         built = parts(registry, recipe, info, images, 0, device)
         _try_model(built, recipe, batches[0], batches[1], info.classes, images)
         _try_schedule(built)
-        _try_steps(built, recipe, batches[0], device)
+        if built.step is None:
+            _try_steps(built, recipe, batches[0], device)
+        else:
+            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), train, 0, 0, TRIAL, TRIAL))
+            try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
         return [Problem(error.field, str(error))]
     if notices is not None:
@@ -157,15 +164,17 @@ def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, cl
     """Runs a batch in training, an evaluation batch, the loss and the metrics."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
-        _check_logits(logits, len(train[0]), classes)
+        if built.step is None:  # a step of the recipe's own knows what its model gives in training
+            _check_logits(logits, len(train[0]), classes)
     if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
         with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
             built.model(train[0][:1])
-    with blame("loss"):
-        loss = _tried_loss(built, logits, train[1])
-    with blame("model"):
-        loss.backward()
-        built.model.zero_grad()
+    if built.step is None:
+        with blame("loss"):
+            loss = _tried_loss(built, logits, train[1])
+        with blame("model"):
+            loss.backward()
+            built.model.zero_grad()
     with blame("model"), torch.no_grad():
         logits = built.model.eval()(evaluation[0])
         _check_logits(logits, len(evaluation[0]), classes)

@@ -22,6 +22,7 @@ from .models import ModelContract
 from .optimizers import OptimizerContract
 from .schedulers import SchedulerContract
 from .sources import SourceContract
+from .steps import StepContract
 from .trainers import TrainerContract
 from .transforms import TransformContract
 from .tuners import TunerContract
@@ -38,6 +39,7 @@ CONTRACTS: Mapping[str, type[ComponentContract]] = {
         TransformContract,
         LossContract,
         MetricContract,
+        StepContract,
         DesignContract,
         TunerContract,
         ExecutorContract,
@@ -58,6 +60,7 @@ __all__ = [
     "OptimizerContract",
     "SchedulerContract",
     "SourceContract",
+    "StepContract",
     "TrainerContract",
     "TransformContract",
     "TunerContract",
