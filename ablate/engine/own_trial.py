@@ -14,6 +14,7 @@ from .step import trainable
 from .steps import Batch, OwnStep
 
 UPDATES = 2  # of the weights
+EPOCHS = 20  # after which it is asked whether it stops
 BATCHES = 64  # in which they are to come: a step may gather gradients
 
 
@@ -58,10 +59,12 @@ def _try_state(built: Parts, own: OwnStep) -> None:
 
 
 def _try_stop(registry: Registry, recipe: Recipe, own: OwnStep) -> None:
-    """Asks it after a first epoch that is made up."""
+    """Asks it after each of some epochs that are made up."""
     said = bool(registry.load("step", recipe["step"]["use"]).says("stops", recipe["step"]))
     if said != hasattr(own.step, "stop"):
         has = "has no `stop`, and its factory says" if said else "has `stop`, and its factory does not say"
         raise TypeError(f"it {has} `stops = True`")
-    record = {"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0}
-    own.stops([record | dict.fromkeys(recipe["metrics"], 0.5)], recipe["metrics"] if recipe["eval_split"] == "test" else ())
+    told = {"train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0} | dict.fromkeys(recipe["metrics"], 0.5)
+    records = [{"epoch": epoch, **told} for epoch in range(1, min(recipe["epochs"], EPOCHS) + 1)]
+    for count in range(1, len(records) + 1):
+        own.stops(records[:count], recipe["metrics"] if recipe["eval_split"] == "test" else ())
