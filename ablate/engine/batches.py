@@ -11,7 +11,6 @@ from ablate.records import DataInfo
 
 from .data import CHUNK, Part
 from .pipeline import Pipeline
-from .seeding import generator
 
 GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
 
@@ -78,11 +77,6 @@ class Chunk:
     def _view(self, which: slice, number: int) -> tuple[Tensor, Tensor]:
         images, labels = self.transformed(number)
         return self.pipeline.on_batch(images[which]), labels[which]
-
-
-def order_of(images: int, seed: int, epoch: int) -> Tensor:
-    """The order of the images in an epoch: int64 `[images]`."""
-    return torch.randperm(images, generator=generator(seed, "order", epoch))
 
 
 def chunks(part: Part, order: Tensor, pipeline: Pipeline, seed: int, epoch: int, size: int, chunk: int) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from ablate.errors import describe
 
 from . import graphs
 from .build import Parts
+from .epochs import followed_by
 from .steps import EAGER, autocast
 
 EAGER_STEPS = 3  # before a graph is captured: lazy initialisations and the optimizer's state are done by then
@@ -37,7 +38,7 @@ class Step:
         self.parts, self.recipe, self.device, self.loss = parts, recipe, device, loss
         self.trainable = trainable(parts)
         self.rates = [group["lr"] for group in parts.optimizer.param_groups]
-        self.eager_because = eager_because or (EAGER if parts.step else why_eager(recipe, device, parts.optimizer))
+        self.eager_because = eager_because or self._why_eager()
         self.eager_steps = 0
         self.replay: graphs.Make | None = None
         self.shape: tuple[torch.Size, torch.Size] | None = None
@@ -74,6 +75,11 @@ class Step:
     def compare_again(self) -> None:
         """Has the next replay compared with an eager step: what the host decides may have changed since the last one."""
         self.compared = False
+
+    def _why_eager(self) -> str:
+        if self.parts.step:
+            return EAGER
+        return why_eager(self.recipe, self.device, self.parts.optimizer) or followed_by(self.parts)
 
     def set_rates(self, factor: float) -> None:
         """Sets the learning rate of every group to its first one times `factor`."""

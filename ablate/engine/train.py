@@ -17,9 +17,11 @@ from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
 from . import checkpoint, data
-from .batches import Images, chunk_of, chunks, form_of, order_of
-from .build import Parts, average, batches_of, parts, pipelines
+from .batches import Images, chunk_of, chunks, form_of
+from .build import Parts, average, batches_of, horizon_of, parts, pipelines
+from .epochs import tell, tell_transforms
 from .evaluation import Record, measured
+from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch, OwnStep
@@ -120,14 +122,18 @@ class _Training:
         self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
         if cell.recipe["select"] is not None:
             self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
+        self.order = Order(registry, cell.recipe, tensors.train.labels, tensors.info.classes, cell.seed)
+        horizon = horizon_of(cell.recipe, self.order.first)
+        tell_transforms(horizon.epochs - 1, horizon, self.train_pipeline.transforms, "train_transforms")
         info = form_of(self.train_pipeline, self.train, tensors.info.classes)
         self.chunk = chunk_of(device, [tensors.info, info])
-        self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
+        samples = len(tensors.train.labels)
+        self.parts: Parts = parts(registry, cell.recipe, info, self.order.first, cell.seed, device, samples)
         self.model = self.parts.model
         self.ema = average(self.model, self.recipe["ema"])
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
-        self.batches = batches_of(cell.recipe, len(tensors.train.labels))
+        self.seen = self.order.first  # images of the epoch that runs
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
         self.own = OwnStep(self.parts, self.step.trainable, cell.recipe, self.at.loss) if self.parts.step else None
@@ -136,9 +142,7 @@ class _Training:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
         while self.at.epoch < self.recipe["epochs"] and not (self.at.records and "stopped" in self.at.records[-1]):
-            self.model.train()
-            self.step.compare_again()
-            for images in self._batches():
+            for images in self._begin_epoch():
                 started = time.monotonic()
                 self._train_on(images)
                 self.at.train_seconds += time.monotonic() - started
@@ -155,10 +159,20 @@ class _Training:
             self.at.seconds = time.monotonic() - begun
             yield record
 
-    def _batches(self) -> Iterator[Images]:
+    def _begin_epoch(self) -> Iterator[Images]:
+        """Gets everything ready for this epoch, and gives its batches from where the training is."""
+        epoch, horizon = self.at.epoch, self.parts.horizon
+        tell_transforms(epoch, horizon, self.train_pipeline.transforms, "train_transforms")
+        tell(epoch, horizon, self.model, self.parts.loss, self.parts.optimizer, self.ema)
+        order = self.order(epoch)
+        self.seen = len(order)
+        self.model.train()
+        self.step.compare_again()
+        return self._batches(order)
+
+    def _batches(self, order: Tensor) -> Iterator[Images]:
         """The rest of this epoch's batches, transformed a chunk at a time."""
         size, first = self.recipe["batch_size"], 0
-        order = order_of(len(self.train.labels), self.seed, self.at.epoch)
         for chunk in chunks(self.train, order, self.train_pipeline, self.seed, self.at.epoch, size, self.chunk):
             begin, first = first, first + -(-len(chunk.indices) // size)
             if first <= self.at.batch:
@@ -170,12 +184,12 @@ class _Training:
 
     def _train_on(self, some: Images) -> None:
         """One batch, with the draws and the learning rate that belong to its place in the training."""
-        accumulate = self.recipe["accumulate"]
+        accumulate, batches = self.recipe["accumulate"], batches_of(self.recipe, self.seen)
         group, place = divmod(self.at.batch, accumulate)
-        members = min(accumulate, self.batches - group * accumulate)
+        members = min(accumulate, batches - group * accumulate)
         update = place == members - 1
         if update:
-            self.step.set_rates(self.parts.schedule(self.at.epoch * self.parts.horizon.steps_per_epoch + group))
+            self.step.set_rates(self.parts.schedule(self._place(group, -(-batches // accumulate))))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
         images = self.train_pipeline.on_batch(some.images)
         if self.own is None:
@@ -187,8 +201,13 @@ class _Training:
         if update and self.ema is not None:
             self.ema.update_parameters(self.model)
 
+    def _place(self, step: int, steps: int) -> int:
+        """The step of the schedule that a step of this epoch is; an epoch that a sampler made shorter or longer is one, too."""
+        per_epoch = self.parts.horizon.steps_per_epoch
+        return self.at.epoch * per_epoch + step * per_epoch // steps
+
     def _end_epoch(self) -> Record:
-        images = len(self.train.labels)
+        images = self.seen
         started = time.monotonic()
         loss = self.at.loss.item()  # waits for the device, which may be behind
         self.at.train_seconds += time.monotonic() - started

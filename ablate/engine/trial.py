@@ -10,16 +10,18 @@ from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
 from ablate.recipe import Recipe
-from ablate.records import DataInfo, Environment
+from ablate.records import Environment
 from ablate.registry import Registry
 from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
-from .batches import chunks
+from .batches import chunks, form_of
 from .branches import notes_of_random_evaluation, try_transforms
-from .build import PartError, Parts, average, blame, parts, pipelines
+from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
+from .epochs import tell_transforms, try_epochs
 from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
+from .sampling import Order
 from .seeding import global_rng
 from .step import Step
 
@@ -136,12 +138,17 @@ def _try(
             problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
     if problems:
         return problems
-    images = len(tensors.train.labels)
     try:
-        channels, height, width = batches[0][0].shape[1:]
-        info = DataInfo(channels, height, width, tensors.info.classes)
-        built = parts(registry, recipe, info, images, 0, device)
-        _try_model(built, recipe, batches[0], batches[1], info.classes, images)
+        order = Order(registry, recipe, tensors.train.labels, tensors.info.classes, 0)
+        images, last = order.first, recipe["epochs"] - 1
+        for epoch in (last // 2, last) if order.sampler else ():
+            order(epoch)
+        tell_transforms(last, horizon_of(recipe, images), train.transforms, "train_transforms")
+        built = parts(
+            registry, recipe, form_of(train, tried[0], tensors.info.classes), images, 0, device, len(tensors.train.labels)
+        )
+        try_epochs(built, train, tried[0])
+        _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, images)
         _try_schedule(built)
         if built.step is None:
             _try_steps(built, recipe, batches[0], device)
@@ -150,6 +157,8 @@ def _try(
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
         return [Problem(error.field, str(error))]
+    except TransformError as error:  # of one that changes with the epoch
+        return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
         notices += [*notes_of_random_evaluation(evaluation, part.images), *size_notes(recipe, images)]
     return []

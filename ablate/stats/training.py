@@ -14,8 +14,8 @@ STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at 
 
 
 def notes(study: Study) -> tuple[str, ...]:
-    """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose training
-    loss does not fall."""
+    """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose loss
+    does not fall."""
     found: dict[str, list[str]] = {}
     for variant in study.variants:
         for note in _notes(study, study.epochs[study.epochs["variant"] == variant.name]):

@@ -20,6 +20,7 @@ from .losses import LossContract
 from .metrics import MetricContract
 from .models import ModelContract
 from .optimizers import OptimizerContract
+from .samplers import SamplerContract
 from .schedulers import SchedulerContract
 from .sources import SourceContract
 from .steps import StepContract
@@ -40,6 +41,7 @@ CONTRACTS: Mapping[str, type[ComponentContract]] = {
         LossContract,
         MetricContract,
         StepContract,
+        SamplerContract,
         DesignContract,
         TunerContract,
         ExecutorContract,
@@ -58,6 +60,7 @@ __all__ = [
     "MetricContract",
     "ModelContract",
     "OptimizerContract",
+    "SamplerContract",
     "SchedulerContract",
     "SourceContract",
     "StepContract",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
-ABSENT = ("step", "split")  # fields that a recipe has only where they are given
+ABSENT = ("step", "sampler", "split")  # fields that a recipe has only where they are given
 Components = dict[str, dict[str, Any]]
 
 
@@ -41,6 +41,7 @@ def image_classification(
         "loss": {"use": "loss"},
     },
     step: Annotated[dict[str, Any], Nested("step"), Absent()] | None = None,
+    sampler: Annotated[dict[str, Any], Nested("sampler"), Absent()] | None = None,
     batch_size: PositiveInt = 64,
     epochs: PositiveInt = 12,
     precision: Literal["float32", "tf32", "bfloat16"] = "float32",
@@ -68,6 +69,7 @@ def image_classification(
         loss: What is minimised.
         metrics: What is measured, each under a name of its own.
         step: How a batch is trained; forward, backward and one update unless given.
+        sampler: Which images an epoch trains on, in which order; all of them, shuffled, unless given.
         batch_size: Images in a batch.
         epochs: Passes over the training images.
         precision: float32 on every device; tf32 is TensorFloat-32 in products and convolutions, on a GPU; bfloat16 is mixed
@@ -123,7 +125,7 @@ def image_classification(
         device_problems=lambda device: _device_problems(precision, device),
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
-        remarks=lambda facts, device: [*size_notes(recipe, facts.images), *_precision_notes(precision, device)],
+        remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
         fetch=lambda environment: fetched(registry, dataset, environment),
@@ -187,6 +189,11 @@ def _facts(registry: Registry, dataset: Mapping[str, Any], environment: Environm
         raise
     except Exception as error:  # anybody's code, and the data itself is well
         return Facts([f"dataset {dataset['use']!r}: its notices cannot be had: {one_line(describe(error))}"], images)
+
+
+def _in_an_epoch(recipe: Recipe, facts: Facts) -> int | None:
+    """Images that an epoch trains on, as far as that is known before."""
+    return None if recipe.get("sampler") else facts.images
 
 
 def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:

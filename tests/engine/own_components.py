@@ -130,9 +130,101 @@ def of_a_pair(training, /):
 
     def step(batch):
         outputs = training.model(batch.images)
+        assert isinstance(outputs, dict), "no dict of outputs"
         loss = training.loss(outputs["logits"], batch.labels) + training.loss(outputs["twice"], batch.labels)
         loss.backward()
         training.update()
         return loss
 
     return step
+
+
+def every_other(samples, /, *, offset: int = 0):
+    """Every second image, and in each epoch one less."""
+    half = torch.arange(offset, len(samples.labels), 2)
+    return lambda epoch, generator: half[torch.randperm(len(half), generator=generator)][: len(half) - epoch]
+
+
+def shuffled(samples, /):
+    """What a recipe without a sampler has."""
+    return lambda epoch, generator: torch.randperm(len(samples.labels), generator=generator)
+
+
+def many(samples, /):
+    """Twice as many images as there are."""
+    return lambda epoch, generator: torch.randint(len(samples.labels), (2 * len(samples.labels),), generator=generator)
+
+
+def beyond(samples, /):
+    """An image too many, in the last epoch."""
+    return lambda epoch, generator: torch.arange(len(samples.labels)) + (epoch == samples.epochs - 1)
+
+
+def nothing(samples, /):
+    """No image."""
+    return lambda epoch, generator: torch.arange(0)
+
+
+def listed(samples, /):
+    """A list."""
+    return lambda epoch, generator: [0, 1]
+
+
+class Growing:
+    """Images of 8 pixels at first, and of 16 in the last epoch."""
+
+    deterministic = True
+    size = 8
+
+    def at_epoch(self, epoch, horizon):
+        self.size = 8 + 8 * epoch // max(1, horizon.epochs - 1)
+        SEEN.append(("transform", epoch))
+
+    def __call__(self, images, generator):
+        return torch.nn.functional.interpolate(images.float(), size=self.size).to(images.dtype)
+
+
+def growing():
+    """Progressive resizing."""
+    return Growing()
+
+
+class Deep(nn.Module):
+    """A network of any size of images whose output falls with the epochs."""
+
+    def __init__(self, info):
+        super().__init__()
+        self.size = info.height
+        self.body = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * info.channels, info.classes))
+        self.factor = 1.0
+
+    def at_epoch(self, epoch, horizon):
+        self.factor = 1 - epoch / horizon.epochs
+        SEEN.append(("model", epoch))
+
+    def forward(self, images):
+        return self.body(images) * self.factor
+
+
+def deep(info, /):
+    """A model that follows the epoch."""
+    return nn.Sequential(Deep(info))
+
+
+class Halving(torch.optim.SGD):
+    factor = 1.0
+
+    def at_epoch(self, epoch, horizon):
+        self.factor = 0.5**epoch
+        SEEN.append(("optimizer", epoch))
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.sub_(parameter.grad, alpha=self.factor * group["lr"])
+
+
+def halving(model, /, *, lr: float = 0.1):
+    """An optimizer that follows the epoch."""
+    return Halving(model.parameters(), lr)

@@ -4,17 +4,17 @@ import json
 
 import pytest
 import torch
-from test_train import AUGMENTED, CPU, cell_of, run
+from test_train import AUGMENTED, CPU, cell_of, interrupted, run
 
 from ablate.engine import data
-from ablate.engine.batches import order_of
+from ablate.engine.seeding import generator
 from ablate.engine.trial import preflight
 from ablate.errors import UsageError
 from ablate.job import Options, prepare
 from ablate.plan import make_plan
 from ablate.registry import default
 from ablate.spec import load
-from ablate.trainers import Interrupted, trainer_of
+from ablate.trainers import trainer_of
 
 pytestmark = pytest.mark.usefixtures("own")
 VALIDATED = ('base.eval_split="validation"', "base.dataset.validation=0.3")
@@ -22,16 +22,6 @@ VALIDATED = ('base.eval_split="validation"', "base.dataset.validation=0.3")
 
 def step(name, **parameters):
     return f"base.step={json.dumps({'use': name, **parameters})}"
-
-
-def interrupted(cell, environment, folder, every):
-    """The result of a cell that is stopped after every so many batches."""
-    while True:
-        left = iter(range(every - 1))
-        try:
-            return run(cell, environment, folder, should_stop=lambda left=left: next(left, None) is None)
-        except Interrupted:
-            continue
 
 
 @pytest.mark.parametrize("name", ["plain", "direct"])
@@ -62,7 +52,9 @@ def test_a_batch_says_which_samples_it_has_and_when(spec, environment, tmp_path,
     assert [(batch.epoch, batch.number) for batch in own.SEEN] == [(epoch, number) for epoch in range(2) for number in range(5)]
     for epoch in range(2):
         seen = [batch for batch in own.SEEN if batch.epoch == epoch]
-        assert torch.equal(torch.cat([batch.indices for batch in seen]), order_of(160, cell.seed, epoch))
+        assert torch.equal(
+            torch.cat([batch.indices for batch in seen]), torch.randperm(160, generator=generator(cell.seed, "order", epoch))
+        )
         for batch in seen:
             assert torch.equal(batch.labels, train.labels[batch.indices])
             torch.testing.assert_close(batch.images, (train.images[batch.indices].float() / 255 - 0.5) / 0.5)
@@ -135,7 +127,7 @@ def test_the_test_images_decide_nothing_before_the_end(spec, environment, tmp_pa
         ("wordless", "gave NoneType; expected the loss of the batch"),
         ("unsaveable", "cannot hold a set"),
         ("undeclared", "its factory does not say `stops = True`"),
-        ("of_a_pair", "too many indices"),
+        ("of_a_pair", "no dict of outputs"),
     ],
 )
 def test_what_cannot_work_is_known_before_anything_is_trained(spec, environment, name, says):
