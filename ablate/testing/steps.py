@@ -21,6 +21,7 @@ from .optimizers import equal, network
 from .randomness import global_generators
 
 IMAGES, BATCH, CLASSES = 64, 16, 4
+INFO = DataInfo(1, 6, 6, CLASSES)
 EPOCHS = 6
 
 
@@ -39,10 +40,13 @@ class StepContract(ComponentContract):
     def engine_arguments(self) -> tuple[Any, ...]:
         return (self._given(torch.device("cpu")),)
 
+    def built(self, resolved: dict[str, Any], *engine_arguments: Any) -> Any:
+        given = {"model": (INFO,), "metric": (CLASSES,), "scheduler": (Horizon(EPOCHS, IMAGES // BATCH),)}
+        return build(default(), self.kind, resolved, *engine_arguments, nested=given)
+
     def _given(self, device: torch.device) -> Training:
         with global_rng(0, "contract"):
-            info = DataInfo(1, 6, 6, CLASSES)
-            model: nn.Module = network() if self.model is None else build(default(), "model", self.model, info)
+            model: nn.Module = network() if self.model is None else build(default(), "model", self.model, INFO)
         model.to(device)
         optimizer = torch.optim.SGD(model.parameters(), 0.05, 0.9)
         horizon = Horizon(EPOCHS, IMAGES // BATCH)
