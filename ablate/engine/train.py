@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,14 +21,12 @@ from . import checkpoint, data
 from .batches import Images, chunk_of, chunks, form_of
 from .build import Parts, average, batches_of, horizon_of, parts, pipelines
 from .epochs import tell, tell_transforms
-from .evaluation import Record, measured
+from .evaluation import Evaluation, Record, measured, predicted, transformed, with_model
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch, OwnStep
 from .turns import on_gpu
-
-EVAL_BATCH = 1000
 
 
 @dataclass
@@ -261,13 +260,11 @@ class _Training:
         """The recipe's metrics on these images, after an epoch with this loss; see `measured`."""
         model = self.evaluated
         model.eval()
-        outputs = []
-        for chunk, (images, labels) in enumerate(zip(part.images.split(self.chunk), part.labels.split(self.chunk), strict=True)):
-            transformed, _ = self.eval_pipeline.on_chunk(images, labels, self.seed, self.at.epoch, chunk)
-            for batch in transformed.split(EVAL_BATCH):
-                with self.step.autocast():
-                    outputs.append(model(self.eval_pipeline.on_batch(batch)).float())
-        return measured(torch.cat(outputs), part.labels, self.parts.metrics, train_loss)
+        pipeline, seed, epoch = self.eval_pipeline, self.seed, self.at.epoch
+        logits = predicted(model, pipeline, part, self.chunk, seed, epoch, self.step.autocast)
+        transform = partial(transformed, pipeline, seed, epoch)
+        told = Evaluation(model, part.images, part.labels, logits, self.parts.loss, transform, self.step.autocast)
+        return measured(logits, part.labels, with_model(self.parts.metrics, told), train_loss)
 
     def result(self) -> Result:
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))

@@ -1,8 +1,10 @@
 """A trial of each recipe before anything is trained: what cannot work is known after a few images, and not after hours."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +21,7 @@ from .batches import chunks, form_of
 from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
+from .evaluation import Evaluation, transformed, with_model
 from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
 from .sampling import Order
@@ -34,6 +37,7 @@ STEPS = 2  # of the optimizer: what fails at the second one would fail hours lat
 FACTORS = 1000  # places of a schedule that are looked at, its first and last among them
 
 Batch = tuple[Tensor, Tensor]
+Transform = Callable[[Tensor], Tensor]
 
 
 def preflight(
@@ -148,7 +152,8 @@ def _try(
             registry, recipe, form_of(train, tried[0], tensors.info.classes), images, 0, device, len(tensors.train.labels)
         )
         try_epochs(built, train, tried[0])
-        _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, images)
+        transform = partial(transformed, evaluation, 0, 0)
+        _try_model(built, recipe, batches[0], batches[1], tried[1].images, transform, tensors.info.classes, images)
         _try_schedule(built)
         if built.step is None:
             _try_steps(built, recipe, batches[0], device)
@@ -169,7 +174,9 @@ def _batch(pipeline: Pipeline, part: data.Part) -> Batch:
     return pipeline.on_batch(images), labels
 
 
-def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> None:
+def _try_model(
+    built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, raw: Tensor, transform: Transform, classes: int, images: int
+) -> None:
     """Runs a batch in training, an evaluation batch, the loss and the metrics."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
@@ -187,7 +194,8 @@ def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, cl
     with blame("model"), torch.no_grad():
         logits = built.model.eval()(evaluation[0])
         _check_logits(logits, len(evaluation[0]), classes)
-    for name, metric in built.metrics.items():
+    told = Evaluation(built.model, raw, evaluation[1], logits, built.loss, transform, nullcontext)
+    for name, metric in with_model(built.metrics, told).items():
         with blame(f"metrics.{name}"):
             float(metric(logits, evaluation[1]))
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from pages import DOCS, blocks, in_process_executor
 from safetensors.torch import save_file
+from torch import nn
 from typer.testing import CliRunner
 
 from ablate import registry
@@ -94,7 +95,7 @@ def test_each_keeps_the_contract_of_its_kind(ideas, monkeypatch):
     """Steps, samplers, and what else the engine calls in each batch or epoch."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     (ideas / "pytest.ini").write_text("[pytest]\n")
-    kinds = {name: kind for name, kind in KIND_OF.items() if kind in ("step", "sampler", "transform", "optimizer")}
+    kinds = {name: kind for name, kind in KIND_OF.items() if kind in ("step", "sampler", "transform", "optimizer", "metric")}
     (ideas / "test_ideas_of_the_page.py").write_text(CONTRACT_TESTS.format(tried=TRIED, kinds=kinds))
     ended = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-c", f"{ideas}/pytest.ini", str(ideas)])
     assert ended == 0
@@ -150,6 +151,24 @@ def test_the_study_runs_and_each_idea_reaches_it(ideas, monkeypatch):
         cells = store.study("ideas").cells
     assert set(cells["status"]) == {"done"}
     assert set(cells["variant"]) == {"base", *STUDY["variants"]}
+
+
+def test_metrics_of_the_model_measure_what_they_say(ideas, environment):
+    cell = cell_of(STUDY["variants"]["sam"], environment)
+    result = train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / "state"))
+    found = result.metrics
+    made = parts(registry.default(), cell.recipe, DataInfo(1, 16, 16, 10), 100, 0, torch.device("cpu")).model
+    counts = {name: part.weight.shape for name, part in made.named_modules() if isinstance(part, (nn.Conv2d, nn.Linear))}
+    sizes = {"conv1": 12 * 12, "conv2": 2 * 2}  # places of a kernel of 5 on 16 and, pooled, on 6 pixels
+    by_hand = sum(2 * shape.numel() * sizes.get(name, 1) for name, shape in counts.items())
+    assert found["flops"] == by_hand
+    assert found["sharpness"] > 0
+    assert 0 <= found["robust"] <= 1
+    document = dict(STUDY["base"], metrics={"accuracy": {"use": "accuracy"}}, epochs=3)
+    spec = load({"name": "plain", "base": document | STUDY["variants"]["sam"], "variants": {"x": {"epochs": 1}}, "seeds": 1})
+    plain = make_cells(make_plan(spec, registry.default()), registry.default(), environment, "cpu")[0].cell
+    without = train(registry.default(), plain, environment, torch.device("cpu"), Controls(ideas / "plain"))
+    assert without.weights_sha256 == result.weights_sha256, "what a metric does to its model stays there"
 
 
 def test_muon_takes_the_hidden_matrices(ideas, environment):
