@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -27,29 +26,6 @@ from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch, OwnStep
 from .turns import on_gpu
-
-
-@dataclass
-class Progress:
-    """Where a training is.
-
-    Attributes:
-        epoch: Finished epochs.
-        batch: Finished batches of the epoch that runs.
-        loss: Sum of the losses of the images of this epoch, float64 scalar.
-        train_seconds: Time spent in the batches of this epoch.
-        seconds: Time spent in all.
-        records: One a finished epoch.
-        selected: Weights of the best epoch so far, where the recipe selects one.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    train_seconds: float = 0.0
-    seconds: float = 0.0
-    records: list[Record] = field(default_factory=list)
-    selected: dict[str, Tensor] | None = None
 
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
@@ -133,7 +109,7 @@ class _Training:
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
         self.seen = self.order.first  # images of the epoch that runs
-        self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
+        self.at = checkpoint.Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
         self.own = OwnStep(self.parts, self.step.trainable, cell.recipe, self.at.loss) if self.parts.step else None
 
@@ -317,7 +293,7 @@ class _Training:
             self.own.restore(state["step"])
         for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
-        self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
+        self.at = checkpoint.Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
 
 
 def _finite(value: float) -> float | None:

@@ -5,13 +5,18 @@ import json
 import pytest
 import torch
 from test_train import AUGMENTED, CPU, cell_of, interrupted, run
+from torch import nn
 
 from ablate.engine import data
+from ablate.engine.build import Parts
 from ablate.engine.seeding import generator
+from ablate.engine.step import Step
+from ablate.engine.steps import OwnStep
 from ablate.engine.trial import preflight
 from ablate.errors import UsageError
 from ablate.job import Options, prepare
 from ablate.plan import make_plan
+from ablate.records import Horizon
 from ablate.registry import default
 from ablate.spec import load
 from ablate.trainers import trainer_of
@@ -145,3 +150,22 @@ def test_a_model_may_give_anything_to_a_step(spec, environment, tmp_path):
 def test_a_step_makes_the_updates(spec, tmp_path):
     with pytest.raises(UsageError, match="the recipe's own step makes the updates"):
         prepare(spec, [step("plain"), "base.accumulate=2"], Options(tmp_path / "s", tmp_path / "d", 1, "cpu"))
+
+
+def test_a_gpu_replays_no_graph_of_it():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loss = nn.functional.cross_entropy
+    parts = Parts(model, optimizer, lambda step: 1.0, loss, {}, Horizon(1, 1), lambda batch: torch.zeros(()))
+    recipe = {"precision": "float32", "grad_clip": None, "accumulate": 1}
+    step = Step(parts, recipe, torch.device("cuda"), torch.zeros((), dtype=torch.float64))
+    assert step.eager_because == "the recipe has a step of its own"
+
+
+def test_clipping_is_not_promised_where_a_closure_computes_gradients():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.LBFGS(model.parameters())
+    parts = Parts(model, optimizer, lambda step: 1.0, nn.functional.cross_entropy, {}, Horizon(1, 1), lambda batch: None)
+    OwnStep(parts, list(model.parameters()), {"grad_clip": 1.0}, torch.zeros(()))
+    with pytest.raises(ValueError, match="grad_clip cannot clip the gradients that a closure computes"):
+        optimizer.step(lambda: torch.zeros(()))
