@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -30,9 +31,9 @@ class MetricContract(ComponentContract):
         return (self.classes,)
 
     def make(self, *engine_arguments: Any, **settings: Any) -> Any:
-        """The metric as a function of logits and labels; one that asks for the model gets one that gives these logits."""
+        """The metric as a function of logits and labels; one that asks for the model gets one that answers as they do."""
         metric = super().make(*engine_arguments, **settings)
-        return partial(_of_a_table, metric) if hasattr(metric, "of_model") else metric
+        return partial(_of_a_network, metric) if hasattr(metric, "of_model") else metric
 
     def labels(self) -> Tensor:
         """Every class equally often, as near as that is."""
@@ -62,7 +63,7 @@ class MetricContract(ComponentContract):
             f"it does not say which way is better, so that every spec has to: {found}, so set "
             f"`{name}.lower_is_better = {better < worse}` below the function, or a function of the parameters that gives it."
         )
-        if isinstance(metric, partial) and better == worse:  # it measures something else of a model than its answers
+        if isinstance(metric, partial):  # it measures something else of a model than whether its answers are right
             return
         hint = f"and `{name}.lower_is_better` is {lower}: change that, or check the sign."
         assert (better < worse) if lower else (better > worse), f"{found}, {hint}"
@@ -83,18 +84,12 @@ class MetricContract(ComponentContract):
         assert torch.equal(labels, before[1]), "the labels that came in are changed: work on a copy."
 
 
-class _Table(nn.Module):
-    """A network whose image `i` has the row `i` of these logits."""
-
-    def __init__(self, logits: Tensor):
-        super().__init__()
-        self.rows = nn.Parameter(logits.clone())
-
-    def forward(self, images: Tensor) -> Tensor:
-        return one_hot(images[:, 0, 0, 0].long() % len(self.rows), len(self.rows)).float() @ self.rows
-
-
-def _of_a_table(metric: Any, logits: Tensor, labels: Tensor) -> Any:
-    images = torch.arange(len(logits), dtype=torch.uint8, device=logits.device)[:, None, None, None]
-    told = Evaluation(_Table(logits).eval(), images, labels, logits, cross_entropy, lambda some: some.float(), nullcontext)
-    return metric.of_model(told)
+def _of_a_network(metric: Any, logits: Tensor, labels: Tensor) -> Any:
+    """What a metric says of a network that answers as these logits do, on images that leave no doubt of what they show."""
+    classes = logits.shape[1]
+    layer = nn.Linear(classes, classes, bias=False)
+    nn.init.eye_(layer.weight)
+    network = nn.Sequential(nn.Flatten(), layer).to(logits.device).eval()
+    images = (255 * one_hot(logits.argmax(1), classes)).to(torch.uint8)[:, :, None, None]
+    told = Evaluation(network, images, labels, logits, cross_entropy, lambda some: some.float() / 32, nullcontext)
+    return metric.of_model(replace(told, logits=told.predict(images)))
