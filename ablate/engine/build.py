@@ -16,6 +16,7 @@ from ablate.registry import Registry, build
 
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
+from .steps import Training, TrainStep
 
 Made = TypeVar("Made")
 
@@ -31,6 +32,7 @@ class Parts:
         loss: (logits `[N, K]`, labels) -> scalar.
         metrics: By name: (logits `[N, K]`, labels `[N]`) -> number.
         horizon: Length of the training.
+        step: The recipe's own step; None where it has none.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class Parts:
     loss: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Callable[[Tensor, Tensor], float]]
     horizon: Horizon
+    step: TrainStep | None = None
 
 
 class PartError(ValueError):
@@ -82,8 +85,25 @@ def batches_of(recipe: Recipe, images: int) -> int:
     return int(-(-images // recipe["batch_size"]))
 
 
-def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed: int, device: torch.device) -> Parts:
-    """Builds a recipe for training images of this form and number.
+def parts(
+    registry: Registry,
+    recipe: Recipe,
+    info: DataInfo,
+    images: int,
+    seed: int,
+    device: torch.device,
+    samples: int | None = None,
+) -> Parts:
+    """Builds a recipe for training images of this form.
+
+    Args:
+        registry: What is installed.
+        recipe: Resolved.
+        info: Form of the images behind the transforms.
+        images: How many an epoch trains on.
+        seed: That of the cell.
+        device: Where all parts are to be.
+        samples: Number of training images, where an epoch trains on more or less than all of them.
 
     Raises:
         PartError: A factory fails.
@@ -110,11 +130,17 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
     for name, spec in recipe["metrics"].items():
         with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
             metrics[name] = _on(device, made("metric", spec, info.classes))
-    return Parts(model, optimizer, schedule, loss, metrics, horizon)
+    step = None
+    if recipe.get("step"):
+        count = images if samples is None else samples
+        training = Training(model, optimizer, loss, horizon, count, info.classes, device, recipe["precision"])
+        with blame("step"), global_rng(seed, "step/made"):
+            step = _on(device, made("step", recipe["step"], training))
+    return Parts(model, optimizer, schedule, loss, metrics, horizon, step)
 
 
 def _on(device: torch.device, made: Any) -> Any:
-    """A loss or metric with what it holds where the images are, as far as torch can see it: buffers, and models nested in it."""
+    """A loss, metric or step with what it holds where the images are, as far as torch sees it: buffers, models nested in it."""
     return made.to(device) if isinstance(made, nn.Module) else made
 
 

@@ -24,6 +24,7 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/four-plugins.md": "tests/docs/test_four_plugins.py",
     "docs/your-own-code.md": "tests/docs/test_your_own_code.py",
     "docs/have-runs.md": "tests/docs/test_have_runs.py",
+    "docs/what-you-can-ablate.md": "tests/docs/test_what_you_can_ablate.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
