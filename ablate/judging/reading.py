@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
+from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
 
 from .directions import Goal, goal_of, is_rate
 from .naming import BASES
-from .roles import Roles, is_name, roles_of, told
+from .roles import Roles, roles_of, told
 from .runs import Curve, Json, Run, Runs, label
 
 SHOWN = 5
@@ -163,7 +164,7 @@ def _variants(roles: Roles, count: int, source: str) -> tuple[dict[str, dict[str
     names: dict[tuple[str, ...], str] = {}
     found: dict[str, dict[str, str]] = {}
     of_run = []
-    alone = len(roles.factors) == 1 and sum(map(is_name, set(roles.values[roles.factors[0]]))) > 1
+    alone = len(roles.factors) == 1 and sum(map(says_itself, set(roles.values[roles.factors[0]]))) > 1
     for run in range(count):
         levels = roles.levels(run)
         key = tuple(levels.values())

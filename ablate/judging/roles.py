@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ablate.errors import UsageError, did_you_mean
+from ablate.names import says_itself
 from ablate.report.plain import shorten
 
 from .naming import is_seed
@@ -231,12 +232,7 @@ def _found(roles: Roles, rest: Sequence[str]) -> Roles:
 
 def _is_word(labels: Sequence[str]) -> bool:
     """Whether the values are names, and not numbers: of settings that go together, a name says more."""
-    return any(is_name(value) for value in labels)
-
-
-def is_name(value: str) -> bool:
-    """Whether a level says by itself what it is, as `adam` does, and 0.1 or true do not."""
-    return value[:1].isalpha() and value.lower() not in ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off")
+    return any(says_itself(value) for value in labels)
 
 
 def told(roles: Roles) -> list[str]:

@@ -65,10 +65,10 @@ def unreached(study: Study) -> dict[str, str]:
     rows: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
     done = study.cells[study.cells["status"] == "done"]
     weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
-    reference = study.compare.reference
+    references = study.references
 
     def same(own: Place) -> bool:
-        other = (reference, own[1])
+        other = (references[own[0]], own[1])
         if other not in weights or weights[own] != weights[other] or own not in rows or other not in rows:
             return False
         ours, theirs = (epochs.loc[rows[place]].reset_index(drop=True) for place in (own, other))
@@ -79,7 +79,7 @@ def unreached(study: Study) -> dict[str, str]:
         runs.setdefault(place[0], []).append(place)
     found = {}
     for variant, own in runs.items():
-        if variant != reference and all(map(same, own)):
+        if variant != references[variant] and all(map(same, own)):
             known = all(weights[place] is not None for place in own)
             found[variant] = "same weights" if known else "same numbers"
     return found
