@@ -48,7 +48,9 @@ def grid_of(variants: Sequence[Named], blocks: Sequence[str], reference: str) ->
     found: dict[str, dict[str, str]] = {}
     for variant, treatment, place in zip(variants, treatments, places, strict=True):
         found.setdefault(treatment, {})[place] = variant.name
-    return Grid(found, tuple(dict.fromkeys(places)), next(t for t, v in zip(treatments, variants, strict=True) if v.name == reference))
+    return Grid(
+        found, tuple(dict.fromkeys(places)), next(t for t, v in zip(treatments, variants, strict=True) if v.name == reference)
+    )
 
 
 def named(levels: Sequence[Mapping[str, str]]) -> list[str]:

@@ -58,9 +58,13 @@ def block_problems(document: Mapping[str, Json]) -> Iterator[Problem]:
         message = "every factor is a block, so there is nothing to compare in them"
         yield Problem("compare.blocks", message, "Leave out the factor that is compared, or add one.")
     if blocks and document.get("variants"):
-        yield Problem("variants", "named patches belong to no block", "Make them the levels of a factor, or remove `compare.blocks`.")
+        yield Problem(
+            "variants", "named patches belong to no block", "Make them the levels of a factor, or remove `compare.blocks`."
+        )
     if blocks and isinstance(document.get("seeds"), dict):
-        message = "seeds are not added until it is decided where there are blocks: more blocks would decide it, and not more seeds"
+        message = (
+            "seeds are not added until it is decided where there are blocks: more blocks would decide it, and not more seeds"
+        )
         yield Problem("seeds", message, "Give a number of seeds.")
 
 

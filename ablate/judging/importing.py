@@ -53,6 +53,7 @@ def study_of(reading: Reading, name: str | None, question: str, judgement: Judge
             reading.goal,
             judgement.paired,
             judgement.correction,
+            blocks=reading.roles.blocks,
         ),
         variants=tuple(order),
         cells=pd.DataFrame(rows, columns=[*CELL_COLUMNS, metric]),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ablate.blocking import named
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
@@ -34,6 +35,7 @@ class Wanted:
         ignore: Settings that are not looked at.
         where: Values of settings, as `NAME=VALUE`, of the runs that are judged.
         repetitions: Whether the runs of a variant are independent repetitions, where nothing says which seed they had.
+        blocks: Settings, such as the dataset, in whose every value the factors are compared.
     """
 
     metric: str | None = None
@@ -45,6 +47,7 @@ class Wanted:
     ignore: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     repetitions: bool = False
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,11 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
         raise UsageError(
             f"nothing says whether a larger or a smaller {metric!r} is better. Say it with --goal maximize or --goal minimize."
         )
-    roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore)
+    roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, wanted.blocks)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = _cells(runs, roles, variants, of_run, wanted, metric)
     cells, left_out, problems = _once_each(cells, variants, metric)
-    at, ends = _at(cells, variants, metric, wanted.at)
+    at, ends = _at(cells, variants, metric, wanted.at, roles.blocks)
     problems = [*problems, *ends, *_units(cells, metric)]
     if problems:
         raise SpecError(place, problems)
@@ -286,20 +289,26 @@ def value_of(run: Run, metric: str, at: Literal["last"] | int) -> float:
 
 
 def _at(
-    cells: Sequence[Cell], variants: Mapping[str, object], metric: str, asked: Literal["last"] | int | None
+    cells: Sequence[Cell],
+    variants: Mapping[str, Mapping[str, str]],
+    metric: str,
+    asked: Literal["last"] | int | None,
+    blocks: Sequence[str],
 ) -> tuple[Literal["last"] | int, list[Problem]]:
-    """The step that counts. Runs that end at different ones are not compared unless the user says how."""
+    """The step that counts. Runs of a block that end at different ones are not compared unless the user says how."""
     if asked is not None:
         if asked != "last" and not any(asked in c.run.metrics.get(metric, Curve([], [])).steps for c in cells):
             return asked, [Problem(f"--at {asked}", f"no run has {metric} at this step", "")]
         return asked, []
     names = list(variants)
     ends: defaultdict[int, list[str]] = defaultdict(list)
+    in_block: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
     for cell in cells:
         curve = cell.run.metrics.get(metric)
         if cell.run.status == "done" and curve and curve.steps:
             ends[curve.steps[-1]].append(f"{names[cell.variant]}, seed {cell.seed}")
-    if len(ends) < 2:
+            in_block[tuple(variants[names[cell.variant]][name] for name in blocks)].add(curve.steps[-1])
+    if all(len(steps) < 2 for steps in in_block.values()):
         return "last", []
     usual = max(ends, key=lambda step: len(ends[step]))
     others = [
@@ -331,7 +340,16 @@ def _units(cells: Sequence[Cell], metric: str) -> Iterator[Problem]:
 
 
 def _reference(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
-    """The variant that others are compared with, and a sentence on how it was chosen."""
+    """The variant that others are compared with, and a sentence on how it was chosen; where there are blocks, of the first one."""
+    if not roles.blocks:
+        return _chosen(variants, roles, asked)
+    alone = [{factor: level for factor, level in own.items() if factor not in roles.blocks} for own in variants.values()]
+    names = named(alone)
+    found, said = _chosen(dict(zip(names, alone, strict=True)), roles, asked)
+    return next(variant for variant, name in zip(variants, names, strict=True) if name == found), said
+
+
+def _chosen(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
     if asked is not None:
         for name, levels in variants.items():
             if asked in (name, ",".join(f"{factor}={level}" for factor, level in levels.items())):
@@ -341,7 +359,8 @@ def _reference(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: s
     if len(named) == 1:
         return named[0], f"Reference: {named[0]}, by its name (--reference chooses another)"
     parts = {
-        factor: [level for level in dict.fromkeys(roles.values[factor]) if level.lower() in BASES] for factor in roles.factors
+        factor: [level for level in dict.fromkeys(roles.values[factor]) if level.lower() in BASES]
+        for factor in next(iter(variants.values()))
     }
     first = {factor: found[0] if len(found) == 1 else None for factor, found in parts.items()}
     for name, levels in variants.items():

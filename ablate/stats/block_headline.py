@@ -19,7 +19,11 @@ def over_blocks(compare: Compare, found: Blocks) -> str:
         return f"Nothing can be concluded: no variant has a value in a block in which {short(found.reference)} has one."
     decided = [one for one in told if one.verdict != "undecided"]
     if not decided:
-        which = f"{short(told[0].variant)} against {short(found.reference)} is" if len(told) == 1 else _all(len(told), found.reference)
+        which = (
+            f"{short(told[0].variant)} against {short(found.reference)} is"
+            if len(told) == 1
+            else _all(len(told), found.reference)
+        )
         parts = [f"Nothing can be concluded: {which} undecided over {where(found)}"]
     elif len(told) == 1:
         parts = [_one(compare, found, told[0])]
@@ -66,7 +70,12 @@ def _size(compare: Compare, one: Across) -> str:
 
 def _counts(told: Sequence[Across]) -> str:
     found = Counter(one.verdict for one in told)
-    words = {"better": "better", "worse": "worse", "no meaningful difference": "without meaningful difference", "undecided": "undecided"}
+    words = {
+        "better": "better",
+        "worse": "worse",
+        "no meaningful difference": "without meaningful difference",
+        "undecided": "undecided",
+    }
     counts = [f"{found[name]} {'is' if found[name] == 1 else 'are'} {word}" for name, word in words.items() if found[name]]
     return f"of {len(told)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
 

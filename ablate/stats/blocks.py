@@ -165,9 +165,7 @@ def _wilcoxon(gaps: Array) -> tuple[float, float]:
     return min(1.0, 2 * float(min(chance[: above + 1].sum(), chance[above:].sum()))), way
 
 
-def _comparisons(
-    study: Study, grid: Grid, values: Array, friedman: Friedman | None, p_nemenyi: Array
-) -> tuple[Across, ...]:
+def _comparisons(study: Study, grid: Grid, values: Array, friedman: Friedman | None, p_nemenyi: Array) -> tuple[Across, ...]:
     """Every variant against the reference."""
     compare, names, sizes = study.compare, list(grid.variants), _sizes(values)
     others = [i for i, name in enumerate(names) if name != grid.reference]
