@@ -1,14 +1,16 @@
 """Blocks, such as datasets: what is compared in each of them, and which variant stands for it there.
 
-Of the factors of a study, some may be blocks. The others make *treatments* (the word of block designs): a variant is one treatment
-in one block, and is compared with the reference of its block.
+Of the factors of a study, some may be blocks. The others make *treatments*, which is the word of block designs: a variant is one
+treatment in one block, and is compared with the reference of its block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 from .names import says_itself
+from .records import Assignment, Factor
 
 
 class Named(Protocol):
@@ -25,7 +27,7 @@ class Grid:
     """The variants of a study by treatment and block.
 
     Attributes:
-        variants: For each treatment, and each block that it is in, the variant. Treatments and blocks are in the order of the study.
+        variants: For each treatment, and each block that it is in, the variant; in the order of the study.
         blocks: The names of all blocks.
         reference: The treatment that the others are compared with.
     """
@@ -73,3 +75,12 @@ def references(variants: Sequence[Named], blocks: Sequence[str], reference: str)
     grid = grid_of(variants, blocks, reference)
     own = grid.variants[grid.reference]
     return {name: own.get(block, "") for treatment in grid.variants.values() for block, name in treatment.items()}
+
+
+def in_blocks(made: Sequence[Assignment], factors: Sequence[Factor], blocks: Sequence[str]) -> Iterator[Assignment]:
+    """Every combination of the design with every one of the levels of the blocks, factors in their order."""
+    places = product(*((factor.base, *factor.others) for factor in factors if factor.name in blocks))
+    names = [factor.name for factor in factors if factor.name in blocks]
+    for assignment, levels in product(made, list(places)):
+        both = {**assignment, **dict(zip(names, levels, strict=True))}
+        yield {factor.name: both[factor.name] for factor in factors}

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice, product
+from itertools import islice
 from typing import Any
 
-from .blocking import references
+from .blocking import in_blocks, references
 from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe, some_variants
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
@@ -293,19 +293,10 @@ def _assignments(
     try:
         made = list(islice(build(registry, "design", design, compared), MOST_VARIANTS + 1))
         _check_assignments(made, compared)
-        return design, list(islice(_in_blocks(made, factors, blocks), MOST_VARIANTS + 1))
+        return design, list(islice(in_blocks(made, factors, blocks), MOST_VARIANTS + 1))
     except Exception as error:  # the factors do not fit the design, or it is anybody's code that fails
         found.append(Problem("design", describe(error)))
         return design, []
-
-
-def _in_blocks(made: Sequence[Assignment], factors: Sequence[Factor], blocks: Sequence[str]) -> Iterator[Assignment]:
-    """Every combination of the design with every one of the levels of the blocks, factors in their order."""
-    places = product(*((factor.base, *factor.others) for factor in factors if factor.name in blocks))
-    names = [factor.name for factor in factors if factor.name in blocks]
-    for assignment, levels in product(made, list(places)):
-        both = {**assignment, **dict(zip(names, levels, strict=True))}
-        yield {factor.name: both[factor.name] for factor in factors}
 
 
 def _check_assignments(made: Sequence[Json], factors: Sequence[Factor]) -> None:

@@ -193,8 +193,8 @@ def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float
 def _refuse_blocks(compare: Compare) -> None:
     if compare.blocks:
         raise UsageError(
-            f"the verdicts of this study are over blocks ({', '.join(compare.blocks)}), so that more seeds decide little: it takes "
-            "more blocks, of which nobody can say here how they would differ."
+            f"the verdicts of this study are over blocks ({', '.join(compare.blocks)}), so that more seeds decide little: it "
+            "takes more blocks, of which nobody can say here how they would differ."
         )
 
 

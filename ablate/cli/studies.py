@@ -202,7 +202,9 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
         return
     console = wide(out)
-    console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
+    console.print(
+        variants_view(infos, job.plan.references.values(), {name: (sum(done), len(done)) for name, done in counts.items()})
+    )
     done, total, seeds = sum(p.cell.key in stored for p in job.cells), len(job.cells), len(job.plan.seeds)
     if tuning:
         console.print("", tuning_view(tuning), sep="\n")

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ablate.blocking import named
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
 
 from .directions import Goal, goal_of, is_rate
-from .naming import BASES
+from .reference import reference_of
 from .roles import Roles, roles_of, told
 from .runs import Curve, Json, Run, Runs, label
 
@@ -125,7 +124,7 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
     problems = [*problems, *ends, *_units(cells, metric)]
     if problems:
         raise SpecError(place, problems)
-    reference, chosen = _reference(variants, roles, wanted.reference)
+    reference, chosen = reference_of(variants, roles, wanted.reference)
     better = "larger" if goal == "maximize" else "smaller"
     by_name = "" if wanted.goal or metric in runs.goals else ", by its name"
     said = [f"Metric: {metric}, {better} is better{by_name}", *said, *runs.notices, *about_seeds, *told(roles), chosen]
@@ -337,34 +336,3 @@ def _units(cells: Sequence[Cell], metric: str) -> Iterator[Problem]:
             f"the units are mixed: {len(low)} runs are at most 1, such as {one}, and {len(high)} are above 1, such as {other}"
         )
         yield Problem(metric, message, "Write all as parts of 1, or all in percent.")
-
-
-def _reference(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
-    """The variant that others are compared with, and a sentence on how it was chosen; where there are blocks, of the first one."""
-    if not roles.blocks:
-        return _chosen(variants, roles, asked)
-    alone = [{factor: level for factor, level in own.items() if factor not in roles.blocks} for own in variants.values()]
-    names = named(alone)
-    found, said = _chosen(dict(zip(names, alone, strict=True)), roles, asked)
-    return next(variant for variant, name in zip(variants, names, strict=True) if name == found), said
-
-
-def _chosen(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
-    if asked is not None:
-        for name, levels in variants.items():
-            if asked in (name, ",".join(f"{factor}={level}" for factor, level in levels.items())):
-                return name, f"Reference: {name}, as said"
-        raise UsageError(f"--reference {asked}: there is no such variant. {did_you_mean(asked, variants)}")
-    named = [name for name, levels in variants.items() if all(level.lower() in BASES for level in levels.values())]
-    if len(named) == 1:
-        return named[0], f"Reference: {named[0]}, by its name (--reference chooses another)"
-    parts = {
-        factor: [level for level in dict.fromkeys(roles.values[factor]) if level.lower() in BASES]
-        for factor in next(iter(variants.values()))
-    }
-    first = {factor: found[0] if len(found) == 1 else None for factor, found in parts.items()}
-    for name, levels in variants.items():
-        if all(first[factor] in (None, level) for factor, level in levels.items()):
-            return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"
-    name = next(iter(variants))
-    return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"

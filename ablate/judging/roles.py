@@ -32,6 +32,7 @@ class Roles:
         ignored: Those that the user said to ignore.
         found: Whether the factors were found, and not named.
         blocks: The factors in whose every level the others are compared.
+        of_block: Those that vary with the block alone.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -46,6 +47,7 @@ class Roles:
     ignored: tuple[str, ...] = ()
     found: bool = False
     blocks: tuple[str, ...] = ()
+    of_block: tuple[str, ...] = ()
 
     def levels(self, run: int) -> dict[str, str]:
         return {name: self.values[name][run] for name in self.factors}
@@ -89,14 +91,13 @@ def roles_of(
     constant = tuple(name for name in rest if len(set(values[name])) == 1)
     rest = [name for name in rest if name not in constant]
     known = Roles(values, tuple(factors), seed, constant, measured=measured, ignored=ignored, blocks=tuple(blocks))
-    of_block = _of_block(known, rest)
-    rest = [name for name in rest if name not in of_block]
-    made = _declared(replace(known, factors=(*factors, *blocks)), rest) if factors else _found(known, rest)
-    return replace(made, goes_with={**made.goes_with, **({blocks[0]: of_block} if of_block else {})})
+    known = replace(known, of_block=_of_block(known, rest))
+    rest = [name for name in rest if name not in known.of_block]
+    return _declared(replace(known, factors=(*factors, *blocks)), rest) if factors else _found(known, rest)
 
 
 def _of_block(roles: Roles, rest: Sequence[str]) -> tuple[str, ...]:
-    """Settings that follow from the block, such as the number of epochs for each dataset: variants do not differ in them there."""
+    """Settings that follow from the block, such as epochs for each dataset: there, variants do not differ in them."""
     if not roles.blocks:
         return ()
     places = [repr(roles.block(run)) for run in range(len(roles.values[roles.blocks[0]]))]
@@ -259,6 +260,7 @@ def told(roles: Roles) -> list[str]:
         for name, names in roles.goes_with.items()
     ]
     for what, names in (
+        ("Varies with the block alone", roles.of_block),
         ("Varies with the seed alone", roles.of_seed),
         ("Another value in every run, which counts as noise", roles.own),
         ("Varies within variants, which counts as noise", roles.loose),

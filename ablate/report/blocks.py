@@ -63,7 +63,7 @@ def sizes_table(study: Study, found: Blocks) -> Table:
     headings = [
         "variant",
         "by the mean difference",
-        f"{p_heading(study)} of the mean difference",
+        f"its {p_heading(study)}",
         "sd between blocks",
         "sd of a seed",
     ]
@@ -72,8 +72,8 @@ def sizes_table(study: Study, found: Blocks) -> Table:
             one.variant,
             one.verdict_by_size,
             probability(one.p_difference),
-            number(one.between_sd, ".4g"),
-            number(one.seed_sd, ".4g"),
+            number(one.between_sd, f".{digits}f"),
+            number(one.seed_sd, f".{digits}f"),
             interval(one.predicted_low, one.predicted_high, digits),
             probability(one.p_nemenyi),
         ]
@@ -106,6 +106,8 @@ def _notes(study: Study, found: Blocks) -> Iterator[str]:
 
 
 def _left_out(found: Blocks) -> Iterator[str]:
+    if len(found.ranks) > 2 and found.friedman is None:
+        yield "Fewer than two blocks have a value of every variant, so nothing can be better or worse by ranks."
     if found.incomplete:
         named = [f"{block} ({', '.join(names[:3])}{' …' * (len(names) > 3)})" for block, names in found.incomplete[:MOST_NAMED]]
         more = f" and {len(found.incomplete) - MOST_NAMED} more" if len(found.incomplete) > MOST_NAMED else ""
@@ -119,8 +121,8 @@ def _too_few(study: Study, found: Blocks) -> Iterator[str]:
     most = max(one.n for one in found.comparisons)
     if most < found.needed:
         yield (
-            f"{plural(most, 'block').capitalize()} {'is' if most == 1 else 'are'} too few: the smallest p-value of Wilcoxon's test "
-            f"is {found.least_p:.3g} there, and for {plural(len(found.comparisons), 'comparison')} at level "
+            f"{plural(most, 'block')} {'is' if most == 1 else 'are'} too few: the smallest p-value of Wilcoxon's test is "
+            f"{found.least_p:.3g} there, and for {plural(len(found.comparisons), 'comparison')} at level "
             f"{study.compare.alpha:g} it takes {found.needed} blocks. So nothing can be better or worse by ranks."
         )
 
@@ -154,13 +156,11 @@ def _tests(study: Study, found: Blocks) -> str:
 
 def _size(study: Study, found: Blocks) -> Iterator[str]:
     told = (
-        "Differences are means of a random-effects model (DerSimonian and Laird 1986) with the interval of Hartung and Knapp (2001); "
-        "“another block” is where the true difference of one more block like these lies."
+        "Differences are means of a random-effects model (DerSimonian and Laird 1986), with the interval of Hartung and "
+        "Knapp (2001); “another block” is where the true difference of one more block like these lies."
     )
     if any(math.isnan(one.seed_sd) for one in found.comparisons):
-        told += (
-            " Blocks with one seed do not tell the noise of a seed, so that the standard deviation between blocks has it in it."
-        )
+        told += " Nothing tells the noise of a seed, so that the standard deviation between blocks has it in it."
     if study.compare.margin is None:
         told += " There is no margin of importance, so nothing can be found equivalent."
     else:
@@ -168,7 +168,7 @@ def _size(study: Study, found: Blocks) -> Iterator[str]:
     yield told
     if found.scales > FAR:
         yield (
-            f"The values of {found.reference!r} are {found.scales:,.0f} times as large in one block as in another. Ranks are as good "
-            f"there as elsewhere; mean differences are mostly of the blocks where {study.compare.metric} is large."
+            f"The values of {found.reference!r} are {found.scales:,.0f} times as large in one block as in another. That "
+            f"changes no rank; mean differences are mostly of the blocks where {study.compare.metric} is large."
         )
-    yield "All of this is about other blocks like these, as far as these were drawn from what they stand for, and not about seeds."
+    yield "All of this is about other blocks of which these are a fair sample, and not about other seeds."

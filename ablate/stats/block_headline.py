@@ -8,6 +8,7 @@ from ablate.study import Compare
 
 from .block_records import Across, Blocks
 from .headline import short, signed
+from .records import Verdict
 
 MOST_NAMED = 5
 
@@ -70,7 +71,7 @@ def _size(compare: Compare, one: Across) -> str:
 
 def _counts(told: Sequence[Across]) -> str:
     found = Counter(one.verdict for one in told)
-    words = {
+    words: dict[Verdict, str] = {
         "better": "better",
         "worse": "worse",
         "no meaningful difference": "without meaningful difference",

@@ -52,14 +52,14 @@ class Across:
         p_adjusted: `p_wilcoxon`, corrected for the number of comparisons.
         p_nemenyi: Of Nemenyi's test among all pairs of variants; NaN for two variants.
         difference: Mean difference by the random-effects model, in units of the metric.
-        low: Lower end of its confidence interval (Hartung and Knapp); all hold together, or each for itself, as those of `Effect`.
+        low: Lower end of its interval (Hartung and Knapp); all hold together, or each for itself, as those of `Effect`.
         high: Its upper end.
         p_difference: The p-value of this mean, corrected for the number of comparisons.
         p_equivalence: p-value of TOST of this mean against the margin, corrected in the same way; NaN without a margin.
         between_sd: Standard deviation of the true differences between blocks (DerSimonian and Laird).
-        seed_sd: Standard deviation of one seed, pooled over both variants and all blocks; of the differences of one seed where
-            seeds pair. NaN where no block has two seeds: `between_sd` has the noise of the seeds in it then.
-        predicted_low: Lower end of the interval in which the true difference of another block lies, at level 1 - alpha, by itself.
+        seed_sd: Standard deviation of one seed, pooled over both variants and all blocks; of the differences of a seed where they
+            pair. NaN where no block has two seeds: `between_sd` has the noise of the seeds in it then.
+        predicted_low: Lower end of the interval that the true difference of another block lies in, at level 1 - alpha, by itself.
         predicted_high: Its upper end.
         verdict: By ranks: Friedman's test first, then `p_adjusted`. Equivalence is by `p_equivalence`.
         verdict_by_size: By the random-effects mean alone: `p_difference` and `p_equivalence`.

@@ -27,7 +27,7 @@ def blocks(study: Study) -> Blocks | None:
 
     After Demšar (JMLR 2006): Friedman's test of the mean ranks, then Wilcoxon's signed-rank test of each variant against the
     reference, corrected for their number; beside it Nemenyi's test of all pairs. A pair's verdict is Wilcoxon's and not of mean
-    ranks, because that of two variants by mean ranks depends on which others are there (Benavoli et al., JMLR 2016). How large the
+    ranks, because what those say of two variants depends on which others are there (Benavoli et al., JMLR 2016). How large the
     difference is, a random-effects model estimates.
 
     A block in which a variant has no value is in no rank, and in no comparison of that variant.
@@ -39,7 +39,7 @@ def blocks(study: Study) -> Blocks | None:
     values, names = _values(study, grid), list(grid.variants)
     averages = rounded(means(values), _sizes(values))
     there = ~np.isnan(averages)
-    complete = there.all(axis=0)
+    complete = np.asarray(there.all(axis=0))
     ranks, friedman = _mean_ranks(averages[:, complete], compare), _friedman(averages[:, complete])
     error = _error_of_ranks(len(names), int(complete.sum()))
     reference = names.index(grid.reference)
@@ -145,8 +145,8 @@ def _pairs(names: Sequence[str], ranks: Array, error: float) -> Iterator[Pair]:
 def _wilcoxon(gaps: Array) -> tuple[float, float]:
     """Two-sided p-value of the signed-rank test, and which way the ranks differ; NaN without a block.
 
-    Ties are left out (Wilcoxon 1945). It is exact for up to 100 blocks, also where differences have the same size, for which scipy
-    has the normal approximation from 14 blocks on; and that approximation beyond.
+    Ties are left out (Wilcoxon 1945). It is exact for up to 100 blocks, also where differences have the same size, for which
+    scipy has the normal approximation from 14 blocks on; and that approximation beyond.
     """
     if not len(gaps):
         return NOTHING, NOTHING
@@ -219,6 +219,6 @@ def _lost(study: Study, grid: Grid) -> Mapping[str, runs.Lost]:
     found = {}
     for name, own in grid.variants.items():
         each = [runs.lost(study, variant) for variant in own.values()]
-        counts = (sum(getattr(one, what) for one in each) for what in ("runs", "diverged", "failed"))
-        found[name] = runs.Lost(*counts, each[0].word)
+        ended, diverged, failed = (sum(getattr(one, what) for one in each) for what in ("runs", "diverged", "failed"))
+        found[name] = runs.Lost(ended, diverged, failed, each[0].word)
     return found

@@ -53,8 +53,8 @@ class Differences:
     def effects(self) -> Effects:
         """The random effects of the blocks that have a number.
 
-        The variance of a seed is one for all blocks. Were it estimated from the few seeds of each, some blocks would weigh more by
-        chance, and 95 % intervals hold in 89 to 94 % (`tests/simulations/blocks.py`).
+        The variance of a seed is one for all blocks. Were it estimated from the few seeds of each, some blocks would weigh more
+        by chance, and 95 % intervals hold in 89 to 94 % (`tests/simulations/blocks.py`).
         """
         known = np.isfinite(self.values)
         noise = 0.0 if math.isnan(self.seed_sd) else self.seed_sd**2

@@ -88,8 +88,8 @@ def summarise(study: Study) -> pd.DataFrame:
     """One row a variant, in the order of the spec.
 
     Columns: `variant`; `n`, cells with a value; `failed`, `diverged` and `missing`, cells without one; `mean`; `sd`, the sample
-    standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's (of its block); `published`, NaN where nobody
-    published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
+    standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's (of its block); `published`,
+    NaN where nobody published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
     """
     numbers, gaps = values(study), missing(study)
     lost = gaps.loc[gaps["epoch"].notna(), "variant"].value_counts()
