@@ -216,9 +216,9 @@ def _comparisons(study: Study, grid: Grid, values: Array, friedman: Friedman | N
 
 def _lost(study: Study, grid: Grid) -> Mapping[str, runs.Lost]:
     """What became of the runs of each variant, over all blocks."""
-    found = {}
+    found, by_variant = {}, runs.lost(study)
     for name, own in grid.variants.items():
-        each = [runs.lost(study, variant) for variant in own.values()]
+        each = [by_variant[variant] for variant in own.values()]
         ended, diverged, failed = (sum(getattr(one, what) for one in each) for what in ("runs", "diverged", "failed"))
         found[name] = runs.Lost(ended, diverged, failed, each[0].word)
     return found

@@ -48,7 +48,7 @@ def effects(study: Study) -> tuple[Effect, ...]:
     resampled = [_resampled(found.values[i], found.reference[i], e.se[i], compare) for i in range(len(names))]
     p_robust = comparison.adjusted([row["p_permutation"] for row in resampled], compare.correction)
     least, most = seeds_needed(e, compare, comparisons, found.level)
-    lost = {name: runs.lost(study, name) for name in {*references, *references.values()}}
+    lost = {"": runs.Lost(0, 0, 0), **runs.lost(study)}  # a block may have no reference
     unreached = runs.unreached(study)
     effects = []
     for i, name in enumerate(names):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from .comparison import FLAT, Array, Estimate
@@ -41,12 +42,15 @@ class Differences:
     """A variant less the reference, one number a block.
 
     Attributes:
-        values: Differences of the means of the seeds; NaN where one of them has none, infinite where a run counts as the worst.
+        values: Differences of the means of the seeds; NaN where one of them has none. Where runs count as the worst, infinite,
+            and 0 where both have such runs.
+        known: Which blocks have a mean in both.
         parts: The variance of each, as a multiple of that of one seed.
         seed_sd: Standard deviation of one seed, pooled over the blocks; NaN where no block has two.
     """
 
     values: Array
+    known: NDArray[np.bool_]
     parts: Array
     seed_sd: float
 
@@ -56,9 +60,8 @@ class Differences:
         The variance of a seed is one for all blocks. Were it estimated from the few seeds of each, some blocks would weigh more
         by chance, and 95 % intervals hold in 89 to 94 % (`tests/simulations/blocks.py`).
         """
-        known = np.isfinite(self.values)
         noise = 0.0 if math.isnan(self.seed_sd) else self.seed_sd**2
-        return random_effects(self.values[known], noise * self.parts[known])
+        return random_effects(self.values[self.known], noise * self.parts[self.known])
 
 
 def differences(variant: Array, reference: Array, paired: bool) -> Differences:
@@ -71,10 +74,11 @@ def differences(variant: Array, reference: Array, paired: bool) -> Differences:
         values = np.where(one == other, 0.0, one - other)  # two that are infinitely bad are alike
         samples = [np.where(there, variant - reference, np.nan)] if paired else [variant, reference]
         parts = sum(1 / (~np.isnan(sample)).sum(-1) for sample in samples)
-    known = [sample[np.isfinite(values)] for sample in samples]
-    squares = sum(float(np.nansum((sample - means(sample)[:, None]) ** 2)) for sample in known)
-    df = sum(int((~np.isnan(sample)).sum() - len(sample)) for sample in known)
-    return Differences(values, np.asarray(parts), math.sqrt(squares / df) if df > 0 else NOTHING)
+    known = np.isfinite(one) & np.isfinite(other)
+    own = [sample[known] for sample in samples]
+    squares = sum(float(np.nansum((sample - means(sample)[:, None]) ** 2)) for sample in own)
+    df = sum(int((~np.isnan(sample)).sum() - len(sample)) for sample in own)
+    return Differences(values, known, np.asarray(parts), math.sqrt(squares / df) if df > 0 else NOTHING)
 
 
 def means(values: Array) -> Array:

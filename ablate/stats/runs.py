@@ -42,14 +42,16 @@ class Lost:
         return ", ".join(f"{count} of {self.runs} runs {what}" for count, what in counts if count)
 
 
-def lost(study: Study, variant: str) -> Lost:
-    """What became of a variant's runs."""
-    status = study.cells.loc[study.cells["variant"] == variant, "status"]
-    numbers = summary.values(study)
-    own = numbers.loc[numbers["variant"] == variant, "value"].to_numpy(float)
-    done, failed = int((status == "done").sum()), int((status == "failed").sum())
-    word = "diverged" if study.imported is None else "without a value"
-    return Lost(done + failed, done - int(np.isfinite(own).sum()), failed, word)
+def lost(study: Study) -> dict[str, Lost]:
+    """What became of the runs of each variant."""
+    numbers, word = summary.values(study), "diverged" if study.imported is None else "without a value"
+    valued = numbers.loc[np.isfinite(numbers["value"].astype(float)), "variant"].value_counts()
+    done, failed = (study.cells.loc[study.cells["status"] == status, "variant"].value_counts() for status in ("done", "failed"))
+    found = {}
+    for variant in (variant.name for variant in study.variants):
+        ended, gone = int(done.get(variant, 0)), int(failed.get(variant, 0))
+        found[variant] = Lost(ended + gone, ended - int(valued.get(variant, 0)), gone, word)
+    return found
 
 
 def unreached(study: Study) -> dict[str, str]:
