@@ -157,7 +157,7 @@ def _tests(study: Study, found: Blocks) -> str:
 def _size(study: Study, found: Blocks) -> Iterator[str]:
     told = (
         "Differences are means of a random-effects model (DerSimonian and Laird 1986), with the interval of Hartung and "
-        "Knapp (2001); “another block” is where the true difference of one more block like these lies."
+        "Knapp (2001); “another block” is where the difference of one more block like these, with as many seeds, would lie."
     )
     if any(math.isnan(one.seed_sd) for one in found.comparisons):
         told += " Nothing tells the noise of a seed, so that the standard deviation between blocks has it in it."

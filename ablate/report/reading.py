@@ -118,7 +118,8 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
         "The effect size is Hedges' g, in standard deviations of one seed."
     )
     if not any(math.isfinite(effect.p_adjusted) for effect in analysis.effects):
-        tests = "Nothing is tested: no comparison has values enough to tell noise."
+        nothing = "Within each block nothing" if compare.blocks else "Nothing"
+        tests = f"{nothing} is tested: no comparison has values enough to tell noise."
     if rule:
         tests += (
             f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "

@@ -59,7 +59,7 @@ class Across:
         between_sd: Standard deviation of the true differences between blocks (DerSimonian and Laird).
         seed_sd: Standard deviation of one seed, pooled over both variants and all blocks; of the differences of a seed where they
             pair. NaN where no block has two seeds: `between_sd` has the noise of the seeds in it then.
-        predicted_low: Lower end of the interval that the true difference of another block lies in, at level 1 - alpha, by itself.
+        predicted_low: Lower end of the interval in which the difference that another block shows lies, at level 1 - alpha.
         predicted_high: Its upper end.
         verdict: By ranks: Friedman's test first, then `p_adjusted`. Equivalence is by `p_equivalence`.
         verdict_by_size: By the random-effects mean alone: `p_difference` and `p_equivalence`.

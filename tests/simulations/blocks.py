@@ -23,8 +23,8 @@ def coverage(cases: int, count: int, seeds: int, between: float, unequal: bool) 
     """How often 95 % intervals cover, of so many blocks and seeds.
 
     Returns:
-        The interval of the mean difference; the one in which another block lies; and that of the mean, were the noise of each
-        block estimated from its own seeds.
+        The interval of the mean difference; the one in which the difference of another block lies; and that of the mean, were the
+        noise of each block estimated from its own seeds.
     """
     rng = np.random.default_rng(0)
     mean, another, own = [], [], []
@@ -35,7 +35,8 @@ def coverage(cases: int, count: int, seeds: int, between: float, unequal: bool) 
         found = differences(x, y, False)
         mean.append(_covers(found.effects()))
         low, high = found.effects().predicted(ALPHA)
-        another.append(low <= rng.normal(0, between) <= high)
+        more = APART ** rng.uniform(-1, 1) if unequal else 1.0
+        another.append(low <= rng.normal(0, between) + more * rng.normal(0, np.sqrt(2 / seeds)) <= high)
         own.append(_covers(random_effects(found.values, (x.var(1, ddof=1) + y.var(1, ddof=1)) / seeds)))
     return rate(np.array(mean)), rate(np.array(another)), rate(np.array(own))
 
