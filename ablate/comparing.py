@@ -40,6 +40,7 @@ def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], foun
         given.get("paired", False),
         given.get("correction", "holm"),
         given.get("failed", "missing"),
+        tuple(given.get("blocks", ())),
     )
 
 
@@ -59,6 +60,26 @@ def _epoch_problems(variants: Sequence["Variant"], epoch: int, found: list[Probl
 
 def _told(variants: Sequence["Variant"], one: str, several: str) -> str:
     return f"{some_variants([variant.name for variant in variants])} {one if len(variants) == 1 else several}"
+
+
+def block_problems(document: Mapping[str, Json]) -> Iterator[Problem]:
+    """Blocks that are no factors, and what cannot go with blocks."""
+    blocks, factors = document.get("compare", {}).get("blocks", []), document.get("factors", {})
+    for name in blocks:
+        if name not in factors:
+            yield Problem("compare.blocks", f"the study has no factor {name!r}", did_you_mean(name, factors))
+    if blocks and set(blocks) >= factors.keys():
+        message = "every factor is a block, so there is nothing to compare in them"
+        yield Problem("compare.blocks", message, "Leave out the factor that is compared, or add one.")
+    if blocks and document.get("variants"):
+        yield Problem(
+            "variants", "named patches belong to no block", "Make them the levels of a factor, or remove `compare.blocks`."
+        )
+    if blocks and isinstance(document.get("seeds"), dict):
+        message = (
+            "seeds are not added until it is decided where there are blocks: more blocks would decide it, and not more seeds"
+        )
+        yield Problem("seeds", message, "Give a number of seeds.")
 
 
 def _not_told(trainer: Trainer, epoch: int) -> str:

@@ -30,6 +30,10 @@ def judge(
         list[str] | None,
         typer.Option("--factor", metavar="NAME", help="A setting to compare; may be repeated; what differs unless given."),
     ] = None,
+    blocks: Annotated[
+        list[str] | None,
+        typer.Option("--block", metavar="NAME", help="A setting, such as the dataset, in whose every value to compare."),
+    ] = None,
     seed: Annotated[
         str | None, typer.Option("--seed", metavar="NAME", help="The setting with the seed; one of that name unless given.")
     ] = None,
@@ -95,12 +99,13 @@ def judge(
     from ablate.judging import Judgement, Wanted, read, study_of
     from ablate.report.content import page
 
-    wanted = Wanted(
-        metric, tuple(factors or ()), seed, goal, _step(at), reference, tuple(ignore or ()), tuple(where or ()), repetitions
-    )
+    asked = tuple(factors or ()), seed, goal, _step(at), reference, tuple(ignore or ()), tuple(where or ())
+    wanted = Wanted(metric, *asked, repetitions=repetitions, blocks=tuple(blocks or ()))
     judgement = Judgement(margin, alpha, paired, correction)
     if spec is not None and spec.exists():
         raise UsageError(f"{spec} exists. Give another name for the spec.")
+    if spec is not None and blocks:
+        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     reading = read(place, wanted, _component(source))
     study = study_of(reading, name, question, judgement)
     made = page(study)
@@ -177,10 +182,12 @@ def _write_spec(path: Path, study: "Study", reading: "Reading", differences: Any
 
 def _fail_on(made: "Page") -> None:
     """Ends with an exit code of its own; a comparison that tells nothing must not pass for one that found nothing."""
-    effects = made.analysis.effects
-    worse = [effect.variant for effect in effects if "worse" in (effect.verdict, effect.where_it_trains)]
-    untold = [effect.variant for effect in effects if effect.p_adjusted != effect.p_adjusted]
+    over = made.analysis.blocks
+    found = made.analysis.effects if over is None else over.comparisons
+    worse = [one.variant for one in found if "worse" in (one.verdict, one.where_it_trains)]
+    untold = [one.variant for one in found if one.p_adjusted != one.p_adjusted]
     if worse:
-        complain(f"worse than {made.study.compare.reference}: {', '.join(worse[:5])}", ExitCode.WORSE)
+        reference = made.study.compare.reference if over is None else over.reference
+        complain(f"worse than {reference}: {', '.join(worse[:5])}", ExitCode.WORSE)
     if untold:
         complain(f"cannot be judged, because runs are missing: {', '.join(untold[:5])}", ExitCode.WORSE)

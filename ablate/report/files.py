@@ -78,6 +78,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
     }
     if len(effects := data.effects_of_design(page.analysis)):
         contents["effects.csv"] = data.frame_csv(effects)
+    if len(over := data.blocks(page)):
+        contents["blocks.csv"] = data.frame_csv(over)
     if page.study.tuning is not None:
         contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):

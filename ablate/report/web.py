@@ -14,7 +14,7 @@ from .content import Page, cells_done, overview
 from .drawing import Picture, css_color, panels_svg
 from .plain import one_line
 
-SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕"}
+SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆"}
 
 
 def html(pages: Sequence[Page]) -> str:

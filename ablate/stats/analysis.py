@@ -8,6 +8,8 @@ from typing import get_args
 from ablate.study import Compare, Study
 
 from .attribution import attribution
+from .block_headline import over_blocks
+from .blocks import blocks
 from .effects import effects
 from .factorial import factorial
 from .headline import headline, short, signed
@@ -26,16 +28,17 @@ UNREACHED = {
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found, terms = effects(study), factorial(study)
-    shares = attribution(study) or by_main_effects(study)
-    told = headline(study, terms, shares)
+    found, over = effects(study), blocks(study)
+    terms = None if over else factorial(study)
+    shares = None if over else attribution(study) or by_main_effects(study)
+    told = over_blocks(study.compare, over) if over else headline(study, terms, shares)
     if told is None:
         told = answer(study.compare, found)
-    else:
+    elif over is None:
         told = "; ".join([told.removesuffix("."), *_lost(study.compare, found), *_unreached(found)]) + "."
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study))
+    return Analysis(found, terms, shares, told, tuned(study), images(study), over)
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .block_records import Blocks
+
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided", "no change"]
 JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
 TermVerdict = Literal[Verdict, "better together", "worse together"]
@@ -309,6 +311,7 @@ class Analysis:
         answer: The conclusion in a sentence.
         tuned: Every variant with and without tuning, where settings were tuned.
         images: What the metric was evaluated on; None where the cells do not say.
+        blocks: The comparison over the blocks, where the study has some; `effects` are within each block then.
     """
 
     effects: tuple[Effect, ...]
@@ -317,3 +320,4 @@ class Analysis:
     answer: str
     tuned: tuple[Tuned, ...] = ()
     images: Images | None = None
+    blocks: Blocks | None = None

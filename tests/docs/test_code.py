@@ -15,6 +15,7 @@ PLUGINS = (
     "docs/first-plugin.md",
     "docs/four-plugins.md",
     "docs/your-own-code.md",
+    "README.md",
     "docs/what-you-can-ablate.md",
 )  # tests of their own write these files and use them
 BLOCKS = [block for page in pages() for block in blocks(page)]

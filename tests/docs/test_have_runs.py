@@ -16,10 +16,11 @@ BLOCKS = list(blocks(PAGE))
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
-    """What each command of the page shows, in a folder with its table."""
+    """What each command of the page shows, in a folder with its tables."""
     folder = tmp_path_factory.mktemp("runs")
-    (table,) = (block.text for block in BLOCKS if block.language == "csv")
-    (folder / "runs.csv").write_text(table)
+    for block in (block for block in BLOCKS if block.language == "csv"):
+        (name,) = re.findall(r"`(\w+\.csv)`", "\n".join(PAGE.read_text().splitlines()[block.line - 6 : block.line]))
+        (folder / name).write_text(block.text)
     shown = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -41,7 +42,7 @@ def test_what_stands_there_is_what_is_seen(seen):
 
 def test_the_first_is_refused_and_the_others_are_not(seen):
     folder, shown = seen
-    assert [text.startswith("variants differ") for text in shown.values()] == [True, False, False, False, False]
+    assert [text.startswith("variants differ") for text in shown.values()] == [True, False, False, False, False, False]
     assert "not planned before the run" in (folder / "report.html").read_text()
     assert (folder / "decide.json").is_file()
 
