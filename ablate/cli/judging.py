@@ -9,7 +9,8 @@ import typer
 from ablate.errors import ExitCode, UsageError
 
 from . import completion
-from .common import app, complain, print_text
+from .common import Output, app, complain
+from .showing import show_pages
 
 if TYPE_CHECKING:
     from ablate.judging.reading import Reading
@@ -78,7 +79,7 @@ def judge(
         str,
         typer.Option("--format", help="terminal, html, markdown, latex, latex-document, csv, json, or files for all of them."),
     ] = "terminal",
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
+    output: Output = None,
     power: Annotated[bool, typer.Option("--power", help="Say too what more seeds would show.")] = False,
     spec: Annotated[
         Path | None,
@@ -99,8 +100,18 @@ def judge(
     from ablate.judging import Judgement, Wanted, read, study_of
     from ablate.report.content import page
 
-    asked = tuple(factors or ()), seed, goal, _step(at), reference, tuple(ignore or ()), tuple(where or ())
-    wanted = Wanted(metric, *asked, repetitions=repetitions, blocks=tuple(blocks or ()))
+    wanted = Wanted(
+        metric=metric,
+        factors=tuple(factors or ()),
+        seed=seed,
+        goal=goal,
+        at=_step(at),
+        reference=reference,
+        ignore=tuple(ignore or ()),
+        where=tuple(where or ()),
+        repetitions=repetitions,
+        blocks=tuple(blocks or ()),
+    )
     judgement = Judgement(margin, alpha, paired, correction)
     if spec is not None and spec.exists():
         raise UsageError(f"{spec} exists. Give another name for the spec.")
@@ -109,7 +120,7 @@ def judge(
     reading = read(place, wanted, _component(source))
     study = study_of(reading, name, question, judgement)
     made = page(study)
-    _show(made, format_, output)
+    show_pages([made], format_, output, Path("reports"))
     if power:
         _show_power(study)
     if spec is not None:
@@ -130,25 +141,6 @@ def _component(source: str | None) -> Any:
     from ablate.strict import parse
 
     return parse(source, "--source") if source and source.lstrip().startswith("{") else source
-
-
-def _show(made: "Page", format_: str, output: Path | None) -> None:
-    from ablate.report.console import out, text, wide
-    from ablate.report.files import FORMATS, directory_of, render, write, write_all
-    from ablate.report.terminal import study_view
-
-    if format_ == "terminal" and output is None:
-        console = wide(out)
-        console.print(study_view(made, console.width))
-    elif format_ == "files":
-        for path in write_all(made, output or directory_of(Path("reports"), made.study.name)):
-            out.print(text(path), soft_wrap=True)
-    elif format_ == "terminal":
-        raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
-    elif output is None:
-        print_text(render([made], format_))
-    else:
-        write(output, render([made], format_))
 
 
 def _show_power(study: "Study") -> None:
