@@ -116,6 +116,16 @@ def judge(
     """
     from .judging import Judgement, Wanted, read, study_of
 
-    asked = tuple(factors), seed, goal, at, reference, tuple(ignore), tuple(where)
-    wanted = Wanted(metric, *asked, repetitions=repetitions, blocks=tuple(blocks))
+    wanted = Wanted(
+        metric=metric,
+        factors=tuple(factors),
+        seed=seed,
+        goal=goal,
+        at=at,
+        reference=reference,
+        ignore=tuple(ignore),
+        where=tuple(where),
+        repetitions=repetitions,
+        blocks=tuple(blocks),
+    )
     return study_of(read(runs, wanted, source), name, question, Judgement(margin, alpha, paired, correction))

@@ -59,9 +59,11 @@ def named(levels: Sequence[Mapping[str, str]]) -> list[str]:
     """A name for each combination of levels: the level itself where there is one factor, and its levels are names."""
     alone = all(len(own) == 1 and says_itself(level) for own in levels for level in own.values())
     names: dict[tuple[str, ...], str] = {}
+    taken = set()
     for key, own in {tuple(own.values()): own for own in levels}.items():
         plain = ",".join(key if alone else (f"{name}={level}" for name, level in own.items()))
-        names[key] = plain if plain not in names.values() else repr(key)
+        names[key] = plain if plain not in taken else repr(key)
+        taken.add(names[key])
     return [names[tuple(own.values())] for own in levels]
 
 

@@ -29,16 +29,14 @@ def _chosen(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str 
             if asked in (name, ",".join(f"{factor}={level}" for factor, level in levels.items())):
                 return name, f"Reference: {name}, as said"
         raise UsageError(f"--reference {asked}: there is no such variant. {did_you_mean(asked, variants)}")
-    named = [name for name, levels in variants.items() if all(level.lower() in BASES for level in levels.values())]
-    if len(named) == 1:
-        return named[0], f"Reference: {named[0]}, by its name (--reference chooses another)"
+    bases = [name for name, levels in variants.items() if all(level.lower() in BASES for level in levels.values())]
+    if len(bases) == 1:
+        return bases[0], f"Reference: {bases[0]}, by its name (--reference chooses another)"
     parts = {
         factor: [level for level in dict.fromkeys(roles.values[factor]) if level.lower() in BASES]
         for factor in next(iter(variants.values()))
     }
     first = {factor: found[0] if len(found) == 1 else None for factor, found in parts.items()}
-    for name, levels in variants.items():
-        if all(first[factor] in (None, level) for factor, level in levels.items()):
-            return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"
-    name = next(iter(variants))
+    fitting = (n for n, levels in variants.items() if all(first[factor] in (None, level) for factor, level in levels.items()))
+    name = next(fitting, next(iter(variants)))
     return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"

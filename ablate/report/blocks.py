@@ -7,7 +7,7 @@ from ablate.stats.block_headline import where
 from ablate.stats.block_records import Across, Blocks, Friedman
 from ablate.study import Study
 
-from .reading import METHODS, level, p_heading, position
+from .reading import METHODS, TOGETHER, level, p_heading, position
 from .tables import Table, decimals, interval, make_table, number, plural, probability
 
 MOST_NAMED = 8
@@ -41,8 +41,7 @@ def verdicts_table(study: Study, found: Blocks) -> Table:
 
 
 def _interval_heading(study: Study, found: Blocks) -> str:
-    told = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}[study.compare.correction]
-    return f"{level(study)} interval{told if len(found.comparisons) > 1 else ''}"
+    return f"{level(study)} interval{TOGETHER[study.compare.correction] if len(found.comparisons) > 1 else ''}"
 
 
 def _verdict(one: Across) -> str:

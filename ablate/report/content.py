@@ -117,9 +117,11 @@ def runs_read(study: Study) -> Section | None:
     if compare.blocks:
         grid = grid_of(study.variants, compare.blocks, compare.reference)
         groups = {name: list(own.values()) for name, own in grid.variants.items()}
+    group = {variant: name for name, variants in groups.items() for variant in variants}
+    cells = dict(iter(study.cells.groupby(study.cells["variant"].map(group))))
     rows = []
-    for name, variants in groups.items():
-        own = study.cells[study.cells["variant"].isin(variants)]
+    for name in groups:
+        own = cells[name]
         valued = own[np.isfinite(own[metric].astype(float))]
         blocks = f"{valued['variant'].nunique():,}" if compare.blocks else ""
         seeds = ranges([int(seed) for seed in own["seed"].unique()])

@@ -12,6 +12,7 @@ from .tables import plural
 
 CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini–Hochberg"}
 METHODS = {"holm": "Holm's method", "benjamini_hochberg": "the method of Benjamini and Hochberg"}
+TOGETHER = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}  # what intervals of several hold
 SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; said where it is not what a reader expects
     "seeds": "",
     "residual": "from what the terms of the design leave, not from seeds",
@@ -34,8 +35,7 @@ def interval_heading(study: Study) -> str:
 
 def together(study: Study) -> str:
     """Whether the intervals of several comparisons hold all together, or each for itself."""
-    told = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}[study.compare.correction]
-    return told if len(study.variants) > 2 else ""
+    return TOGETHER[study.compare.correction] if len(study.variants) > 2 else ""
 
 
 IMPORTED = "Imported, not planned before the run"
