@@ -11,7 +11,7 @@ import torch
 
 from ablate.records import Environment
 
-SLOWER = (  # what starts processes, environments, browsers or LaTeX, or tries thousands of inputs: four fifths of the time
+SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of inputs: most of the time; single tests are marked
     "docs",
     "executors/test_believing.py",
     "executors/test_guard.py",

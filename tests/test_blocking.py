@@ -79,6 +79,7 @@ def test_what_is_about_seeds_is_refused(blocked, write):
         power(str(write(blocked)), (), None, 0.01, (), (), 0.8)
 
 
+@pytest.mark.slower
 def test_a_study_is_run_stored_and_judged_over_its_blocks(blocked, tmp_path):
     study = ablate.run(blocked, overrides=["base.epochs=1"], store=tmp_path, device="cpu", progress=False)
     assert study.compare.blocks == ("data",)

@@ -58,6 +58,7 @@ def test_a_fixed_number_of_seeds_is_all_of_them(planned):
     assert len(wanted(replace(plan, stopping=None), cells, None)) == 15
 
 
+@pytest.mark.slower
 def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_path):
     spec["base"]["epochs"] = 3
     study = ablate.run(spec | {"seeds": RULE}, store=tmp_path, device="cpu")
@@ -71,6 +72,7 @@ def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_p
     pd.testing.assert_frame_equal(again.cells, study.cells)
 
 
+@pytest.mark.slower
 def test_a_second_spec_of_one_name_is_told_and_the_first_keeps_its_record(spec, tmp_path):
     spec |= {"seeds": 1}
     first = ablate.run(spec, store=tmp_path, device="cpu", progress=False)

@@ -292,6 +292,7 @@ def run(spec, store, listener):
     return driver.run_study(spec, (), options, {"test": listener}, lambda message: None)
 
 
+@pytest.mark.slower
 def test_an_interrupted_study_goes_on_with_the_same_decisions_and_trains_nothing_twice(tuned, tmp_path):
     tuned |= {"tune": {"trials": 3, "space": SPACE}, "seeds": 1}
     once, whole = Interrupting(), Interrupting(2)
