@@ -3,6 +3,7 @@
 A change of the tables counts `VERSION` up, and brings a function that turns the version before into it, in a transaction.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -43,18 +44,19 @@ def path_in(directory: Path) -> Path:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens a store, or begins one where there is none.
+    """Opens a store, or begins one where there is none. One on a place that cannot be written to can be read.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version; what was there is as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        readable = path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        db = sqlite3.connect(_unchanged(path) if readable else path, isolation_level=None, timeout=BUSY_SECONDS, uri=readable)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened as a store: {error}. {REMEDY}") from error
     try:
-        _prepare(db, path)
+        _prepare(db, path, readable)
     except sqlite3.Error as error:
         db.close()
         remedy = REMEDY if isinstance(error, sqlite3.OperationalError) else DAMAGED
@@ -66,9 +68,16 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _unchanged(path: Path) -> str:
+    """The URI of a store that is only read. Where a log of writes lies beside it, its driver's notes of it have to be there too,
+    or SQLite refuses; without one, nobody writes, and SQLite needs to be told so because it can make neither."""
+    return f"{path.resolve().as_uri()}?mode=ro" + ("" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1")
+
+
+def _prepare(db: sqlite3.Connection, path: Path, read_only: bool) -> None:
     new = _is_new(db, path)
-    db.execute("PRAGMA journal_mode = WAL")
+    if not read_only:
+        db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA trusted_schema = OFF")

@@ -59,11 +59,13 @@ class Problem:
         path: Where in the spec, as a dotted path such as `base.optimizer.lr`; empty for the whole file.
         message: What was found and what was expected.
         hint: What to do about it; may be empty.
+        outside: Whether the spec may be right, and what it names is missing or broken.
     """
 
     path: str
     message: str
     hint: str = ""
+    outside: bool = False
 
     def __str__(self) -> str:
         text = f"{self.path or '(whole spec)'}: {self.message}"
@@ -80,6 +82,8 @@ class SpecError(UsageError):
         count = f"{len(found)}" if len(found) <= MOST else f"more than {MOST}"
         lines = [f"{source}: {count} problem{'s' if len(found) != 1 else ''}"]
         lines += [f"  {_cut(str(problem)).replace(chr(10), chr(10) + '  ')}" for problem in self.problems]
+        if found and all(problem.outside for problem in found):
+            self.exit_code = ExitCode.ENVIRONMENT
         super().__init__("\n".join(lines))
 
 
@@ -90,6 +94,11 @@ def _cut(text: str) -> str:
 def describe(error: Exception) -> str:
     """An exception in a line; the type is left out where the message was written for users."""
     return str(error) if isinstance(error, (AblateError, ValueError)) else f"{type(error).__name__}: {error}"
+
+
+def problem_of(path: str, error: Exception) -> Problem:
+    """What an exception says of a place in the spec."""
+    return Problem(path, describe(error), outside=isinstance(error, EnvironmentProblem))
 
 
 def some_variants(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .blocking import in_blocks, references
 from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
-from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe, some_variants
+from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe, problem_of, some_variants
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .misplaced import explained
 from .patch import changes, get, has, join, merge, useless_removals
@@ -379,22 +379,22 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     Seeds run in the outer loop, so that an interrupted study has whole rows to compare.
 
     Raises:
-        SpecError: A dataset cannot be identified, because its data is missing or damaged.
+        SpecError: A setting does not go with the device, or a dataset cannot be identified: its data is missing or damaged.
     """
     identified = []
     found: list[Problem] = []
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
         data = canonical_json(variant.trainer.data)
-        problems = variant.trainer.device_problems(device)
-        found += [replace(problem, path=f"variant {variant.name!r}") for problem in problems]
+        placed = (_placed(plan, variant, problem) for problem in variant.trainer.device_problems(device))
+        found += [problem for problem in placed if problem not in found]
         try:
             if data not in fingerprints:
                 fingerprints[data] = variant.trainer.fingerprint(environment)
         except DiskProblem:
             raise
         except Exception as error:  # factories are anybody's code
-            found.append(Problem("base.dataset", describe(error)))
+            found.append(problem_of("base.dataset", error))
             fingerprints[data] = ""
         identity = recipe_identity(registry, variant.recipe, fingerprints[data], device, executor)
         digest = recipe_digest(variant.canonical, device, identity)
@@ -410,3 +410,10 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         for seed in plan.seeds
         for variant, digest, identity in identified
     ]
+
+
+def _placed(plan: Plan, variant: Variant, problem: Problem) -> Problem:
+    """A problem of a field of a recipe at its place in the spec: in the base, or else in whatever makes the variant."""
+    field = problem.path.split(".")
+    in_base = get(plan.spec.document["base"], field) == get(variant.given, field)
+    return replace(problem, path=f"base.{problem.path}" if in_base else f"variant {variant.name!r}")

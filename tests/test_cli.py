@@ -107,7 +107,7 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (["--set", "base.epochs"], ExitCode.USAGE, "expected PATH=JSON"),
         (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),
         (["--set", 'base.train_transforms={"pad": {"use": "pad", "padding": 1}}'], ExitCode.USAGE, "add `normalize`"),
-        (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.USAGE, "there is no folder 'train'"),
+        (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.ENVIRONMENT, "there is no folder 'train'"),
         (["--jobs", "0"], ExitCode.USAGE, "--jobs"),
         (["--store", "/dev/null/x"], ExitCode.ENVIRONMENT, "cannot be opened as a store"),
         (
@@ -127,7 +127,9 @@ def test_a_run_that_cannot_work_says_so(ablate, spec, write, tmp_path, arguments
 
 def test_missing_data_is_told_before_anything_is_trained(ablate, spec, write, monkeypatch):
     spec["base"]["dataset"] = {"use": "mnist"}
-    done = ablate("run", write(spec), code=ExitCode.USAGE, https_proxy="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1")
+    done = ablate(
+        "run", write(spec), code=ExitCode.ENVIRONMENT, https_proxy="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1"
+    )
     assert "dataset 'mnist' cannot be had" in done.stderr
     assert "Run `ablate fetch`" in done.stderr
 

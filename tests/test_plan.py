@@ -368,7 +368,7 @@ def test_a_study_needs_no_factors(spec):
 
 def test_tensor_float_is_refused_on_a_cpu_and_is_another_cell_on_a_gpu(spec, environment):
     plan = plan_of(spec, 'base.precision="tf32"')
-    with pytest.raises(SpecError, match=r"variant 'base': tf32 is a form of numbers that GPUs have, and this is a CPU"):
+    with pytest.raises(SpecError, match=r"base\.precision: tf32 is a form of numbers that GPUs have, and this is a CPU"):
         make_cells(plan, default(), environment, "cpu")
     plain = plan_of(spec)
     keys = [{p.cell.key for p in make_cells(one, default(), environment, "cuda")} for one in (plan, plain)]

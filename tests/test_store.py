@@ -370,3 +370,25 @@ def test_another_spec_of_a_name_leaves_the_first_its_record(tmp_path):
         store.finish(cell().key, Result([], {"accuracy": 0.25}, "", 1.0, 1))
         assert store.save_study("s", second, record, [("base", 0, cell("b").key)]) == version("s", first)
         assert store.studies() == ["s", version("s", first)]
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["nobody", "a driver that writes"])
+def test_a_store_that_cannot_be_written_to_is_read(tmp_path, monkeypatch, beside):
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        store.claim(cell(), {})
+        if not beside:
+            store.finish(cell().key, RESULT)
+    writer = Store(tmp_path) if beside else None
+    if writer:
+        writer.claim(cell(), {})
+        writer.finish(cell().key, RESULT)
+    monkeypatch.setattr(database.os, "access", lambda place, mode: False)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with Store(tmp_path, create=False) as store:
+        assert store.study("s").cells["accuracy"].tolist() == [0.5]
+        with pytest.raises(StoreError, match=r"cannot be written: attempt to write a readonly database\. What it has is kept"):
+            store.claim(cell("b"), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    if writer:
+        writer._db.close()

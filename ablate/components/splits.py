@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ablate.errors import DiskProblem, EnvironmentProblem
+from ablate.errors import DiskProblem, UsageError
 from ablate.records import Data, Split
 
 
@@ -25,7 +25,7 @@ def arrange(train: Split, test: Split, class_names: Sequence[str], validation: f
         limit: Largest number of training images and of test images; None for all.
 
     Raises:
-        EnvironmentProblem: There are too few images for such parts.
+        UsageError: There are too few images for such parts.
     """
     held_out = None
     if validation:
@@ -52,17 +52,17 @@ def _check_validation(train: Split, class_names: Sequence[str], part: float) -> 
     held = math.ceil(part * total)
     if single := [repr(class_names[label]) for label in labels[counts < 2]]:
         names = ", ".join(single[:5]) + (f" and {len(single) - 5:,} more" if len(single) > 5 else "")
-        raise EnvironmentProblem(
+        raise UsageError(
             f"validation {part:g}: one training image is all that there is of {names}, and it cannot be held out and trained on. "
             "Add images, remove the class, or leave out `validation`."
         )
     if held < classes:
-        raise EnvironmentProblem(
+        raise UsageError(
             f"validation {part:g}: of {total:,} training images that is {held:,}, and there are {classes:,} classes. "
             f"Give at least {_rounded_up(classes / total)}."
         )
     if total - held < classes:
-        raise EnvironmentProblem(
+        raise UsageError(
             f"validation {part:g}: of {total:,} training images that leaves {total - held:,}, and there are {classes:,} classes. "
             "Give less."
         )
@@ -77,7 +77,7 @@ def _limit(split: Split, limit: int | None, name: str) -> Split:
         return split
     labels, counts = np.unique(split.labels, return_counts=True)
     if limit < len(labels):
-        raise EnvironmentProblem(
+        raise UsageError(
             f"limit {limit:,}: the {name} images are of {len(labels):,} classes, and each needs one. "
             f"Give at least {len(labels):,}, or no `limit`."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
+from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
 from ablate.recipe import Recipe
 from ablate.records import Environment
 from ablate.registry import Registry
@@ -68,7 +68,7 @@ def preflight(
     except DiskProblem:
         raise
     except Exception as error:  # factories are anybody's code
-        return [Problem("dataset", describe(error))]
+        return [problem_of("dataset", error)]
     found = _try(registry, recipe, tensors, device, notices)
     if notices is not None and not found and recipe.get("split"):
         notices += _notes_of_copies(data.copies(registry, recipe, environment))

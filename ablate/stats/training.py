@@ -15,12 +15,13 @@ STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at 
 
 def notes(study: Study) -> tuple[str, ...]:
     """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose loss
-    does not fall."""
+    does not fall; executors that trained nothing by ablate's own generator."""
     found: dict[str, list[str]] = {}
     for variant in study.variants:
         for note in _notes(study, study.epochs[study.epochs["variant"] == variant.name]):
             found.setdefault(note, []).append(variant.name)
-    return tuple(f"{', '.join(names)}: {note}." for note, names in found.items())
+    own = dict.fromkeys(f"{made['executor']}: results are {made['results']}." for made in study.provenance if "results" in made)
+    return *own, *(f"{', '.join(names)}: {note}." for note, names in found.items())
 
 
 def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from ablate.components import datasets
 from ablate.components.splits import arrange
-from ablate.errors import EnvironmentProblem
+from ablate.errors import UsageError
 from ablate.records import Data, Split
 
 LABELS = np.arange(200, dtype=np.int64) ** 2 % 7 % 5
@@ -83,7 +83,7 @@ def test_digits_can_be_limited_to_nearly_all(environment):
 
 
 def test_a_limit_below_the_number_of_classes_is_told(environment):
-    with pytest.raises(EnvironmentProblem, match=r"^limit 9: the training images are of 10 classes, .* Give at least 10, or no"):
+    with pytest.raises(UsageError, match=r"^limit 9: the training images are of 10 classes, .* Give at least 10, or no"):
         datasets.digits(environment, limit=9).load()
 
 
@@ -101,7 +101,7 @@ def test_a_limit_below_the_number_of_classes_is_told(environment):
     ],
 )
 def test_a_validation_part_that_cannot_be_had_is_told_in_the_words_of_the_spec(labels, validation, message):
-    with pytest.raises(EnvironmentProblem, match=message):
+    with pytest.raises(UsageError, match=message):
         chosen(labels, validation=validation)
 
 
@@ -109,7 +109,7 @@ def test_the_validation_part_that_a_message_offers_can_be_had():
     for classes in range(2, 6):
         for total in range(3 * classes, 40):
             labels = np.arange(total) % classes
-            with pytest.raises(EnvironmentProblem, match="Give at least") as raised:
+            with pytest.raises(UsageError, match="Give at least") as raised:
                 chosen(labels, validation=1e-9)
             least = float(str(raised.value).rpartition(" ")[2].rstrip("."))
             held = chosen(labels, validation=least).validation

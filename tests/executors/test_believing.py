@@ -10,6 +10,7 @@ from ablate import registry
 from ablate.executors.believing import unbelievable
 from ablate.job import Options, prepare
 from ablate.records import Result
+from ablate.stats.training import notes
 from ablate.store import Store
 
 PLUGIN = '''
@@ -91,6 +92,8 @@ def test_own_results_are_served_to_the_executor_that_gave_them_and_to_no_other(s
     assert "results" not in trained.provenance[0]
     again = run(short, tmp_path, "simulating")
     assert again.cells["key"].item() == own.cells["key"].item()
+    assert notes(own)[0] == "inventors:simulating 1.5: results are the executor's own, not trained by ablate."
+    assert not any("executor" in note for note in notes(trained))
     with Store(tmp_path / "s") as store:
         attempts = store._read("SELECT attempt FROM cells")
     assert [row["attempt"] for row in attempts] == [1, 1, 1], "the second time it was served"
