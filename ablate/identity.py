@@ -63,7 +63,7 @@ def _parameters(registry: Registry, loaded: Loaded, value: Json) -> dict[str, Js
         if item is not None and parameter.nested:
             item = _canonical(registry, parameter.nested, item)
         if item is not None and parameter.path:
-            if parameter.path.kind == "folder":
+            if parameter.path.kind != "file":
                 continue  # the data's fingerprint stands for it
             item = file_digest(Path(item).expanduser())
         result[name] = item

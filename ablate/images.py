@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ REMARKS = {
 }
 READ_ANEW = frozenset({"deep", "upright", "clear"})  # version 0.1.0 read their pixels otherwise, without a word
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow only recognises them, or starts another program
+ORIENTATION = 274  # the tag of EXIF
 _SIXTEEN_BITS = {"I;16", "I;16B", "I;16L", "I;16N"}
 _EXIF_IN_PNG = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # Pillow decodes a whole PNG to look for it
 
@@ -47,7 +48,7 @@ def extensions() -> frozenset[str]:
     return frozenset(extension for extension, name in known.items() if name in _formats())
 
 
-def decode(source: Source, name: str, channels: Literal[1, 3], size: int | None = None) -> Pixels:
+def decode(source: Source, name: str, channels: Literal[1, 3], size: int | None = None, scale: int = 1) -> Pixels:
     """An image file as uint8 `[channels, H, W]`.
 
     Images of 8 bits are taken as they are; grey is ITU-R 601 luma. More bits are scaled from the range of their format. EXIF
@@ -59,6 +60,7 @@ def decode(source: Source, name: str, channels: Literal[1, 3], size: int | None 
         name: What messages call it.
         channels: 3 for RGB, 1 for grey.
         size: Height and width that it is cropped (in the middle) and resized to; as it is where None.
+        scale: A JPEG file is decoded to `1 / scale` of its height and width, by its own transform; 1, 2, 4 or 8.
 
     Raises:
         DiskProblem: The file cannot be read.
@@ -68,6 +70,8 @@ def decode(source: Source, name: str, channels: Literal[1, 3], size: int | None 
     def pixels(image: "Image", _: bytes) -> Pixels:
         from PIL import Image, ImageOps
 
+        if scale > 1:
+            image.draft("RGB", (image.width // scale, image.height // scale))
         image = _flat(_eight_bits(_upright(image), image)).convert("RGB" if channels == 3 else "L")
         if size:
             image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
@@ -76,15 +80,30 @@ def decode(source: Source, name: str, channels: Literal[1, 3], size: int | None 
     return _with(source, name, pixels)
 
 
-def remarks(source: Source, name: str) -> tuple[str, ...]:
-    """What is special about how a file is read: keys of `REMARKS`, none for an ordinary 8-bit image.
+class Look(NamedTuple):
+    """What a file says of itself.
+
+    Attributes:
+        remarks: What is special about how it is read: keys of `REMARKS`, none for an ordinary 8-bit image.
+        height: Of the upright image.
+        width: Of the upright image.
+    """
+
+    remarks: tuple[str, ...]
+    height: int
+    width: int
+
+
+def look(source: Source, name: str) -> Look:
+    """Looks at an image file, and decodes it only where nothing else tells.
 
     Raises:
         As `decode`, as far as a look at the file tells.
     """
 
-    def found(image: "Image", data: bytes) -> tuple[str, ...]:
+    def found(image: "Image", data: bytes) -> Look:
         told = [_orientation(image, data)]
+        lies = told[0] == "upright" and image.getexif()[ORIENTATION] in range(5, 9)
         if getattr(image, "is_animated", False):
             told.append("frames")
         if image.mode in _SIXTEEN_BITS or image.mode in ("I", "F"):
@@ -93,7 +112,8 @@ def remarks(source: Source, name: str) -> tuple[str, ...]:
                 told.append("dark")
         elif image.has_transparency_data and _alpha(image).min() < 255:
             told.append("clear")
-        return tuple(remark for remark in told if remark)
+        height, width = (image.width, image.height) if lies else (image.height, image.width)
+        return Look(tuple(remark for remark in told if remark), height, width)
 
     return _with(source, name, found)
 
@@ -142,13 +162,12 @@ def _orientation(image: "Image", data: bytes) -> str:
     """`upright` where EXIF data says that an image lies; not for TIFF, which Pillow turns itself while decoding."""
     if image.format == "TIFF" or (image.format == "PNG" and not any(word in data for word in _EXIF_IN_PNG)):
         return ""
-    from PIL.ExifTags import Base
     from PIL.Image import Exif
 
     try:
         with warnings.catch_warnings(action="error", category=UserWarning):  # of data that ends too early
             Exif().load(image.info.get("exif", b""))  # to open a JPEG has read it, and nobody heard the warning
-            return "upright" if image.getexif().get(Base.Orientation, 1) in range(2, 9) else ""
+            return "upright" if image.getexif().get(ORIENTATION, 1) in range(2, 9) else ""
     except Exception:  # decoders of EXIF fail in many ways, and the pixels are there without it
         image.load()
         return "exif"

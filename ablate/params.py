@@ -74,11 +74,12 @@ class Nested:
 class Path:
     """Marks a string parameter as a place on disk, whose content and not its name decides what a cell gives.
 
-    So a cell's key has no path in it. `file` has its digest there instead; a `folder` is for datasets, which give a fingerprint.
+    So a cell's key has no path in it. `file` has its digest there instead; a `folder`, and a `folder or file`, is for datasets,
+    which give a fingerprint.
     A path is relative to the working directory, and `~` is the home directory.
     """
 
-    kind: Literal["file", "folder"]
+    kind: Literal["file", "folder", "folder or file"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Absent:
 
 FilePath = Annotated[str, Path("file")]
 FolderPath = Annotated[str, Path("folder")]
+DataPath = Annotated[str, Path("folder or file")]
 Positive = Annotated[float, Bound(above=0)]
 NonNegative = Annotated[float, Bound(minimum=0)]
 Unit = Annotated[float, Bound(minimum=0, maximum=1)]

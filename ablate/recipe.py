@@ -200,7 +200,7 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
 def _place_problems(value: str, kind: str, path: str) -> Iterator[Problem]:
     try:
         place = Path(value).expanduser()
-        exists = place.is_dir() if kind == "folder" else place.is_file()
+        exists = (place.is_dir() and "folder" in kind) or (place.is_file() and "file" in kind)
     except (OSError, RuntimeError) as error:  # a name that is too long, a folder that may not be searched, an unknown ~user
         yield Problem(path, f"{value!r} cannot be looked at: {error}")
         return

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .photographs import Photographs
+
 Json = Any  # what `json.loads` returns
 MOST_VARIANTS = 10_000  # of a study
 LOSS_NOT_FINITE = "the training loss is not finite"
@@ -35,11 +37,11 @@ class Split:
     """Images and their labels.
 
     Attributes:
-        images: uint8 `[N, C, H, W]`; may be memory-mapped and read-only.
+        images: uint8 `[N, C, H, W]`; may be memory-mapped and read-only. Or images of any size, which stay encoded.
         labels: int64 `[N]`, each in `[0, classes)`.
     """
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | Photographs
     labels: npt.NDArray[np.int64]
 
 
@@ -102,6 +104,16 @@ class DataInfo:
     height: int
     width: int
     classes: int
+
+    @property
+    def any_size(self) -> bool:
+        """Whether each image has a height and a width of its own: they are photographs, and both are 0 here."""
+        return self.height == 0
+
+    @property
+    def float32_bytes(self) -> int:
+        """Of one image."""
+        return 4 * self.channels * self.height * self.width
 
 
 @dataclass(frozen=True)

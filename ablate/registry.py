@@ -228,7 +228,7 @@ def _fitting(kind: str, found: Signature) -> Signature:
             raise SignatureError(
                 f"parameter {parameter.name!r} is a nested {held!r}: {why}. A {kind} can hold: {', '.join(NESTED[kind])}"
             )
-        if parameter.path and parameter.path.kind == "folder" and kind != "dataset":
+        if parameter.path and parameter.path.kind != "file" and kind != "dataset":
             raise SignatureError(
                 f"parameter {parameter.name!r} is a folder, whose content only the fingerprint of a dataset covers. "
                 f"A {kind} can have a FilePath"

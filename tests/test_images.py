@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.images import READ_ANEW, REMARKS, decode, extensions, remarks
+from ablate.images import READ_ANEW, REMARKS, decode, extensions, look
 
 RAMP = np.linspace(0, 255, 64).round().astype(np.uint8).reshape(8, 8)  # black to white, no two rows alike
 WHITE, BLACK = 255, 0
@@ -34,7 +34,7 @@ def test_eight_bits_are_taken_as_they_are(save):
     path = save(Image.fromarray(RAMP), "grey.png")
     assert np.array_equal(grey(path), RAMP)
     assert np.array_equal(decode(path, path, 3), np.stack([RAMP] * 3))
-    assert remarks(path, path) == ()
+    assert look(path, path).remarks == ()
     colour = np.stack([RAMP, RAMP.T, 255 - RAMP], axis=-1)
     path = save(Image.fromarray(colour), "colour.bmp")
     assert np.array_equal(decode(path, path, 3), colour.transpose(2, 0, 1))
@@ -44,7 +44,7 @@ def test_eight_bits_are_taken_as_they_are(save):
 def test_sixteen_bits_are_scaled_by_their_range(save, name):
     path = save(Image.fromarray(RAMP.astype(np.uint16) * 257), name)
     assert np.array_equal(grey(path), RAMP)
-    assert remarks(path, path) == ("deep",)
+    assert look(path, path).remarks == ("deep",)
 
 
 def test_between_two_values_the_nearer_one_is_taken(save):
@@ -92,7 +92,7 @@ def test_where_0_is_white_it_is_white(tmp_path):
 )
 def test_what_has_no_range_is_refused_with_file_and_mode(save, values, name, mode):
     path = save(Image.fromarray(values), name)
-    for use in (lambda: grey(path), lambda: remarks(path, path)):
+    for use in (lambda: grey(path), lambda: look(path, path)):
         with pytest.raises(EnvironmentProblem, match=f"{name}: has .*{mode}.*Save it with 8 or 16 bits"):
             use()
 
@@ -101,7 +101,7 @@ def test_sixteen_bits_that_are_nearly_unused_are_told(save):
     path = save(Image.fromarray(RAMP.astype(np.uint16) * 16), "twelve.png")  # up to 4080 of 65535
     assert grey(path).max() == 16
     path = save(Image.fromarray(RAMP.astype(np.uint16) * 15), "twelve.png")
-    assert remarks(path, path) == ("deep", "dark")
+    assert look(path, path).remarks == ("deep", "dark")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -120,14 +120,14 @@ def test_images_are_upright(save, orientation, name):
     assert pixels.shape == ((16, 32) if orientation < 5 else (32, 16))
     assert pixels[corner]
     assert pixels.sum() == 64
-    turned = "upright" in remarks(path, path)
+    turned = "upright" in look(path, path).remarks
     assert turned == (orientation > 1 and not name.endswith(".tif"))  # Pillow has turned TIFF for long
 
 
 def test_exif_data_that_is_no_exif_data_is_told(save):
     path = save(Image.fromarray(RAMP), "odd.png", exif=b"Exif\0\0no such thing")
     assert np.array_equal(grey(path), RAMP)
-    assert remarks(path, path) == ("exif",)
+    assert look(path, path).remarks == ("exif",)
 
 
 @pytest.mark.filterwarnings("error")
@@ -137,7 +137,7 @@ def test_exif_data_that_ends_too_early_is_told_and_pillow_says_nothing(save, nam
     exif[0x0112] = 6
     path = save(Image.fromarray(RAMP), name, exif=exif.tobytes()[:-6])  # within the orientation
     assert grey(path).shape == RAMP.shape
-    assert remarks(path, path) == ("exif",)
+    assert look(path, path).remarks == ("exif",)
 
 
 @pytest.mark.filterwarnings("error")
@@ -155,7 +155,7 @@ def test_transparent_parts_are_laid_over_white(save):
     pixels[..., 3] = 255 - RAMP
     path = save(Image.fromarray(pixels), "alpha.png")
     assert np.array_equal(grey(path), RAMP)
-    assert remarks(path, path) == ("clear",)
+    assert look(path, path).remarks == ("clear",)
     both = np.stack([np.zeros_like(RAMP), 255 - RAMP], axis=-1)
     assert np.array_equal(grey(save(Image.fromarray(both), "la.png")), RAMP)
 
@@ -173,7 +173,7 @@ def test_opaque_images_with_transparency_keep_their_pixels(save):
     colour = np.stack([RAMP, RAMP.T, 255 - RAMP, np.full_like(RAMP, 255)], axis=-1)
     path = save(Image.fromarray(colour), "opaque.png")
     assert np.array_equal(decode(path, path, 3), colour[..., :3].transpose(2, 0, 1))
-    assert remarks(path, path) == ()
+    assert look(path, path).remarks == ()
 
 
 def test_what_is_white_on_white_is_refused(save):
@@ -199,7 +199,7 @@ def test_the_first_of_several_frames_is_read(save, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     path = save(frames[0], name, save_all=True, append_images=frames[1:], **options)
     assert np.unique(grey(path)).tolist() == [40]
-    assert remarks(path, path) == ("frames",)
+    assert look(path, path).remarks == ("frames",)
 
 
 def test_images_are_cropped_in_the_middle_and_resized(save):
@@ -222,7 +222,7 @@ def test_images_are_cropped_in_the_middle_and_resized(save):
     ],
 )
 def test_what_is_no_image_is_told_by_name(content, message):
-    for use in (decode, lambda data, name, _: remarks(data, name)):
+    for use in (decode, lambda data, name, _: look(data, name)):
         with pytest.raises(EnvironmentProblem, match=f"^photo 7: cannot be read as an image: {message}"):
             use(content, "photo 7", 3)
 

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-PARTS = ("study", "honest", "augmentation", "fixed", "scaling", "ceiling", "specs")
+PARTS = ("study", "honest", "augmentation", "photographs", "fixed", "scaling", "ceiling", "specs")
 
 
 def parts() -> Mapping[str, Callable[..., list[Any]]]:
     """Each part of the benchmark: a function of `common.Size` that gives figures."""
-    from . import augmentation, costs, epochs, studies
+    from . import augmentation, costs, epochs, photographs, studies
 
     functions = (
         studies.against_scripts,
         studies.against_hand,
         augmentation.augmentation,
+        photographs.photographs,
         costs.fixed,
         epochs.scaling,
         costs.ceiling,

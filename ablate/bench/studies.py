@@ -25,7 +25,7 @@ RESNET18 = {"model": {"use": "torchvision", "arch": "resnet18"}, "batch_size": 1
 def against_scripts(size: Size) -> list[Json]:
     """The study as a script, as two scripts at a time, and as `ablate run`."""
     arrays = write_arrays(size)
-    side = size.data().train.images.shape[2]
+    side = next(iter(size.data().train.images)).shape[1]
     figures = []
     took: dict[str, dict[str, float]] = {}
     for name, transforms in (("plain", {"normalize": NORMALIZE}), ("augmented", augmented(side))):

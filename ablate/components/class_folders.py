@@ -129,12 +129,12 @@ def _counted(met: Counter[tuple[str, str]]) -> str:
     for (what, folder), count in sorted(met.items()):
         counts[what] += count
         folders[what].append(folder)
-    shown = [f"{count:,} {what} in {_some(folders[what], 2)}" for what, count in counts.most_common(SHOWN)]
+    shown = [f"{count:,} {what} in {some(folders[what], 2)}" for what, count in counts.most_common(SHOWN)]
     others = sum(count for _, count in counts.most_common()[SHOWN:])
     return ", ".join(shown) + (f", and {others:,} others" if others else "")
 
 
-def _some(names: Sequence[str], most: int = SHOWN) -> str:
+def some(names: Sequence[str], most: int = SHOWN) -> str:
     """The first names, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")
@@ -164,13 +164,51 @@ def listed(root: Path, parts: tuple[str, str]) -> Listing:
     return Listing(root, parts, tuple(classes), (files[0], files[1]), notices)
 
 
+def flat(folder: Path, root: Path) -> Listing:
+    """The images of class folders that are not in parts, all as training images.
+
+    Args:
+        folder: What the class folders are in.
+        root: What messages and names are relative to.
+
+    Raises:
+        EnvironmentProblem: With everything that is wrong.
+    """
+    found = _Found(root)
+    classes = found.folders(folder)
+    files = [(path, label) for label, name in enumerate(classes) for path in found.walk(str(folder / name))]
+    have = {classes[label] for _, label in files}
+    problems = list(_dangling(found.dangling))
+    if len(classes) < 2 or not have:
+        problems.append(
+            f"{folder}: has no class folders with images. Expected train/<class>/ and test/<class>/, or <class>/ alone, "
+            "or a table (CSV) of paths and labels."
+        )
+    elif empty := [name for name in classes if name not in have and not found.dangling]:
+        inside = os.path.relpath(folder, root)
+        has = f"{_class_words(empty)}{_instead(found, '' if inside == '.' else inside, empty)}"
+        problems.append(f"{folder}: there are no images of {has}. Add some, or remove the folder.")
+    if problems:
+        raise EnvironmentProblem("\n".join(problems))
+    notices = (*found.notices(), *_alike(folder, classes))
+    return Listing(root, ("train", "test"), tuple(classes), (files, []), notices)
+
+
 def _no_part(root: Path, part: str, parts: tuple[str, str]) -> str:
+    hint = did_you_mean(part, folders_in(root))
+    return f"{root}: there is no folder {part!r}. Expected {parts[0]}/<class>/ and {parts[1]}/<class>/. {hint}".strip()
+
+
+def folders_in(root: Path) -> list[str]:
+    """The names of the folders in a folder, sorted, without those that tools leave behind.
+
+    Raises:
+        EnvironmentProblem: It cannot be read.
+    """
     try:
-        there = [entry.name for entry in os.scandir(root) if entry.is_dir() and not is_left_behind(entry.name)]
+        return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_left_behind(entry.name))
     except OSError as error:
         raise EnvironmentProblem(f"{root}: cannot be read as a folder: {error}.") from error
-    hint = did_you_mean(part, there)
-    return f"{root}: there is no folder {part!r}. Expected {parts[0]}/<class>/ and {parts[1]}/<class>/. {hint}".strip()
 
 
 def _dangling(links: Sequence[str]) -> Iterator[str]:
@@ -214,7 +252,7 @@ def _class_problems(
 
 
 def _class_words(names: Sequence[str]) -> str:
-    return f"class{'es' * (len(names) > 1)} {_some([repr(name) for name in names])}"
+    return f"class{'es' * (len(names) > 1)} {some([repr(name) for name in names])}"
 
 
 def _instead(found: _Found, part: str, names: Sequence[str]) -> str:
@@ -239,7 +277,6 @@ def _alike(folder: Path, classes: Sequence[str]) -> Iterator[str]:
 
 def _unused(root: Path, parts: tuple[str, str], classes: Sequence[str]) -> Iterator[str]:
     """Other parts, such as `val`, which a user may take for used."""
-    names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not is_left_behind(entry.name))
-    for name in names:
+    for name in folders_in(root):
         if name not in parts and any((root / name / label).is_dir() for label in classes):
             yield f"{root / name}: has class folders too, and is not read"

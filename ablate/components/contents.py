@@ -27,11 +27,15 @@ class Content:
         sha256: Of their names, labels and bytes, and of how those are read that have `images.READ_ANEW` in their remarks.
         remarks: How many images each of `images.REMARKS` is about.
         repeated: Test images whose file is among the training images too; and files that two classes have.
+        alike: Whether all have one height and width.
+        pixels: Of all images together.
     """
 
     sha256: str
     remarks: dict[str, int]
     repeated: tuple[int, int]
+    alike: bool
+    pixels: int
 
     def notices(self, root: Path | str) -> Iterator[str]:
         for remark, count in self.remarks.items():
@@ -53,7 +57,8 @@ def content(listing: Listing, cache: Path) -> Content:
     note = cache / f"{digest.hexdigest()[:32]}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
         known = json.loads(note.read_text())
-        return Content(str(known["sha256"]), dict(known["remarks"]), (known["repeated"][0], known["repeated"][1]))
+        repeated = (int(known["repeated"][0]), int(known["repeated"][1]))
+        return Content(str(known["sha256"]), dict(known["remarks"]), repeated, bool(known["alike"]), int(known["pixels"]))
     made = _read(listing)
     try:
         with replaced(note) as temporary:
@@ -68,7 +73,7 @@ def _read(listing: Listing) -> Content:
     survey = Survey()
     for part, files in enumerate(listing.files):
         for path, label in files:
-            sha256, remarks = survey.look(part, label, _bytes(path), path)
+            sha256, remarks = survey.look(part, label, file_bytes(path), path)
             anew = "".join(f" {remark}" for remark in remarks if remark in images.READ_ANEW)
             lines.append(f"{os.path.relpath(path, listing.root)} {label} {sha256}{anew}")
     return survey.content(fingerprint(*lines))
@@ -81,6 +86,7 @@ class Survey:
         self._remarks: Counter[str] = Counter()
         self._labels: dict[str, set[int]] = defaultdict(set)
         self._seen: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        self._forms: Counter[tuple[int, int]] = Counter()
 
     def look(self, part: int, label: int, data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
         """The SHA-256 of an image file, and the remarks on it.
@@ -92,8 +98,9 @@ class Survey:
             name: What messages call it.
         """
         sha256 = hashlib.sha256(data).hexdigest()
-        remarks = images.remarks(data, name)
+        remarks, height, width = images.look(data, name)
         self._remarks.update(remarks)
+        self._forms[height, width] += 1
         self._labels[sha256].add(label)
         self._seen[part][sha256] += 1
         return sha256, remarks
@@ -103,10 +110,16 @@ class Survey:
         train, test = self._seen
         both = sum(count for found, count in test.items() if found in train)
         twice = sum(len(labels) > 1 for labels in self._labels.values())
-        return Content(sha256, dict(sorted(self._remarks.items())), (both, twice))
+        pixels = sum(height * width * count for (height, width), count in self._forms.items())
+        return Content(sha256, dict(sorted(self._remarks.items())), (both, twice), len(self._forms) == 1, pixels)
 
 
-def _bytes(path: str) -> bytes:
+def file_bytes(path: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        DiskProblem: It cannot be read.
+    """
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -191,7 +191,7 @@ class Digits:
     def fingerprint(self) -> str:
         data = self.load()
         splits = [data.train, data.test, *([data.validation] if data.validation else [])]
-        arrays = [array for split in splits for array in (split.images, split.labels)]
+        arrays = [np.asarray(array) for split in splits for array in (split.images, split.labels)]
         return fingerprint("digits", *(f"{array.shape}" for array in arrays), *(array.tobytes() for array in arrays))
 
     def training_images(self) -> int:

@@ -20,13 +20,19 @@ Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Named = tuple[str, Pixels]  # an image [C, H, W], and what messages call it
 
 
-def cached(place: Callable[[], Path], parts: Sequence[str], decode: Callable[[Path], None]) -> list[Split]:
+def cached(
+    place: Callable[[], Path],
+    parts: Sequence[str],
+    decode: Callable[[Path], None],
+    read: Callable[[Path], Split] | None = None,
+) -> list[Split]:
     """The parts in a folder of the cache, decoded into it first where they are not there.
 
     Args:
         place: Gives the folder; its name stands for the content and the form of the images. Asked again when they are decoded.
         parts: Names of the folders in it that `write` was called with.
         decode: Fills a temporary folder, which takes its name only when it is whole.
+        read: Opens a part; `decoded` where None.
 
     Raises:
         DiskProblem: There is no room, or what is there is not what was written.
@@ -47,7 +53,7 @@ def cached(place: Callable[[], Path], parts: Sequence[str], decode: Callable[[Pa
                     shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise space_error(folder, error) from error
-    return [decoded(folder / part) for part in parts]
+    return [(read or decoded)(folder / part) for part in parts]
 
 
 def decoded(folder: Path) -> Split:

@@ -6,11 +6,12 @@ from pathlib import Path
 from types import MethodType
 from typing import Annotated, Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from ablate.errors import EnvironmentProblem
 from ablate.params import Choices, FilePath, Fraction, PositiveInt
 from ablate.records import DataInfo
+
+from .weights import last_layer, load_weights
 
 
 def net(
@@ -77,7 +78,8 @@ def torchvision(
 
     Args:
         arch: Its name in torchvision, such as `resnet18`.
-        weights_path: A safetensors file with weights; those of the last layer are left out where they are for other classes.
+        weights_path: A file of weights, safetensors or what `torch.save` made of a `state_dict`, such as torchvision's own; those
+            of the last layer are left out where they are for other classes.
         freeze_backbone: Whether only the last layer is trained, and all before it works as in evaluation: batch normalisation
             keeps its statistics, and nothing is dropped. With `weights`, the weights alone are kept.
     """
@@ -99,12 +101,6 @@ def frozen_semantics(spec: Mapping[str, Any]) -> int:
 
 
 torchvision.semantics = frozen_semantics  # type: ignore[attr-defined]
-
-
-def last_layer(model: nn.Module) -> str:
-    """Name of the last layer with weights that gives the classes: the last linear or convolutional one."""
-    names = [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
-    return str(names[-1])
 
 
 def freeze_all_but(model: nn.Module, head: str, weights_alone: bool = False) -> None:
@@ -136,35 +132,3 @@ def freeze_all_but(model: nn.Module, head: str, weights_alone: bool = False) -> 
 
 def _stay_in_evaluation(module: nn.Module, mode: bool = True) -> nn.Module:
     return type(module).train(module, False)
-
-
-def load_weights(model: nn.Module, path: Path, head: str, without: tuple[str, ...] = ()) -> None:
-    """Loads a safetensors file; the last layer keeps its own weights where the file's have another shape.
-
-    Args:
-        model: What they are for.
-        path: The file.
-        head: Name of its last layer.
-        without: Beginnings of names that the model leaves out.
-
-    Raises:
-        EnvironmentProblem: The file is no safetensors file, or its weights do not fit the model.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights: dict[str, Tensor] = {name: value for name, value in load_file(path).items() if not name.startswith(without)}
-    except (SafetensorError, OSError) as error:
-        raise EnvironmentProblem(
-            f"{path}: cannot be read as safetensors: {error}. Weights are read from safetensors only, because other formats "
-            "can run code; convert them with safetensors.torch.save_file(state_dict, path)."
-        ) from error
-    own = model.state_dict()
-    for name in (f"{head}.weight", f"{head}.bias"):
-        if name in weights and name in own and weights[name].shape != own[name].shape:
-            weights[name] = own[name]
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise EnvironmentProblem(f"{path}: the weights do not fit the model: {error}") from error

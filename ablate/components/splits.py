@@ -114,7 +114,8 @@ def _split(split: Split, part: float | int) -> tuple[npt.NDArray[np.int64], npt.
 
 
 def _take(split: Split, indices: npt.NDArray[np.int64]) -> Split:
-    return Split(np.ascontiguousarray(split.images[indices]), split.labels[indices])
+    images = split.images[indices]
+    return Split(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images, split.labels[indices])
 
 
 def fingerprint(*parts: str | bytes | int | float | None) -> str:

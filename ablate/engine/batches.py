@@ -1,18 +1,12 @@
 """The batches of an epoch: its images in their order, transformed a chunk at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 
-from ablate.records import DataInfo
-
-from .data import CHUNK, Part
-from .pipeline import Pipeline
-
-GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
+from .prepared import Prepared
 
 
 @dataclass(frozen=True)
@@ -39,19 +33,19 @@ class Chunk:
     Attributes:
         part: The training images.
         indices: Which of them are in this chunk, in their order.
-        pipeline: What they go through.
         seed: That of the cell.
         epoch: From 0.
         number: Which part of the epoch it is, from 0.
+        begin_next: Has photographs decoded that come after this chunk.
         views: Those that were asked for, by their numbers.
     """
 
-    part: Part
+    part: Prepared
     indices: Tensor
-    pipeline: Pipeline
     seed: int
     epoch: int
     number: int
+    begin_next: Callable[[], None]
     views: dict[int, tuple[Tensor, Tensor]]
 
     def transformed(self, view: int = 0) -> tuple[Tensor, Tensor]:
@@ -61,9 +55,11 @@ class Chunk:
             TransformError: A transform failed.
         """
         if view not in self.views:
-            pipeline = self.pipeline if not view else replace(self.pipeline, purpose=f"{self.pipeline.purpose}/view {view}")
-            images, labels = self.part.images[self.indices], self.part.labels[self.indices]
-            self.views[view] = pipeline.on_chunk(images, labels, self.seed, self.epoch, self.number)
+            part = self.part.view(view)
+            images, labels = part.chunk(self.epoch, self.number, self.indices)
+            if not view:
+                self.begin_next()
+            self.views[view] = part.pipeline.on_chunk(images, labels, self.seed, self.epoch, self.number)
         return self.views[view]
 
     def batches(self, size: int, first: int) -> Iterator[Images]:
@@ -76,24 +72,30 @@ class Chunk:
 
     def _view(self, which: slice, number: int) -> tuple[Tensor, Tensor]:
         images, labels = self.transformed(number)
-        return self.pipeline.on_batch(images[which]), labels[which]
+        return self.part.pipeline.on_batch(images[which]), labels[which]
 
 
-def chunks(part: Part, order: Tensor, pipeline: Pipeline, seed: int, epoch: int, size: int, chunk: int) -> Iterator[Chunk]:
-    """The chunks of an epoch, whole batches each."""
-    for number, indices in enumerate(order.to(part.labels.device).split(size * max(1, chunk // size))):
-        yield Chunk(part, indices, pipeline, seed, epoch, number, {})
+def chunks(
+    part: Prepared, order: Tensor, seed: int, epoch: int, size: int, chunk: int, begin_next: Callable[[], None]
+) -> Iterator[Chunk]:
+    """The chunks of an epoch, whole batches each.
+
+    Args:
+        part: The training images.
+        order: int64 `[M]`, which of them the epoch sees.
+        seed: That of the cell.
+        epoch: From 0.
+        size: Images of a batch.
+        chunk: Images of a chunk, about.
+        begin_next: Has photographs decoded that come after the epoch.
+    """
+    cut = split(part, order, size, chunk)
+    for number, indices in enumerate(cut):
+        following = [partial(part.begin, epoch, number + 1, later) for later in cut[number + 1 : number + 2]]
+        yield Chunk(part, indices, seed, epoch, number, following[0] if following else begin_next, {})
 
 
-def chunk_of(device: torch.device, forms: Sequence[DataInfo]) -> int:
-    """How many images are transformed at once, of which the largest form decides."""
-    if device.type != "cuda":
-        return CHUNK
-    return max(1, GPU_CHUNK // max(4 * form.channels * form.height * form.width for form in forms))
-
-
-def form_of(pipeline: Pipeline, part: Part, classes: int) -> DataInfo:
-    """What the model gets to see: the form of the images after the transforms."""
-    images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
-    channels, height, width = pipeline.on_batch(images).shape[1:]
-    return DataInfo(channels, height, width, classes)
+def split(part: Prepared, order: Tensor, size: int, chunk: int) -> tuple[Tensor, ...]:
+    """The places of the images of each chunk."""
+    cut: tuple[Tensor, ...] = order.to(part.labels.device).split(size * max(1, chunk // size))
+    return cut

@@ -15,6 +15,7 @@ from .pipeline import Pipeline, TransformError
 from .seeding import generator
 
 COPIES = 64  # of images, so that each outcome of a draw without a probability in the spec happens to some of them
+MOST_BYTES = 64 << 20  # of the copies
 PROBABILITIES = {"p", "prob", "probability"}  # what such a parameter is called, here and in torchvision and kornia
 
 Json = Any
@@ -37,7 +38,7 @@ def try_transforms(
         PartError: With the place of what cannot work.
         TransformError: A transform fails.
     """
-    copies = -(-COPIES // len(images))
+    copies = min(-(-COPIES // len(images)), max(1, MOST_BYTES // images.nbytes))
     images, labels = torch.cat([images] * copies), torch.cat([labels] * copies)
     for name, spec in specs.items():
         path, transform = f"{field}.{name}", pipeline.transforms[name]

@@ -1,10 +1,10 @@
-"""A recipe's images as tensors, loaded once a process for all cells that use them."""
+"""A recipe's images, loaded once a process for all cells that use them: as tensors, or as photographs of any size."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ablate.errors import EnvironmentProblem
 from ablate.identity import canonical_json, data_fingerprint
+from ablate.photographs import Photographs, joined
 from ablate.recipe import Recipe
 from ablate.records import Data, DataInfo, Environment, Split
 from ablate.registry import Registry, build
 
-from .pipeline import Pipeline
 from .seeding import generator
 
 CHUNK = 4096  # images that are transformed at once
@@ -25,9 +25,9 @@ CHUNK = 4096  # images that are transformed at once
 
 @dataclass(frozen=True)
 class Part:
-    """Images uint8 `[N, C, H, W]` and labels int64 `[N]`, on the device where they are used."""
+    """Images uint8 `[N, C, H, W]`, or photographs, which are on disk; and labels int64 `[N]`, where they are used."""
 
-    images: Tensor
+    images: Tensor | Photographs
     labels: Tensor
 
 
@@ -39,7 +39,7 @@ class Tensors:
         train: Training images.
         evaluation: The images of the recipe's `eval_split`.
         test: The test images.
-        info: Their channels, size and number of classes, before any transform.
+        info: Their channels, size and number of classes, before any transform; photographs have the size 0.
     """
 
     train: Part
@@ -115,8 +115,7 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
             )
     if found := problems(data):
         raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} cannot be trained on: {'; '.join(found)}")
-    channels, height, width = data.train.images.shape[1:]
-    info = DataInfo(channels, height, width, len(data.class_names))
+    info = DataInfo(*_form(data.train.images), len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
     return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
 
@@ -126,12 +125,15 @@ def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torc
     """The same images, shared out to the parts by this seed."""
     own = _load(dataset, environment, torch.device("cpu"), fingerprint)
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
-    parts = [Part(part.images.to(device), part.labels.to(device)) for part in (train, test, *validation)]
+    parts = [_on(device, part) for part in (train, test, *validation)]
     return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info)
 
 
 def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
-    """How many images of a recipe's dataset, all parts together, equal another one of it in every pixel."""
+    """How many images of a recipe's dataset, all parts together, equal another one of it in every pixel.
+
+    Photographs are not decoded for it: of them, those count whose files are the same.
+    """
     return _copies(_Spec(registry, recipe["dataset"], canonical_json(recipe["dataset"])), environment)
 
 
@@ -139,16 +141,21 @@ def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
 def _copies(dataset: _Spec, environment: Environment) -> int:
     own = _load(dataset, environment, torch.device("cpu"), None)
     parts = [own.train, own.test, *([own.validation] if own.validation else [])]
-    counts = Counter(
-        hashlib.blake2b(image.contiguous().numpy(), digest_size=16).digest() for part in parts for image in part.images
-    )
+    counts = Counter(blake2b(content, digest_size=16).digest() for part in parts for content in _contents(part.images))
     return sum(count for count in counts.values() if count > 1)
+
+
+def _contents(images: Tensor | Photographs) -> Iterator[bytes]:
+    if isinstance(images, Photographs):
+        return (images.encoded(place) for place in range(len(images)))
+    return (image.numpy().tobytes() for image in images)
 
 
 def shared_out(parts: Sequence[Part], seed: int) -> list[Part]:
     """The images of all parts, drawn anew for each; every part keeps its labels, so it has as many of each class as before.
 
-    Nothing but the seed decides, so all variants of one seed have the same parts. The images of each part are copied.
+    Nothing but the seed decides, so all variants of one seed have the same parts. The images of each part are copied; photographs
+    stay on disk.
     """
     labels = torch.cat([part.labels for part in parts])
     source = torch.arange(len(labels))
@@ -159,11 +166,15 @@ def shared_out(parts: Sequence[Part], seed: int) -> list[Part]:
     return [Part(_taken([of.images for of in parts], wanted), part.labels) for part, wanted in zip(parts, indices, strict=True)]
 
 
-def _taken(images: Sequence[Tensor], indices: Tensor) -> Tensor:
+def _taken(images: Sequence[Tensor | Photographs], indices: Tensor) -> Tensor | Photographs:
     """Images by their places in all of these together, which may be memory-mapped and are not put together."""
-    taken = torch.empty(len(indices), *images[0].shape[1:], dtype=images[0].dtype)
+    photographs = [some for some in images if isinstance(some, Photographs)]
+    tensors = [some for some in images if isinstance(some, Tensor)]
+    if photographs:
+        return joined(photographs)[indices.numpy()]
+    taken = torch.empty(len(indices), *tensors[0].shape[1:], dtype=tensors[0].dtype)
     first = 0
-    for some in images:
+    for some in tensors:
         here = (indices >= first) & (indices < first + len(some))
         taken[here] = some[indices[here] - first]
         first += len(some)
@@ -185,25 +196,33 @@ def problems(data: Any) -> list[str]:
     parts = {"training": data.train, "test": data.test, **({"validation": data.validation} if data.validation else {})}
     found += [problem for name, split in parts.items() for problem in _split_problems(name, split, classes)]
     if not found:
-        shapes = {split.images.shape[1:]: None for split in parts.values()}
+        shapes = {_form(split.images): None for split in parts.values()}
         if len(shapes) > 1:
             words = " and ".join(str(list(shape)) for shape in shapes)
             found.append(f"the parts have images of {words}: give all the same channels and size")
     return found
 
 
+def _form(images: Any) -> tuple[int, int, int]:
+    """Channels, height and width; of photographs, each of which has others, 0 and 0."""
+    return (images.channels, 0, 0) if isinstance(images, Photographs) else images.shape[1:]
+
+
 def _split_problems(name: str, split: Split, classes: int) -> Iterator[str]:
     images, labels = split.images, split.labels
+    photographs = isinstance(images, Photographs)
     for kind, array, dtype in (("images", images, "uint8"), ("labels", labels, "int64")):
+        if kind == "images" and photographs:
+            continue
         if not isinstance(array, np.ndarray) or array.dtype != dtype:
             is_a = array.dtype if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
             scale = " from 0 to 255" if kind == "images" else ""
             yield f"{name} {kind} are {is_a}: give a numpy array of {dtype}{scale}"
-    if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
+    if not (isinstance(images, np.ndarray | Photographs) and isinstance(labels, np.ndarray)):
         return
-    if images.ndim != 4 or 0 in images.shape[1:]:
+    if isinstance(images, np.ndarray) and (images.ndim != 4 or 0 in images.shape[1:]):
         yield f"{name} images are {list(images.shape)}: give [N, C, H, W]"
-    if labels.shape != images.shape[:1]:
+    if labels.shape != (len(images),):
         yield f"there are {len(images)} {name} images and labels of {list(labels.shape)}: give one label an image"
     elif not len(labels):
         yield f"there are no {name} images: give at least one"
@@ -211,47 +230,12 @@ def _split_problems(name: str, split: Split, classes: int) -> Iterator[str]:
         yield f"{name} labels are from {labels.min()} to {labels.max()}, and there are {classes} class_names: count from 0"
 
 
-@dataclass(frozen=True)
-class _Once:
-    """Images and what is done to them once, compared by a text that says both."""
-
-    images: Tensor = field(compare=False)
-    pipeline: Pipeline = field(compare=False)
-    text: str
-
-
-def prepare(part: Part, pipeline: Pipeline, recipe: Recipe, transforms: str) -> tuple[Part, Pipeline]:
-    """Does what a pipeline would do to every image in every epoch alike once, for all cells of this process.
-
-    Args:
-        part: Images of the recipe's dataset.
-        pipeline: What they go through.
-        recipe: The recipe.
-        transforms: The field of the recipe that the pipeline was made from.
-
-    Returns:
-        The images, and the rest of the pipeline.
-
-    Raises:
-        TransformError: A transform failed.
-    """
-    names = pipeline.prefix(part.images[:2])
-    if not names:
-        return part, pipeline
-    done = [[name, recipe[transforms][name]] for name in names]
-    which = [part.images.data_ptr(), list(part.images.shape), str(part.images.device), done]  # the cache keeps the images alive
-    rest = pipeline.without(names)
-    once = pipeline.without(list(rest.transforms))
-    return Part(_applied(_Once(part.images, once, canonical_json(which))), part.labels), rest
-
-
-@lru_cache(maxsize=4)
-def _applied(once: _Once) -> Tensor:
-    done = torch.cat([once.pipeline.exactly(chunk) for chunk in once.images.split(CHUNK)])
-    if done.is_cuda:
-        torch.cuda.current_stream(done.device).synchronize()  # other cells, with streams of their own, will have it too
-    return done
-
-
 def _part(split: Split, device: torch.device) -> Part:
-    return Part(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
+    images = split.images if isinstance(split.images, Photographs) else torch.from_numpy(split.images)
+    return _on(device, Part(images, torch.from_numpy(split.labels)))
+
+
+def _on(device: torch.device, part: Part) -> Part:
+    """The part on a device; photographs go there when they are decoded."""
+    images = part.images if isinstance(part.images, Photographs) else part.images.to(device)
+    return Part(images, part.labels.to(device))

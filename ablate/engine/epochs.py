@@ -13,8 +13,7 @@ from ablate.errors import describe
 from ablate.records import Horizon
 
 from .build import Parts, blame
-from .data import Part
-from .pipeline import Pipeline
+from .prepared import Prepared
 from .seeding import global_rng
 
 
@@ -52,23 +51,29 @@ def tell_transforms(epoch: int, horizon: Horizon, transforms: Mapping[str, Any],
             tell(epoch, horizon, transform)
 
 
-def try_epochs(parts: Parts, pipeline: Pipeline, part: Part) -> None:
+def try_epochs(parts: Parts, transforms: Mapping[str, Any], part: Prepared) -> None:
     """Trains forward in the first, a middle and the last epoch, where something follows the epoch.
+
+    Args:
+        parts: What is trained.
+        transforms: All of the training, by name.
+        part: A few images.
 
     Raises:
         PartError: With the place of what cannot work.
     """
-    anything = [parts.model, parts.loss, parts.optimizer, *pipeline.transforms.values()]
+    anything = [parts.model, parts.loss, parts.optimizer, *transforms.values()]
     if not any(map(follows, anything)):
         return
     epochs = parts.horizon.epochs
     parts.model.train()
     for epoch in sorted({epochs // 2, epochs - 1, 0}, reverse=True):  # it is left as at the beginning
-        tell_transforms(epoch, parts.horizon, pipeline.transforms, "train_transforms")
+        tell_transforms(epoch, parts.horizon, transforms, "train_transforms")
         for name in ("model", "loss", "optimizer"):
             with blame(name):
                 tell(epoch, parts.horizon, getattr(parts, name))
-        images = pipeline.on_batch(pipeline.on_chunk(part.images, part.labels, 0, epoch, 0)[0])
+        chunk = part.chunk(epoch, 0, torch.arange(len(part.labels)))
+        images = part.pipeline.on_batch(part.pipeline.on_chunk(*chunk, 0, epoch, 0)[0])
         with blame("model"), global_rng(0, "trial"), torch.no_grad():
             _forward(parts.model, images, epoch)
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ablate.records import LOSS_NOT_FINITE
 
-from .data import Part
 from .pipeline import Pipeline
+from .prepared import Prepared
 
 Record = dict[str, Any]  # a part of one of `Result.epochs`
 Metric = Callable[[Tensor, Tensor], float]
@@ -29,6 +29,7 @@ class Evaluation:
     Attributes:
         model: A copy of the network, in evaluation mode, to do anything with.
         images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
+            A metric is not given photographs that are more than memory is kept for: the trial refuses it.
         labels: int64 `[N]`.
         logits: `[N, K]`, of all images.
         loss: The recipe's: (logits, labels) -> scalar.
@@ -52,20 +53,20 @@ class Evaluation:
 
 def predicted(
     model: nn.Module,
-    pipeline: Pipeline,
-    part: Part,
+    part: Prepared,
     chunk: int,
+    batch: int,
     seed: int,
     epoch: int,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> Tensor:
-    """The logits `[N, K]` of all images, which are transformed so many at a time."""
+    """The logits `[N, K]` of all images, of which so many are transformed, and so many go through the model, at a time."""
     outputs = []
-    for number, (images, labels) in enumerate(zip(part.images.split(chunk), part.labels.split(chunk), strict=True)):
-        done, _ = pipeline.on_chunk(images, labels, seed, epoch, number)
-        for batch in done.split(BATCH):
+    for number, (images, labels) in enumerate(part.in_order(epoch, chunk)):
+        done, _ = part.pipeline.on_chunk(images, labels, seed, epoch, number)
+        for some in done.split(batch):
             with autocast():
-                outputs.append(model(pipeline.on_batch(batch)).float())
+                outputs.append(model(part.pipeline.on_batch(some)).float())
     return torch.cat(outputs)
 
 
@@ -77,8 +78,13 @@ def transformed(pipeline: Pipeline, seed: int, epoch: int, images: Tensor) -> Te
 
 def with_model(metrics: Mapping[str, Metric], evaluation: Evaluation) -> dict[str, Metric]:
     """The metrics as functions of logits and labels; those that ask for the model have a copy of it."""
-    asking = {name: metric for name, metric in metrics.items() if hasattr(metric, "of_model")}
+    asking = {name: metric for name, metric in metrics.items() if asks(metric)}
     return {**metrics, **{name: partial(_of_model, metric, evaluation) for name, metric in asking.items()}}
+
+
+def asks(metric: Metric) -> bool:
+    """Whether a metric asks for more than logits and labels."""
+    return hasattr(metric, "of_model")
 
 
 def _of_model(metric: Any, evaluation: Evaluation, logits: Tensor, labels: Tensor) -> float:

@@ -45,7 +45,7 @@ def try_own_step(registry: Registry, recipe: Recipe, built: Parts, chunk: Chunk,
 
 def _call(own: OwnStep, chunk: Chunk, number: int) -> None:
     some = next(chunk.batches(len(chunk.indices), 0))
-    images, draws = chunk.pipeline.on_batch(some.images), generator(0, "trial", 0, number)
+    images, draws = chunk.part.pipeline.on_batch(some.images), generator(0, "trial", 0, number)
     own(Batch(images, some.labels, some.indices, 0, number, draws, some.view))
 
 

@@ -14,6 +14,11 @@ from ablate.errors import describe
 
 from .seeding import generator
 
+_FRAME = (
+    'begin with {"use": "random_resized_crop", "size": 224}, or with {"use": "resize", "size": 256} and '
+    '{"use": "center_crop", "size": 224}, as evaluation does; or give the dataset a `size`'
+)
+
 
 class TransformError(ValueError):
     """A transform does not fit the images that it gets; `name` says which."""
@@ -62,6 +67,21 @@ class Pipeline:
                 break
             names.append(name)
         return names
+
+    def head(self) -> "Pipeline":
+        """The first transforms, up to the one after which images of any size have one.
+
+        Raises:
+            TransformError: There is none, or one of them mixes images.
+        """
+        names = []
+        for name, transform in self.transforms.items():
+            names.append(name)
+            if hasattr(transform, "mix"):
+                raise TransformError(name, f"it mixes images, which have sizes of their own there: {_FRAME}")
+            if getattr(transform, "fixes_size", False):
+                return replace(self, transforms={name: self.transforms[name] for name in names})
+        raise TransformError("", f"the images have sizes of their own, and no transform gives them one: {_FRAME}")
 
     def without(self, names: Sequence[str]) -> "Pipeline":
         """The pipeline that has only the other transforms; they draw what they would have drawn."""

@@ -17,10 +17,12 @@ from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
 from . import checkpoint, data
-from .batches import Images, chunk_of, chunks, form_of
+from .ahead import Ahead
+from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, horizon_of, parts, pipelines
-from .epochs import tell, tell_transforms
-from .evaluation import Evaluation, Record, measured, predicted, transformed, with_model
+from .epochs import follows, tell, tell_transforms
+from .evaluation import Evaluation, Record, asks, measured, predicted, transformed, with_model
+from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
@@ -93,15 +95,16 @@ class _Training:
     def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device, eager_because: str = ""):
         self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
         training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
-        self.train, self.train_pipeline = data.prepare(tensors.train, training, cell.recipe, "train_transforms")
-        self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
+        self.transforms = training.transforms
+        self.train = prepare(tensors.train, training, cell.recipe, "train_transforms", cell.seed)
+        self.evaluation = prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms", cell.seed)
         if cell.recipe["select"] is not None:
-            self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
+            self.test = prepare(tensors.test, evaluation, cell.recipe, "eval_transforms", cell.seed)
         self.order = Order(registry, cell.recipe, tensors.train.labels, tensors.info.classes, cell.seed)
         horizon = horizon_of(cell.recipe, self.order.first)
-        tell_transforms(horizon.epochs - 1, horizon, self.train_pipeline.transforms, "train_transforms")
-        info = form_of(self.train_pipeline, self.train, tensors.info.classes)
-        self.chunk = chunk_of(device, [tensors.info, info])
+        tell_transforms(horizon.epochs - 1, horizon, self.transforms, "train_transforms")
+        info = form_of(self.train, tensors.info.classes)
+        self.chunk, self.eval_batch = chunk_of(device, [tensors.info, info]), eval_batch_of(tensors.info, info)
         samples = len(tensors.train.labels)
         self.parts: Parts = parts(registry, cell.recipe, info, self.order.first, cell.seed, device, samples)
         self.model = self.parts.model
@@ -137,7 +140,7 @@ class _Training:
     def _begin_epoch(self) -> Iterator[Images]:
         """Gets everything ready for this epoch, and gives its batches from where the training is."""
         epoch, horizon = self.at.epoch, self.parts.horizon
-        tell_transforms(epoch, horizon, self.train_pipeline.transforms, "train_transforms")
+        tell_transforms(epoch, horizon, self.transforms, "train_transforms")
         tell(epoch, horizon, self.model, self.parts.loss, self.parts.optimizer, self.ema)
         order = self.order(epoch)
         self.seen = len(order)
@@ -148,7 +151,7 @@ class _Training:
     def _batches(self, order: Tensor) -> Iterator[Images]:
         """The rest of this epoch's batches, transformed a chunk at a time."""
         size, first = self.recipe["batch_size"], 0
-        for chunk in chunks(self.train, order, self.train_pipeline, self.seed, self.at.epoch, size, self.chunk):
+        for chunk in chunks(self.train, order, self.seed, self.at.epoch, size, self.chunk, self._begin_next):
             begin, first = first, first + -(-len(chunk.indices) // size)
             if first <= self.at.batch:
                 continue
@@ -156,6 +159,14 @@ class _Training:
             chunk.transformed()
             self.at.train_seconds += time.monotonic() - started
             yield from chunk.batches(size, max(0, self.at.batch - begin))
+
+    def _begin_next(self) -> None:
+        """Has the first photographs of the next epoch decoded, unless that epoch depends on what is told or asked before it."""
+        epoch, images = self.at.epoch + 1, self.train.images
+        if not isinstance(images, Ahead) or epoch == self.recipe["epochs"] or self.order.sampler is not None:
+            return
+        if not any(map(follows, images.frame.head.transforms.values())):
+            self.train.begin(epoch, 0, split(self.train, self.order(epoch), self.recipe["batch_size"], self.chunk)[0])
 
     def _train_on(self, some: Images) -> None:
         """One batch, with the draws and the learning rate that belong to its place in the training."""
@@ -166,7 +177,7 @@ class _Training:
         if update:
             self.step.set_rates(self.parts.schedule(self._place(group, -(-batches // accumulate))))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
-        images = self.train_pipeline.on_batch(some.images)
+        images = self.train.pipeline.on_batch(some.images)
         if self.own is None:
             self.step(images, some.labels, members, update)
         else:
@@ -232,15 +243,17 @@ class _Training:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: data.Part, train_loss: float | None) -> Record:
+    def evaluate(self, part: Prepared, train_loss: float | None) -> Record:
         """The recipe's metrics on these images, after an epoch with this loss; see `measured`."""
-        model = self.evaluated
+        model, epoch, autocast = self.evaluated, self.at.epoch, self.step.autocast
         model.eval()
-        pipeline, seed, epoch = self.eval_pipeline, self.seed, self.at.epoch
-        logits = predicted(model, pipeline, part, self.chunk, seed, epoch, self.step.autocast)
-        transform = partial(transformed, pipeline, seed, epoch)
-        told = Evaluation(model, part.images, part.labels, logits, self.parts.loss, transform, self.step.autocast)
-        return measured(logits, part.labels, with_model(self.parts.metrics, told), train_loss)
+        logits = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
+        metrics = self.parts.metrics
+        if any(map(asks, metrics.values())):
+            transform = partial(transformed, part.pipeline, self.seed, epoch)
+            told = Evaluation(model, part.in_memory(), part.labels, logits, self.parts.loss, transform, autocast)
+            metrics = with_model(metrics, told)
+        return measured(logits, part.labels, metrics, train_loss)
 
     def result(self) -> Result:
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))

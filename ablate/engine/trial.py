@@ -5,25 +5,28 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
+from ablate.photographs import Photographs
 from ablate.recipe import Recipe
 from ablate.records import Environment
 from ablate.registry import Registry
 from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
-from .batches import chunks, form_of
+from .ahead import Ahead, photograph
+from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
-from .evaluation import Evaluation, transformed, with_model
+from .evaluation import Evaluation, asks, transformed, with_model
 from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
+from .prepared import Prepared, form_of, made_once
 from .sampling import Order
 from .seeding import global_rng
 from .step import Step
@@ -97,7 +100,8 @@ def _with_hints(
 ) -> list[Problem]:
     """The problems, with a remedy for those that are not there with grey images instead of RGB ones, or the other way round."""
     channels = tensors.info.channels
-    other = {1: 3, 3: 1}.get(channels)
+    others: dict[int, Literal[1, 3]] = {1: 3, 3: 1}
+    other = others.get(channels)
     if other is None:
         return found
     left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device, None)}
@@ -109,10 +113,12 @@ def _with_hints(
     return [problem if problem.path in left else replace(problem, hint=hint) for problem in found]
 
 
-def _with_channels(tensors: data.Tensors, channels: int) -> data.Tensors:
+def _with_channels(tensors: data.Tensors, channels: Literal[1, 3]) -> data.Tensors:
     """As many images as a trial needs, with the first channel for all of so many."""
 
     def part(of: data.Part) -> data.Part:
+        if isinstance(of.images, Photographs):
+            return replace(of, images=of.images.with_channels(channels))
         return replace(of, images=of.images[:TRIAL, :1].expand(-1, channels, -1, -1))
 
     info = replace(tensors.info, channels=channels)
@@ -131,11 +137,11 @@ def _try(
         ("train_transforms", train, tensors.train),
         ("eval_transforms", evaluation, tensors.evaluation),
     ):
-        part = data.Part(images_of.images[:TRIAL].to(device), images_of.labels[:TRIAL].to(device))
         try:
-            try_transforms(registry, recipe[field], field, pipeline, part.images, part.labels)
-            batches.append(_batch(pipeline, part))
-            tried.append(part)
+            for images, labels in _samples(images_of, device):
+                try_transforms(registry, recipe[field], field, pipeline, images, labels)
+            tried.append(_few(images_of, pipeline, device))
+            batches.append(_batch(tried[-1]))
         except PartError as error:
             problems.append(Problem(error.field, str(error)))
         except TransformError as error:
@@ -144,40 +150,66 @@ def _try(
         return problems
     try:
         order = Order(registry, recipe, tensors.train.labels, tensors.info.classes, 0)
-        images, last = order.first, recipe["epochs"] - 1
+        count, last = order.first, recipe["epochs"] - 1
         for epoch in (last // 2, last) if order.sampler else ():
             order(epoch)
-        tell_transforms(last, horizon_of(recipe, images), train.transforms, "train_transforms")
-        built = parts(
-            registry, recipe, form_of(train, tried[0], tensors.info.classes), images, 0, device, len(tensors.train.labels)
-        )
-        try_epochs(built, train, tried[0])
-        transform = partial(transformed, evaluation, 0, 0)
-        _try_model(built, recipe, batches[0], batches[1], tried[1].images, transform, tensors.info.classes, images)
+        tell_transforms(last, horizon_of(recipe, count), train.transforms, "train_transforms")
+        info = form_of(tried[0], tensors.info.classes)
+        built = parts(registry, recipe, info, count, 0, device, len(tensors.train.labels))
+        try_epochs(built, train.transforms, tried[0])
+        _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, count)
+        _try_metrics(built, tried[1], batches[1], _kept(tensors.evaluation, evaluation))
         _try_schedule(built)
         if built.step is None:
             _try_steps(built, recipe, batches[0], device)
         else:
-            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), train, 0, 0, TRIAL, TRIAL))
+            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, TRIAL, TRIAL, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
         return [Problem(error.field, str(error))]
     except TransformError as error:  # of one that changes with the epoch
         return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
-        notices += [*notes_of_random_evaluation(evaluation, part.images), *size_notes(recipe, images)]
+        random = notes_of_random_evaluation(evaluation, _samples(tensors.evaluation, device)[0][0])
+        notices += [*random, *size_notes(recipe, count)]
     return []
 
 
-def _batch(pipeline: Pipeline, part: data.Part) -> Batch:
-    images, labels = pipeline.on_chunk(part.images, part.labels, 0, 0, 0)
-    return pipeline.on_batch(images), labels
+def _samples(part: data.Part, device: torch.device) -> list[Batch]:
+    """A few images with their labels, as transforms get them: the smallest and the largest photograph each by itself."""
+    labels = part.labels.to(device)
+    if not isinstance(part.images, Photographs):
+        return [(part.images[:TRIAL].to(device), labels[:TRIAL])]
+    return [(photograph(part.images, place).to(device), labels[place : place + 1]) for place in _ends(part.images)]
 
 
-def _try_model(
-    built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, raw: Tensor, transform: Transform, classes: int, images: int
-) -> None:
-    """Runs a batch in training, an evaluation batch, the loss and the metrics."""
+def _ends(photographs: Photographs) -> list[int]:
+    """The places of the smallest and of the largest one."""
+    areas = [math.prod(photographs.size(place)) for place in range(len(photographs))]
+    return [areas.index(min(areas)), areas.index(max(areas))]
+
+
+def _few(part: data.Part, pipeline: Pipeline, device: torch.device) -> Prepared:
+    """The same images as a training takes them, with nothing of the pipeline done before."""
+    labels = part.labels.to(device)
+    if not isinstance(part.images, Photographs):
+        return Prepared(part.images[:TRIAL].to(device), labels[:TRIAL], pipeline)
+    ends, head = _ends(part.images), pipeline.head()
+    return Prepared(Ahead(part.images[ends], head, 0), labels[ends], pipeline.without(list(head.transforms)))
+
+
+def _batch(part: Prepared) -> Batch:
+    images, labels = part.pipeline.on_chunk(*part.chunk(0, 0, torch.arange(len(part.labels))), 0, 0, 0)
+    return part.pipeline.on_batch(images), labels
+
+
+def _kept(part: data.Part, pipeline: Pipeline) -> bool:
+    """Whether all images of a part are in memory in the training."""
+    return not isinstance(part.images, Photographs) or made_once(part.images, pipeline.head())
+
+
+def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> None:
+    """Runs a batch in training, the loss, and an evaluation batch."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
@@ -194,9 +226,18 @@ def _try_model(
     with blame("model"), torch.no_grad():
         logits = built.model.eval()(evaluation[0])
         _check_logits(logits, len(evaluation[0]), classes)
-    told = Evaluation(built.model, raw, evaluation[1], logits, built.loss, transform, nullcontext)
+
+
+def _try_metrics(built: Parts, part: Prepared, evaluation: Batch, kept: bool) -> None:
+    """Runs the metrics on an evaluation batch; those that ask for the images get them if the training has them in memory."""
+    with torch.no_grad():
+        logits = built.model.eval()(evaluation[0])
+    raw = part.chunk(0, 0, torch.arange(len(part.labels)))[0]
+    told = Evaluation(built.model, raw, evaluation[1], logits, built.loss, partial(transformed, part.pipeline, 0, 0), nullcontext)
     for name, metric in with_model(built.metrics, told).items():
         with blame(f"metrics.{name}"):
+            if asks(built.metrics[name]) and not kept:
+                part.in_memory()
             float(metric(logits, evaluation[1]))
 
 

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from ablate.records import Cell
 
-from . import CellEnded, CellStarted, Event, Message, Run, Settings, event_of, order
+from . import KEEP_MEMORY, CellEnded, CellStarted, Event, Message, Run, Settings, event_of, order
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60  # how long a cell may take to save its state
@@ -114,6 +114,7 @@ class _Pool:
 
     def start(self) -> Worker:
         environment = {
+            **KEEP_MEMORY,
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "ABLATE_OUTER_PYTHONPATH": os.environ.get("PYTHONPATH", ""),

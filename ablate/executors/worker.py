@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from ablate import sources
 from ablate.registry import default
 
-from . import Message
+from . import KEEP_MEMORY, Message
 
 PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -30,6 +30,7 @@ STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 def main() -> None:
     source, out = _own_streams()
+    _forget_own_settings()
     faulthandler.enable()
     for number in STOPPING:
         signal.signal(number, lambda *_: None)  # SIG_IGN would be inherited by programs that a component starts
@@ -72,6 +73,13 @@ def _own_streams() -> tuple[TextIO, TextIO]:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=in_child)
     return source, out
+
+
+def _forget_own_settings() -> None:
+    """What this process began with is not for the programs that a component starts."""
+    for name, value in KEEP_MEMORY.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
 
 
 def _listen(source: TextIO, inbox: "queue.Queue[Message]", stop: threading.Event) -> None:

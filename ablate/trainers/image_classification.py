@@ -1,4 +1,4 @@
-"""The trainer that ablate brings: images in memory, one network, one loss, one optimizer step a batch."""
+"""The trainer that ablate brings: images, one network, one loss, one optimizer step a batch."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ablate.errors import AblateError, Problem, describe, did_you_mean
 from ablate.identity import data_fingerprint
 from ablate.params import Absent, Bound, Nested, PositiveInt
+from ablate.photographs import Photographs
 from ablate.recipe import Recipe, lower_is_better
 from ablate.records import Cell, Environment
 from ablate.registry import Registry, build
@@ -55,7 +56,7 @@ def image_classification(
     select: str | None = None,
     threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
 ) -> Trainer:
-    """Trains a network on images in memory, and evaluates it after each epoch.
+    """Trains a network on images, and evaluates it after each epoch.
 
     Args:
         dataset: The images.
@@ -235,7 +236,8 @@ def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environ
     data = build(registry, "dataset", dataset, environment).load()
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
-    shape = "×".join(str(side) for side in data.train.images.shape[1:])
+    images = data.train.images
+    shape = "any size" if isinstance(images, Photographs) else "×".join(str(side) for side in images.shape[1:])
     return f"{dataset['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"
 
 

@@ -1,5 +1,6 @@
 """timm's models and optimizers as components of ablate."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import timm
@@ -69,9 +70,9 @@ def optimizer(
         weight_decay: Weight decay, as the optimizer understands it.
         momentum: Momentum, for optimizers that have one.
         decay_bias_and_norm: Whether biases and normalisation layers decay too.
-        arguments: What the optimizer is given beside these, such as `betas`.
+        arguments: What the optimizer is given beside these, such as `betas` or `layer_decay`.
     """
-    return timm.optim.create_optimizer_v2(
+    made: torch.optim.Optimizer = timm.optim.create_optimizer_v2(
         model,
         opt=name,
         lr=lr,
@@ -80,3 +81,15 @@ def optimizer(
         filter_bias_and_bn=not decay_bias_and_norm,
         **arguments,
     )
+    for group in made.param_groups:  # timm leaves this to its own schedulers
+        group["lr"] *= group.get("lr_scale", 1.0)
+    made.param_groups.sort(key=lambda group: -group["lr"])  # the first one's rate is the one that is recorded
+    return made
+
+
+def scaled_semantics(spec: Mapping[str, Any]) -> int:
+    """2 where layers have rates of their own: before, all had the same."""
+    return 2 if "layer_decay" in spec["arguments"] else 1
+
+
+optimizer.semantics = scaled_semantics  # type: ignore[attr-defined]

@@ -130,8 +130,8 @@ PROBLEMS: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: [shutil.rmtree(f / p / n) for p in ("train", "test") for n in "ab"], "train: has 1 class folder, and at least 2"),
     (lambda f: [shutil.rmtree(f / p / n) for p in ("train", "test") for n in "abc"], "train: has 0 class folders, and at least"),
     (
-        lambda f: (f / "test").rename(f / "val"),
-        "no folder 'test'. Expected train/<class>/ and test/<class>/. There is: train, val",
+        lambda f: (f / "test").rename(f / "held out"),
+        "no folder 'test'. Expected train/<class>/ and test/<class>/. There is: held out, train",
     ),
     (shutil.rmtree, "cannot be read as a folder"),
 ]

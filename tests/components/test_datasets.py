@@ -146,21 +146,16 @@ def empty(folder: Path) -> None:
         path.unlink()
 
 
-def odd_size(folder: Path) -> None:
-    Image.new("RGB", (5, 5)).save(folder / "train" / "ant" / "5.png")
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (empty, "there are no images of classes 'ant', 'bee'"),
-        (odd_size, "Give a `size`"),
         (
             lambda folder: (folder / "train" / "ant" / "2.png").write_bytes(b"no image"),
             "2.png: cannot be read as an image",
         ),
         (lambda folder: (folder / "test" / "cat").mkdir(), "class 'cat' cannot be learnt"),
-        (lambda folder: (folder / "test").rename(folder / "val"), "there is no folder 'test'"),
+        (lambda folder: (folder / "test").rename(folder / "held out"), "there is no folder 'test'"),
         (lambda folder: (folder / "train").rename(folder / "training"), "there is no folder 'train'"),
     ],
 )

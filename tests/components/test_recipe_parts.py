@@ -3,6 +3,7 @@
 import copy
 import inspect
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,10 +179,98 @@ def test_weights_of_other_classes_are_loaded_without_the_last_layer(tmp_path):
     assert model.fc.out_features == 10
 
 
-def test_weights_in_another_format_are_refused(tmp_path):
-    torch.save({}, tmp_path / "w.pth")
-    with pytest.raises(EnvironmentProblem, match="convert them with safetensors"):
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize("within", ["", "state_dict", "model"])
+def test_what_torch_saved_of_weights_is_read(tmp_path, within, old):
+    """As torchvision's own files are, and as scripts keep them among other things, with the names of DataParallel."""
+    import torchvision
+
+    source = torchvision.models.resnet18(num_classes=1000)
+    state = source.state_dict()
+    content = {within: {f"module.{name}": value for name, value in state.items()}, "epoch": 3} if within else state
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not old)
+    model = models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.pth"))
+    assert torch.equal(model.layer1[0].conv1.weight, source.layer1[0].conv1.weight)
+    assert torch.equal(model.bn1.running_mean, source.bn1.running_mean)
+    assert model.fc.out_features == 10
+
+
+class Marks:
+    """An object whose reading leaves a mark."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.mark),)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "before torch 1.6"])
+def test_files_of_weights_run_no_code(tmp_path, old):
+    torch.save({"w": torch.zeros(1), "x": Marks(tmp_path / "mark")}, tmp_path / "w.pth", _use_new_zipfile_serialization=not old)
+    with pytest.raises(EnvironmentProblem, match="cannot be read as weights alone: Weights only load failed"):
         models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.pth"))
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "it has no state_dict, but a mapping of "),
+        ({"epoch": 3}, "it has no state_dict, but a mapping of epoch"),
+        ([torch.zeros(1)], "it has no state_dict, but list"),
+    ],
+)
+def test_files_without_weights_are_refused(tmp_path, content, message):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(EnvironmentProblem, match=message):
+        models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.pth"))
+
+
+def test_weights_in_another_format_are_refused(tmp_path):
+    for content in (b"", b"\x80\x04K\x01.", b"PK\3\4 and no more"):
+        (tmp_path / "w.pth").write_bytes(content)
+        with pytest.raises(EnvironmentProblem, match="cannot be read as"):
+            models.torchvision(INFO, arch="resnet18", weights_path=str(tmp_path / "w.pth"))
+
+
+def test_any_model_starts_from_a_file_of_weights(tmp_path):
+    source, model = (build(default(), "model", {"use": "net"}, DataInfo(3, 32, 32, classes)) for classes in (7, 10))
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    own = model.fc3.weight.clone()
+    build(default(), "initializer", {"use": "weights", "path": str(tmp_path / "w.pth")}, model, torch.Generator())
+    assert torch.equal(model.fc2.weight, source.fc2.weight)
+    assert torch.equal(model.fc3.weight, own), "of other classes"
+
+
+def test_layers_have_rates_of_their_own():
+    import torchvision
+
+    model = torchvision.models.resnet18(num_classes=5)
+    inner = {"use": "adamw", "lr": 0.1, "weight_decay": 0.3}
+    optimizer = build(default(), "optimizer", {"use": "layerwise", "optimizer": inner, "decay": 0.5}, model)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    rates = {names[parameter]: group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    assert rates.keys() == dict(model.named_parameters()).keys()
+    order = ["conv1", "bn1", *(f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)), "fc"]
+    expected = {layer: 0.1 * 0.5 ** (10 - place) for place, layer in enumerate(order)}
+    for name, rate in rates.items():
+        (layer,) = [layer for layer in order if name.startswith(f"{layer}.")]
+        assert rate == pytest.approx(expected[layer]), name
+    assert optimizer.param_groups[0]["lr"] == 0.1, "the rate that records show is the optimizer's own"
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.3}
+
+
+def test_a_step_of_a_layer_is_as_long_as_its_rate():
+    """SGD by hand: the change of each parameter is its gradient times its layer's rate."""
+    model = build(default(), "model", {"use": "net"}, INFO)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = build(default(), "optimizer", {"use": "layerwise", "optimizer": {"use": "sgd", "lr": 0.1}, "decay": 0.5}, model)
+    model(torch.randn(4, INFO.channels, INFO.height, INFO.width)).square().sum().backward()
+    optimizer.step()
+    for place, layer in enumerate(("conv1", "conv2", "fc1", "fc2", "fc3")):
+        parameter = model.get_parameter(f"{layer}.weight")
+        torch.testing.assert_close(parameter, before[f"{layer}.weight"] - 0.1 * 0.5 ** (4 - place) * parameter.grad)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

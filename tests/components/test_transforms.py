@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from ablate.components.transforms import basic, color, mixing, normalize, per_image, policies, random
+from ablate.components.transforms import basic, color, framing, mixing, normalize, per_image, policies, random
 from ablate.registry import default
 
 SINGLE = {  # every random transform of the core with settings under which it changes most images
@@ -70,8 +70,8 @@ def test_normalize_is_torchvisions(images, rng):
     ("ours", "theirs"),
     [
         (basic.grayscale(channels=3), v2.Grayscale(3)),
-        (basic.resize(size=20), v2.Resize(20)),
-        (basic.resize(size=(40, 24), interpolation="bicubic"), v2.Resize((40, 24), InterpolationMode.BICUBIC)),
+        (framing.resize(size=20), v2.Resize(20)),
+        (framing.resize(size=(40, 24), interpolation="bicubic"), v2.Resize((40, 24), InterpolationMode.BICUBIC)),
         (basic.center_crop(size=20), v2.CenterCrop(20)),
         (basic.pad(padding=3, mode="reflect"), v2.Pad(3, padding_mode="reflect")),
         (basic.pad(padding=(1, 2), fill=7), v2.Pad((1, 2), fill=7)),

@@ -189,6 +189,35 @@ def growing():
     return Growing()
 
 
+def growing_frame():
+    """Progressive resizing of images of any size."""
+    transform = Growing()
+    transform.fixes_size = True
+    return transform
+
+
+def two_views(training, /):
+    """Trains on both views of a batch, and notes them."""
+
+    def step(batch):
+        SEEN.append((batch.epoch, batch.indices.tolist(), batch.images, batch.view(1)[0]))
+        return training.plain(batch)
+
+    return step
+
+
+def sharpness(classes, /):
+    """A metric that asks for the images."""
+    return Sharpness()
+
+
+class Sharpness:
+    higher_is_better = False
+
+    def of_model(self, evaluation):
+        return float(evaluation.predict(evaluation.images).std())
+
+
 class Deep(nn.Module):
     """A network of any size of images whose output falls with the epochs."""
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ablate.engine.batches import GPU_CHUNK, chunk_of
 from ablate.engine.data import CHUNK
+from ablate.engine.prepared import GPU_CHUNK, chunk_of
 from ablate.engine.seeding import global_rng
 from ablate.engine.step import ReplayDiffers, Step
 from ablate.engine.train import train

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import chain
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -132,3 +133,52 @@ def write(folder, values):
     folder.mkdir(parents=True)
     for number, value in enumerate(values):
         Image.new("L", (16, 16), value).save(folder / f"{number}.png")
+
+
+@pytest.fixture
+def photographs(spec, tmp_path):
+    """A study of images of several sizes: no two alike, but for two copies of a file."""
+    draws = np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 3)):
+        for name in ("a", "b"):
+            folder = tmp_path / "photographs" / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                shape = (20 + number, 30 - number, 3)
+                Image.fromarray(draws.integers(0, 256, shape, dtype=np.uint8)).save(folder / f"{number}.png")
+    (tmp_path / "photographs" / "test" / "a" / "copy.png").write_bytes((folder.parent / "a" / "0.png").read_bytes())
+    crop = {"use": "random_resized_crop", "size": 16}
+    spec["base"]["dataset"] = {"use": "image_folder", "path": str(tmp_path / "photographs"), "channels": 3, "validation": 0.34}
+    spec["base"]["train_transforms"] = {"frame": crop, **spec["base"]["train_transforms"]}
+    spec["base"]["eval_transforms"] = {"frame": {"use": "resize", "size": [16, 16]}, **spec["base"]["eval_transforms"]}
+    spec["base"]["batch_size"] = 4
+    return spec
+
+
+def contents(found: data.Tensors) -> list[list[tuple[bytes, int]]]:
+    """The pixels and the label of each image, part for part."""
+    parts = (found.train, found.evaluation, found.test)
+    return [[(bytes(image), int(label)) for image, label in zip(of.images, of.labels, strict=True)] for of in parts]
+
+
+def test_photographs_are_shared_out_too(photographs, environment, tmp_path):
+    """Each once, under its own label, whichever file of the cache it lies in; and trained on as those of the parts are."""
+    own = contents(loaded(cells(photographs, environment, 'base.eval_split="validation"')[0], environment))
+    first, _, second, _ = cells(photographs, environment, BY_SEED[0], 'base.eval_split="validation"')
+    found = [contents(loaded(cell, environment)) for cell in (first, second)]
+    for parts in found:
+        assert [len(part) for part in parts] == [len(part) for part in own] == [7, 5, 7]
+        assert Counter(chain(*parts)) == Counter(chain(*own))
+        assert parts != own
+    assert found[0] != found[1]
+    results = [train(default(), first, environment, CPU, Controls(tmp_path / name)) for name in ("one", "again")]
+    assert results[0].weights_sha256 == results[1].weights_sha256
+
+
+def test_copies_of_photographs_are_told(photographs, environment):
+    found = []
+    recipe = cells(photographs, environment, BY_SEED[0])[0].recipe
+    assert preflight(default(), recipe, environment, CPU, notices=found) == []
+    assert ("split", "2 images are there more than once, and every seed may train on one copy and test another") in [
+        (notice.path, notice.message) for notice in found
+    ]

@@ -9,6 +9,7 @@ from torch import nn
 
 from ablate.engine import data
 from ablate.engine.data import CHUNK
+from ablate.engine.pipeline import Pipeline
 from ablate.engine.seeding import derive, generator
 from ablate.engine.train import train, weights_digest
 from ablate.engine.trial import preflight
@@ -242,12 +243,12 @@ def test_what_is_always_the_same_is_done_once(spec, environment, tmp_path, monke
     spec["base"] |= {"train_transforms": chain, "eval_transforms": {"resize": grown, "normalize": chain["normalize"]}}
     cell = cell_of(spec, environment)
     calls = []
-    real = data.Pipeline.exactly
-    monkeypatch.setattr(data.Pipeline, "exactly", lambda self, images: calls.append(len(images)) or real(self, images))
+    real = Pipeline.exactly
+    monkeypatch.setattr(Pipeline, "exactly", lambda self, images: calls.append(len(images)) or real(self, images))
     once = run(cell, environment, tmp_path / "once")
     again = run(cell, environment, tmp_path / "again")
     assert calls == [160, 160], "training and test images, in the first of two trainings"
-    monkeypatch.setattr(data.Pipeline, "prefix", lambda self, images: [])
+    monkeypatch.setattr(Pipeline, "prefix", lambda self, images: [])
     always = run(cell, environment, tmp_path / "always")
     assert once.weights_sha256 == again.weights_sha256 == always.weights_sha256
     assert once.metrics == always.metrics

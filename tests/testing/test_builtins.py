@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy.io import savemat
 
 from ablate.records import Environment
 from ablate.registry import KINDS, default
 from ablate.testing import CONTRACTS, DatasetContract
+from ablate.testing.initializers import network
 
 LABELS = np.arange(10, dtype=np.int64).repeat(4)
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
@@ -134,6 +136,12 @@ def store_of_runs(self, folder):
     return folder / "store"
 
 
+def file_of_weights(self, tmp_path):
+    """A file for the network that initializers are tried with."""
+    torch.save(network().state_dict(), tmp_path / "weights.pth")
+    self.component = {**self.component, "path": str(tmp_path / "weights.pth")}
+
+
 RGB_UINT8 = {"dtypes": ("uint8",)}
 TRIED = {  # what the registry cannot know: required parameters, and what a component is for
     ("trainer", "image_classification"): {
@@ -162,6 +170,7 @@ TRIED = {  # what the registry cannot know: required parameters, and what a comp
     ("model", "net"): {"component": {"dropout": 0.2, "batch_norm": True}},
     ("model", "torchvision"): {"component": {"arch": "shufflenet_v2_x0_5"}, "image_shapes": ((3, 32, 32), (3, 48, 40))},
     ("optimizer", "sgd"): {"component": {"momentum": 0.9, "weight_decay": 0.01}},
+    ("optimizer", "layerwise"): {"component": {"optimizer": {"use": "sgd", "lr": 0.05}, "decay": 0.9}},
     ("scheduler", "step"): {"component": {"step_size": 3}},
     ("scheduler", "multistep"): {"component": {"milestones": [2, 3]}},
     ("scheduler", "exponential"): {"component": {"gamma": 0.9}},
@@ -172,6 +181,10 @@ TRIED = {  # what the registry cannot know: required parameters, and what a comp
     ("transform", "center_crop"): {"component": {"size": 24}, "output_shape": (3, 24, 24)},
     ("transform", "pad"): {"component": {"padding": 2}, "output_shape": (3, 36, 36)},
     ("transform", "random_crop"): {"component": {"size": 28, "padding": 4}, "output_shape": (3, 28, 28)},
+    ("transform", "random_resized_crop"): {"component": {"size": [24, 20]}, "output_shape": (3, 24, 20)},
+    ("transform", "random_affine"): {"component": {"degrees": 20, "shear": [5, 5], "interpolation": "bilinear"}},
+    ("transform", "gaussian_blur"): {"component": {"kernel_size": 5}},
+    ("transform", "posterize"): {"component": {"bits": 3}},
     ("transform", "random_rotation"): {"component": {"degrees": 30, "interpolation": "bilinear"}},
     ("transform", "color_jitter"): {"component": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}},
     ("transform", "random_apply"): {"component": {"transforms": {"flip": {"use": "random_horizontal_flip"}}, "p": 0.7}},
@@ -195,6 +208,8 @@ def contract(kind: str, name: str, use: str) -> type:
     attributes = {**tried, "component": {"use": use, **tried.get("component", {})}}
     if CONTRACTS[kind] is DatasetContract:
         attributes["environment"] = environment
+    if name == "weights":
+        attributes["file_of_weights"] = pytest.fixture(autouse=True)(file_of_weights)
     title = f"{kind} {name}".title().replace(" ", "").replace("_", "")
     return type(f"Test{title}", (CONTRACTS[kind],), {**attributes, "__module__": __name__})
 

@@ -15,3 +15,12 @@ def deterministic(transform: Transform) -> Transform:
     """Marks a transform that draws nothing: the engine may apply it to any part of a chunk."""
     transform.deterministic = True  # type: ignore[attr-defined]
     return transform
+
+
+def fixes_size(transform: Transform) -> Transform:
+    """Marks a transform after which all images have one size, whatever comes in.
+
+    The engine gives it photographs one at a time, from other threads: it draws from its generator, and touches nothing global.
+    """
+    transform.fixes_size = True  # type: ignore[attr-defined]
+    return transform

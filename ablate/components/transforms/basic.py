@@ -2,12 +2,11 @@
 
 from typing import Literal
 
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from ablate.params import NonNegativeInt, PositiveInt
 
-from . import Transform, deterministic
+from . import Transform, deterministic, fixes_size
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 
@@ -21,23 +20,6 @@ def grayscale(*, channels: Literal[1, 3] = 1) -> Transform:
     return deterministic(lambda images, _: F.rgb_to_grayscale(images, num_output_channels=channels))
 
 
-def resize(
-    *,
-    size: tuple[PositiveInt, PositiveInt] | PositiveInt,
-    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear",
-    antialias: bool = True,
-) -> Transform:
-    """Changes the size of the images.
-
-    Args:
-        size: Height and width, or the length of the shorter side.
-        interpolation: How pixels between pixels are found.
-        antialias: Whether images that get smaller are smoothed first.
-    """
-    wanted = [size] if isinstance(size, int) else list(size)
-    return deterministic(lambda images, _: F.resize(images, wanted, InterpolationMode(interpolation), antialias=antialias))
-
-
 def center_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt) -> Transform:
     """The middle of the images; smaller ones are padded with 0.
 
@@ -45,7 +27,7 @@ def center_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt) -> Trans
         size: Height and width, or one number for both.
     """
     wanted = [size, size] if isinstance(size, int) else list(size)
-    return deterministic(lambda images, _: F.center_crop(images, wanted))
+    return fixes_size(deterministic(lambda images, _: F.center_crop(images, wanted)))
 
 
 def pad(

@@ -10,7 +10,7 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 from ablate.params import Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
 
-from . import Transform
+from . import Transform, fixes_size
 
 ERASING_ATTEMPTS = 10  # as torchvision's RandomErasing
 
@@ -38,10 +38,24 @@ def random_horizontal_flip(*, p: Unit = 0.5) -> Transform:
     Args:
         p: Probability for each image.
     """
+    return _flip(-1, p)
 
+
+def random_vertical_flip(*, p: Unit = 0.5) -> Transform:
+    """Turns images upside down, as a mirror below them does.
+
+    Args:
+        p: Probability for each image.
+    """
+    return _flip(-2, p)
+
+
+def _flip(dimension: int, p: float) -> Transform:
     def apply(images: Tensor, generator: Generator) -> Tensor:
         chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
-        return images.index_copy(0, chosen, images[chosen].flip(-1))
+        flipped = images.clone()  # in the memory format that they have, which `index_copy` would change
+        flipped[chosen] = images[chosen].flip(dimension)
+        return flipped
 
     return apply
 
@@ -71,7 +85,7 @@ def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding:
             images = cropped
         return images
 
-    return apply
+    return fixes_size(apply)
 
 
 def random_rotation(*, degrees: NonNegative, interpolation: Literal["nearest", "bilinear"] = "nearest") -> Transform:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ablate.components.class_folders import Listing, listed
 from ablate.components.contents import Survey, content
 from ablate.components.decoded import Named, cached, write
-from ablate.components.image_folder import decoded_folders
+from ablate.components.image_folder import ANEW, folders_split, of_any_size, size_notices
 from ablate.components.splits import arrange, fingerprint, limit_identity
 from ablate.errors import EnvironmentProblem, UsageError, describe
 from ablate.images import decode
@@ -61,7 +61,7 @@ class HuggingFace:
     def load(self) -> Data:
         listing = self._class_folders()
         if listing is not None:
-            train, test = decoded_folders(listing, self._decoded_folders, self.choice.channels, self.choice.size)
+            train, test = folders_split(listing, self._cache, self._decoded_folders, self.choice.channels, self.choice.size)
             return arrange(train, test, listing.classes, self.validation, self.limit)
         train, test = cached(lambda: self._decoded, PARTS, self._decode_all)
         if train.images.shape[1:] != test.images.shape[1:]:
@@ -71,7 +71,9 @@ class HuggingFace:
     def notices(self) -> list[str]:
         listing = self._class_folders()
         if listing is not None:
-            return [*listing.notices, *content(listing, self._cache).notices(listing.root)]
+            found = content(listing, self._cache)
+            sizes = size_notices(listing.root, found, self.choice.channels, self.choice.size)
+            return [*listing.notices, *found.notices(listing.root), *sizes]
         return self._noted("notices.json") if self._decoded.is_dir() else []
 
     def _decoded_folders(self) -> Path:
@@ -109,7 +111,8 @@ class HuggingFace:
             return (DECODING,)
         found = content(listing, self._cache)
         same = not found.remarks.keys() & {"deep", "clear"} and is_as_the_library_reads_it(listing)
-        return () if same else (found.sha256,)
+        large = found.alike and of_any_size(found, self.choice.channels, self.choice.size)
+        return (*(() if same else (found.sha256,)), *(ANEW if large else ()))
 
     @property
     def _cache(self) -> Path:

@@ -155,15 +155,6 @@ def broken_image(folder: Path) -> None:
     (folder / "train" / "bright" / "02.png").write_bytes(b"no image")
 
 
-def larger_image(folder: Path) -> None:
-    picture(0, 0, (20, 20)).save(folder / "train" / "bright" / "02.png")
-
-
-def larger_test_images(folder: Path) -> None:
-    for path in (folder / "test").rglob("*.png"):
-        picture(0, 0, (20, 20)).save(path)
-
-
 def one_class(folder: Path) -> None:
     for part in ("train", "test"):
         shutil.rmtree(folder / part / "dark")
@@ -173,8 +164,6 @@ def one_class(folder: Path) -> None:
     ("change", "settings", "message"),
     [
         (broken_image, {}, "bright/02.png: cannot be read as an image"),
-        (larger_image, {}, "02.png: is 20×20, and .*00.png is 12×10. Give a `size`"),
-        (larger_test_images, {}, "differ in size"),
         (one_class, {}, "train: has 1 class folder, and at least 2 are needed"),
         (None, {"image_column": "picture"}, "columns image, label, and no 'picture'"),
         (None, {"image_column": "label"}, "column 'label' has no images, but ClassLabel"),

@@ -41,3 +41,18 @@ def test_a_frozen_backbone_leaves_the_last_layer():
 def test_a_misspelt_arch_gets_close_matches(tmp_path):
     with pytest.raises(SpecError, match="resnet18"):
         ablate.run(DIGITS, overrides=['base.model.arch="resnet81"'], store=tmp_path, device="cpu")
+
+
+def test_layers_have_the_rates_that_timm_scales_them_to():
+    model = build(default(), "model", {"use": "timm", "arch": "resnet18"}, DataInfo(3, 32, 32, 7))
+    spec = {"use": "timm", "name": "adamw", "lr": 0.1, "arguments": {"layer_decay": 0.5}}
+    groups = build(default(), "optimizer", spec, model).param_groups
+    assert [group["lr"] for group in groups] == [pytest.approx(0.1 * group["lr_scale"]) for group in groups]
+    assert groups[0]["lr"] == 0.1
+    assert len({group["lr"] for group in groups}) > 5
+
+
+def test_only_recipes_with_rates_by_layer_have_another_key():
+    said = default().load("optimizer", "timm")
+    for arguments, number in (({}, 1), ({"layer_decay": 0.5}, 2)):
+        assert said.says("semantics", {"arguments": arguments}) == number

@@ -1,0 +1,95 @@
+"""Photographs on their way into a training: images a second of CPU time, against the ways of scripts and libraries."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from ablate.components import recorded
+from ablate.errors import EnvironmentProblem
+from ablate.executors import KEEP_MEMORY
+from ablate.photographs import Photographs
+
+from .common import Size, figure
+from .loading import WAYS
+
+Json = Any
+MADE = (375, 500)  # height and width of photographs that are made where the dataset has none
+MOST = 2000  # photographs that are loaded
+NEEDS = {"timm": "timm", "DataLoader, simplejpeg": "simplejpeg", "DataLoader, torchcodec": "torchcodec"}
+GOALS = {"DataLoader, PIL": "≥ 2.5", "timm": "≥ 1.5", "DataLoader, simplejpeg": "≥ 1.0", "DataLoader, torchcodec": "≥ 1.0"}
+
+
+def photographs(size: Size) -> list[Json]:
+    """Ratios of the CPU time that an image takes."""
+    folder = size.work / "photographs"
+    files = list(_files(size))
+    (folder / "files" / "all").mkdir(parents=True)
+    for name, content in files:
+        (folder / "files" / "all" / name).write_bytes(content)
+    for kept in ("encoded", "decoded"):
+        recorded.write(folder / kept, [0] * len(files), files, 3, kept == "decoded")
+    ways = [way for way in WAYS if way not in NEEDS or find_spec(NEEDS[way])]
+    done: dict[str, list[Json]] = {way: [] for way in ways}
+    for _ in range(size.repeats):
+        for way in ways:
+            done[way].append(_loaded(way, folder))
+    rates = {way: median(run["images"] / run["seconds"] for run in runs) for way, runs in done.items()}
+    agree = len({run["digest"] for way in ways if way.startswith("ablate") for run in done[way]}) == 1
+    made = []
+    for kept in ("encoded", "decoded"):
+        own = f"ablate, {kept}"
+        for way in ways:
+            if not way.startswith("ablate"):
+                ratio, goal = rates[own] / rates[way], GOALS[way] if kept == "encoded" else ""
+                more = {
+                    "images_per_second": {own: rates[own], way: rates[way]},
+                    "memory_mib": max(run["memory"] for run in done[own]),
+                    "results_agree": agree,
+                }
+                made.append(figure(f"photographs, kept {kept}: ablate / {way}", ratio, "×", goal, **more))
+    return made
+
+
+def _files(size: Size) -> Iterator[tuple[str, bytes]]:
+    """The files of the dataset's photographs; where it has none, some that are made."""
+    images = size.data().train.images
+    if isinstance(images, Photographs):
+        for place in range(min(len(images), MOST)):
+            yield f"{place:05}.jpg", images.encoded(place)
+        return
+    for place in range(min(size.images, MOST)):
+        yield f"{place:05}.jpg", _made(place)
+
+
+def _made(seed: int) -> bytes:
+    """A JPEG file of smooth colours with the noise of a camera."""
+    import io
+
+    from PIL import Image
+
+    height, width = MADE
+    draws = np.random.default_rng(seed)
+    smooth = Image.fromarray(draws.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    noisy = np.asarray(smooth, np.float32) + draws.normal(0, 6, (height, width, 3))
+    file = io.BytesIO()
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def _loaded(way: str, folder: Path) -> Json:
+    command = [sys.executable, "-m", "ablate.bench.loading", way, str(folder)]
+    environment = {**(KEEP_MEMORY if way.startswith("ablate") else {}), **os.environ}  # as a worker has it
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603, no shell
+    if done.returncode:
+        raise EnvironmentProblem(f"loading photographs by {way!r} failed: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
