@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Json = Any  # what `json.loads` returns
 MOST_VARIANTS = 10_000  # of a study
@@ -39,8 +40,8 @@ class Split:
         labels: int64 `[N]`, each in `[0, classes)`.
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    images: "npt.NDArray[np.uint8]"
+    labels: "npt.NDArray[np.int64]"
 
 
 @dataclass(frozen=True)

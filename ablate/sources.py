@@ -122,6 +122,11 @@ def _package(name: str) -> Package:
     return Package(f"{installed.version}+{digest.hexdigest()[:16]}", sources, files)
 
 
+def record_of(name: str) -> str | None:
+    """What was installed of a distribution, file by file; None where its metadata does not say."""
+    return _installed(normalized(name)).read_text("RECORD")
+
+
 def _installed(name: str) -> Distribution:
     """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
     found = list(distributions(name=name))

@@ -174,8 +174,8 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate.job import as_known, difference_from_stored
     from ablate.report.console import out, wide
     from ablate.report.tables import plural
-    from ablate.report.terminal import variants_view
     from ablate.report.tuning import tuning_view
+    from ablate.report.variants import variants_view
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
