@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from filelock import FileLock
 
 from ablate.errors import EnvironmentProblem, describe
 from ablate.params import Bound, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 
-from .splits import arrange, fingerprint, limit_identity, space_error
+from .fingerprints import fingerprint, limit_identity, space_error
 
 Make = Callable[..., Any]  # a torchvision dataset class, or a function of (root, train, download) that calls one
 
@@ -49,6 +48,8 @@ class Downloaded:
         return self.limit
 
     def load(self) -> Data:
+        from .splits import arrange
+
         root = self.environment.data_dir / self.name
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,8 @@ def _sockets_that_give_up(seconds: float) -> Iterator[None]:
 
 
 def _split(dataset: Any) -> Split:
+    import numpy as np
+
     images = np.asarray(dataset.data)
     if images.ndim == 3:
         images = images[:, None]
@@ -218,9 +221,12 @@ class Digits:
         return len(self.load().train.labels)
 
     def load(self) -> Data:
+        import numpy as np
         from PIL import Image
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
+
+        from .splits import arrange
 
         digits = load_digits()
         small = np.rint(digits.images * (255 / 16)).astype(np.uint8)

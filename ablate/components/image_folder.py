@@ -15,7 +15,8 @@ from ablate.records import Data, Environment, Split
 from .class_folders import File, Listing, listed
 from .contents import Content, content
 from .decoded import Named, cached, write
-from .splits import arrange, fingerprint, limit_identity
+from .fingerprints import fingerprint, limit_identity
+from .splits import arrange
 
 
 @dataclass(frozen=True)
