@@ -99,7 +99,7 @@ class Memory:
             whole = json.loads(path.read_text(encoding="utf-8"))
             known: dict[str, Json] = json.loads(whole["body"]) if whole["sha256"] == _digest(whole["body"]) else {}
             for record in known.values():
-                read(record["signature"], {})
+                _look_at(record)
             return known
         except (OSError, RuntimeError, LookupError, TypeError, AttributeError, ValueError, RecursionError):
             return {}  # damaged or foreign: the import tells it again
@@ -108,6 +108,14 @@ class Memory:
         from platformdirs import user_cache_path
 
         return (self._folder or user_cache_path("ablate") / "components") / f"{stamp}.json"
+
+
+def _look_at(record: Json) -> None:
+    """Reads all of a record, so that one of another shape fails here."""
+    read(record["signature"], {})
+    maps = (record["said"], record["families"], record["fingerprints"])
+    if not (all(isinstance(part, dict) for part in maps) and isinstance(record["target"], str) and len(record["file"]) == 2):
+        raise ValueError("not as this version writes it")
 
 
 def _name(component: "Component") -> str:
