@@ -105,9 +105,18 @@ class Memory:
             return {}  # damaged or foreign: the import tells it again
 
     def _path(self, stamp: str) -> Path:
-        from platformdirs import user_cache_path
+        return (self._folder or cache_folder()) / f"{stamp}.json"
 
-        return (self._folder or user_cache_path("ablate") / "components") / f"{stamp}.json"
+
+def cache_folder() -> Path:
+    """Where the files are, in the user's cache.
+
+    Raises:
+        RuntimeError: The user has no home directory.
+    """
+    from platformdirs import user_cache_path
+
+    return user_cache_path("ablate") / "components"
 
 
 def _look_at(record: Json) -> None:

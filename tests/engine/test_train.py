@@ -207,7 +207,7 @@ def exploding(horizon, /, **_):
 def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
     """The rate explodes in the third epoch; the selected weights are from before."""
     loaded = default().load("scheduler", "constant")
-    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, factory=exploding))
+    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
     result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
     assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
     assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
