@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import params, sources
+from .descriptions import module_file
 from .params import Absent, Choices, Nested, Parameter, Signature
 from .registry import normalized
 from .writing import replaced
@@ -149,17 +149,12 @@ def _stamp(distribution: str) -> str | None:
 
 
 def _file(component: "Component") -> list[int] | None:
-    """Size and time of the file that a component's module is in, found without importing it; None where there is none."""
-    top, *inner = component.module.split(".")
-    with suppress(Exception):  # finders of other packages are asked
-        spec = find_spec(top)
-        if spec is None or spec.origin is None:
-            return None
-        base = Path(spec.origin).parent.joinpath(*inner) if inner else Path(spec.origin)
-        for path in (base,) if not inner else (base.with_name(f"{base.name}.py"), base / "__init__.py"):
-            if path.is_file():
-                about = path.stat()
-                return [about.st_size, about.st_mtime_ns]
+    """Size and time of the file that a component's module is in; None where there is none."""
+    path = module_file(component.module)
+    with suppress(OSError):  # it was just removed
+        if path is not None:
+            about = path.stat()
+            return [about.st_size, about.st_mtime_ns]
     return None
 
 
