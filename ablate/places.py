@@ -11,6 +11,7 @@ from .errors import EnvironmentProblem, UsageError
 
 STORE = "ABLATE_STORE"
 DATA = "ABLATE_DATA_DIR"
+SPEC_SUFFIXES = (".json", ".jsonc")  # of files that are specs; the second may have comments, and is as strict besides
 MOUNTS = Path("/proc/self/mountinfo")  # of Linux, see proc(5)
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.glusterfs")
 

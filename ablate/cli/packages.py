@@ -152,9 +152,10 @@ def fetch(
     from ablate.records import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
+    from ablate.spec import is_file
     from ablate.trainers.image_classification import fetched
 
-    if what.endswith(".json") or Path(what).is_file():
+    if is_file(what):
         job = prepare(what, overrides or (), Options(data_dir=data_dir, device="cpu"))
         found = {canonical_json(variant.trainer.data): variant.trainer.fetch for variant in job.plan.variants}
         ready = [fetch(job.environment) if fetch else "nothing to fetch" for fetch in found.values()]
