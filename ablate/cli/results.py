@@ -1,6 +1,5 @@
 """Commands that show what a store has."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
