@@ -1,8 +1,9 @@
 """What importing components has told, kept in the user's cache, so that a spec is checked without importing torch.
 
-It is a file of JSON for each distribution, and its name is the digest of all that it depends on: versions, digests of what is
-editable, what was installed. A file that is not whole, or not as this version writes it, is as if it were not there. No result
-depends on it: workers have no such memory, and make the key of a cell anew from what they import.
+It is a file of JSON for each distribution, and its name is the digest of all that it depends on: what is installed, versions,
+digests of what is editable, and the state of every module on the disk. A file that is not whole, or not as this version writes
+it, is as if it were not there. A process that has seen a distribution in two states, as a notebook may, has no memory of it.
+No result depends on any of this: workers have no such memory, and make the key of a cell anew from what they import.
 """
 
 import hashlib
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from .registry import Component, Loaded
 
 Json = Any
-FORMAT = 1  # of the files
+FORMAT = 2  # of the files
 LARGEST = 20_000_000  # bytes of one
+FILES = 100  # that are kept; each edit of an editable package makes another
 BESIDE = ("torch", "torchvision", "torchmetrics", "numpy")  # what every component may read as it is imported
 SAID = ("semantics", "own_results", "lower_is_better", "fixed_content")  # what a factory may say of itself by an attribute
+_first: dict[str, str | None] = {}  # the stamp of each distribution when this process saw it first: what it imports may be that
 
 
 class Memory:
@@ -45,18 +48,19 @@ class Memory:
     def recall(self, component: "Component") -> Json:
         """What is known of a component; None where nothing is, or its file is another one now."""
         known = self._of(component.distribution).get(_name(component))
-        return known if known and known["file"] == _file(component) and known["target"] == component.target else None
+        same = known and known["target"] == component.target and known["file"] == str(module_file(component.module))
+        return known if same else None
 
     def keep(self, loaded: "Loaded") -> None:
         """Notes what an import has told, unless JSON would tell it otherwise."""
-        component, file = loaded.component, _file(loaded.component)
-        if file is None or _stamp(component.distribution) is None:
-            return
+        component, file = loaded.component, module_file(loaded.component.module)
+        if _lasting_stamp(component.distribution) is None or file not in sources.modules_of(component.distribution):
+            return  # or from elsewhere than the package that its metadata tells of
         said = {name: getattr(loaded.factory, name, None) for name in SAID}
         asked = [name for name, value in said.items() if callable(value)]
         record = {
             "target": component.target,
-            "file": file,
+            "file": str(file),
             "signature": written(loaded.signature),
             "said": {name: value for name, value in said.items() if name not in asked},
             "families": {},
@@ -77,17 +81,21 @@ class Memory:
     def save(self) -> None:
         """Writes what is new. A cache that cannot be written is none."""
         for distribution in sorted(self._changed):
-            stamp = _stamp(distribution)
+            stamp = _lasting_stamp(distribution)
             if stamp is None or sources.edited((normalized(distribution), sources.CORE)):
                 continue  # what was imported may be older than what was digested
             body = json.dumps(self._known[distribution], allow_nan=False)
             with suppress(OSError, RuntimeError), replaced(self._path(stamp)) as path:
                 path.write_text(json.dumps({"sha256": _digest(body), "body": body}), encoding="utf-8")
+        if self._changed:
+            with suppress(OSError, RuntimeError):  # another process may remove the same ones
+                for old in sorted(self._place().iterdir(), key=lambda path: path.stat().st_mtime_ns)[:-FILES]:
+                    old.unlink()
         self._changed.clear()
 
     def _of(self, distribution: str) -> dict[str, Json]:
         if distribution not in self._known:
-            stamp = _stamp(distribution)
+            stamp = _lasting_stamp(distribution)
             self._known[distribution] = {} if stamp is None else self._read(stamp)
         return self._known[distribution]
 
@@ -105,7 +113,10 @@ class Memory:
             return {}  # damaged or foreign: the import tells it again
 
     def _path(self, stamp: str) -> Path:
-        return (self._folder or cache_folder()) / f"{stamp}.json"
+        return self._place() / f"{stamp}.json"
+
+    def _place(self) -> Path:
+        return self._folder or cache_folder()
 
 
 def cache_folder() -> Path:
@@ -123,7 +134,9 @@ def _look_at(record: Json) -> None:
     """Reads all of a record, so that one of another shape fails here."""
     read(record["signature"], {})
     maps = (record["said"], record["families"], record["fingerprints"])
-    if not (all(isinstance(part, dict) for part in maps) and isinstance(record["target"], str) and len(record["file"]) == 2):
+    if not (
+        all(isinstance(part, dict) for part in maps) and isinstance(record["target"], str) and isinstance(record["file"], str)
+    ):
         raise ValueError("not as this version writes it")
 
 
@@ -135,6 +148,12 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _lasting_stamp(distribution: str) -> str | None:
+    """The stamp, as long as it is what this process found first; an import may tell what was there before, or is there since."""
+    stamp = _stamp(distribution)
+    return stamp if _first.setdefault(distribution, stamp) == stamp else None
+
+
 def _stamp(distribution: str) -> str | None:
     """The digest of all that the components of a distribution depend on; None where nothing tells what is installed."""
     try:
@@ -142,20 +161,11 @@ def _stamp(distribution: str) -> str | None:
         if record is None:
             return None
         packages = {**sources.packages_of(distribution), **{name: sources.version_of(name) for name in (sources.CORE, *BESIDE)}}
+        modules = {str(path): sources.state(path) for name in (distribution, sources.CORE) for path in sources.modules_of(name)}
+        python = [sys.version, sys.flags.optimize, sys.prefix, *map(str, sys.path)]
+        return _digest(json.dumps([FORMAT, distribution, record, packages, modules, sources.installations(), python]))
     except Exception:  # a stranger's metadata; it is told where a recipe names a component of it
         return None
-    own = [sources.content(Path(module)) for module in (params.__file__, __file__)]
-    return _digest(json.dumps([FORMAT, distribution, _digest(record), packages, own, sys.version, sys.prefix], sort_keys=True))
-
-
-def _file(component: "Component") -> list[int] | None:
-    """Size and time of the file that a component's module is in; None where there is none."""
-    path = module_file(component.module)
-    with suppress(OSError):  # it was just removed
-        if path is not None:
-            about = path.stat()
-            return [about.st_size, about.st_mtime_ns]
-    return None
 
 
 def written(signature: Signature) -> Json:

@@ -1,10 +1,14 @@
 """What imports have told is the same when it is remembered, and nothing that is wrong with the cache matters."""
 
 import json
+import os
 import subprocess
 import sys
+import venv
+from collections.abc import Sequence
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +30,7 @@ registry = discover(distributions(path=[sys.argv[1]]))
 registry.memory = Memory(Path(sys.argv[2]))
 loaded = registry.load("optimizer", "thing")
 told = [sorted(loaded.signature.parameters), loaded.has("arch", sys.argv[3]), "ablate_thing" in sys.modules]
+exec(sys.argv[4])
 registry.memory.save()
 print(json.dumps(told))
 """
@@ -59,10 +64,25 @@ def install(folder: Path, version: str = "1.0", module: str = MODULE, record: bo
     (folder / "ablate_thing.py").write_text(module)
 
 
-def told(folder: Path, cache: Path, member: str = "a") -> list:
+@pytest.fixture(autouse=True)
+def _nothing_seen(monkeypatch):
+    monkeypatch.setattr("ablate.remembered._first", {})
+
+
+def started(
+    folder: Path, cache: Path, member: str = "a", meanwhile: str = "", python: Sequence[str] = (sys.executable,)
+) -> "subprocess.Popen[str]":
+    command = [*python, "-B", "-c", PROGRAM, str(folder), str(cache), member, meanwhile]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def told(folder: Path, cache: Path, member: str = "a", **how: Any) -> list:
     """The parameters, whether the family has the member, and whether the module was imported; in a new process."""
-    command = [sys.executable, "-B", "-c", PROGRAM, str(folder), str(cache), member]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    process = started(folder, cache, member, **how)
+    said = process.communicate()[0]
+    assert process.returncode == 0
+    return json.loads(said)
 
 
 def test_what_is_remembered_is_what_an_import_tells(tmp_path):
@@ -131,6 +151,111 @@ def test_a_changed_package_is_imported_again(tmp_path):
     assert told(folder, cache) == [["arch", "speed"], True, True]
     install(folder, record=False)  # nothing tells what is installed
     assert [told(folder, cache)[2] for _ in range(2)] == [True, True]
+
+
+def install_package(folder: Path, editable: bool) -> Path:
+    """A package whose component has its parameters from another module of it, which is given back."""
+    install(folder, module="")
+    (folder / "ablate_thing.py").unlink()
+    package = folder / "ablate_thing"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .inner import thing\n")
+    (package / "inner.py").write_text(MODULE)
+    (info,) = folder.glob("*.dist-info")
+    if editable:
+        about = {"url": folder.as_uri(), "dir_info": {"editable": True}}
+        (info / "direct_url.json").write_text(json.dumps(about))
+        (info / "RECORD").write_text("__editable__.ablate_thing.pth,,\n")
+    else:
+        (info / "RECORD").write_text("ablate_thing/__init__.py,,\nablate_thing/inner.py,,\n")
+    return package / "inner.py"
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_a_package_that_is_edited_is_imported_again(tmp_path, editable):
+    inner, cache = install_package(tmp_path / "site", editable), tmp_path / "cache"
+    before = inner.stat()
+    assert [told(tmp_path / "site", cache)[2] for _ in range(2)] == [True, False]
+    inner.write_text(MODULE.replace("lr: float", "ls: float"))  # as long as it was
+    os.utime(inner, ns=(before.st_atime_ns, before.st_mtime_ns))  # and as old, as some ways of copying leave it
+    assert told(tmp_path / "site", cache) == [["arch", "ls"], True, True]
+    assert told(tmp_path / "site", cache) == [["arch", "ls"], True, False]
+
+
+@pytest.mark.parametrize("editable", [True, False])
+def test_what_was_imported_before_an_edit_is_not_remembered_as_what_is_there_since(tmp_path, editable):
+    inner, cache = install_package(tmp_path / "site", editable), tmp_path / "cache"
+    edit = f"Path({str(inner)!r}).write_text({MODULE.replace('lr: float', 'speed: float')!r})"
+    assert told(tmp_path / "site", cache, meanwhile=edit) == [["arch", "lr"], True, True]
+    assert told(tmp_path / "site", cache) == [["arch", "speed"], True, True]
+
+
+def test_a_process_that_sees_a_package_in_a_second_state_remembers_nothing_of_it(tmp_path):
+    inner, cache = install_package(tmp_path / "site", False), tmp_path / "cache"
+    again = f"""
+Path({str(inner)!r}).write_text({MODULE.replace("lr: float", "speed: float")!r})
+later = discover(distributions(path=[sys.argv[1]]))
+later.memory = Memory(Path(sys.argv[2]))
+told = sorted(later.load("optimizer", "thing").signature.parameters)
+later.memory.save()
+"""
+    assert told(tmp_path / "site", cache, meanwhile=again) == ["arch", "lr"]  # what this process has imported
+    assert told(tmp_path / "site", cache) == [["arch", "speed"], True, True]
+    assert told(tmp_path / "site", cache, meanwhile=again.replace("speed", "pace")) == ["arch", "pace"]
+
+
+def test_anything_that_is_installed_makes_it_look_again(tmp_path):
+    install(tmp_path / "site")
+    assert [told(tmp_path / "site", tmp_path / "cache")[2] for _ in range(2)] == [True, False]
+    other = tmp_path / "site" / "needed_by_what_it_needs-1.0.dist-info"
+    other.mkdir()
+    (other / "RECORD").write_text("")
+    assert [told(tmp_path / "site", tmp_path / "cache")[2] for _ in range(2)] == [True, False]
+    (other / "RECORD").unlink()
+    (other / "RECORD").write_text("")
+    assert [told(tmp_path / "site", tmp_path / "cache")[2] for _ in range(2)] == [True, False]
+
+
+def test_a_module_from_elsewhere_than_its_package_is_imported_each_time(tmp_path, monkeypatch):
+    install(tmp_path / "site")
+    (tmp_path / "site" / "ablate_thing.py").rename(tmp_path / "ablate_thing.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [told(tmp_path / "site", tmp_path / "cache")[2] for _ in range(2)] == [True, True]
+
+
+def test_each_interpreter_has_its_own(tmp_path):
+    folder, cache = tmp_path / "site", tmp_path / "cache"
+    install(folder)
+    venv.create(tmp_path / "other", symlinks=True)
+    others = [(str(tmp_path / "other" / "bin" / "python"),), (sys.executable, "-OO")]  # the second has no documentation to tell
+    assert [told(folder, cache)[2] for _ in range(2)] == [True, False]
+    for other in others:
+        assert [told(folder, cache, python=other)[2] for _ in range(2)] == [True, False]
+    assert not told(folder, cache)[2]
+
+
+def test_processes_may_write_it_at_once(tmp_path):
+    install(tmp_path / "site")
+    writers = [started(tmp_path / "site", tmp_path / "cache") for _ in range(6)]
+    assert all(json.loads(writer.communicate()[0])[:2] == [["arch", "lr"], True] for writer in writers)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert told(tmp_path / "site", tmp_path / "cache") == [["arch", "lr"], True, False]
+
+
+def test_the_cache_does_not_grow_for_ever(tmp_path):
+    from ablate.remembered import FILES
+
+    (tmp_path / "cache").mkdir()
+    for number in range(FILES + 20):
+        (tmp_path / "cache" / f"{number}.json").write_text("of an earlier state")
+        os.utime(tmp_path / "cache" / f"{number}.json", (number, number))
+    install(tmp_path / "site")
+    told(tmp_path / "site", tmp_path / "cache")
+    left = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert len(left) == FILES
+    assert f"{FILES + 19}.json" in left
+    assert "20.json" not in left
+    assert told(tmp_path / "site", tmp_path / "cache") == [["arch", "lr"], True, False]
 
 
 def test_that_a_family_has_no_such_member_is_never_remembered(tmp_path):
