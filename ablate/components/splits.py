@@ -9,6 +9,8 @@ import numpy.typing as npt
 from ablate.errors import EnvironmentProblem
 from ablate.records import Data, Split
 
+from .fingerprints import fingerprint as fingerprint  # plugins that `ablate new-plugin` began have it from here
+
 
 def arrange(train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None) -> Data:
     """The dataset with a part of the training images held out, and with no more images than asked for.

@@ -342,7 +342,7 @@ def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypat
     recipe = cell_of(spec, environment).recipe
     registry = default()
     loaded = registry.load("model", "net")
-    broken = type(loaded)(loaded.component, lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), loaded.signature)
+    broken = replace(loaded, imported=lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
     monkeypatch.setitem(registry._loaded, ("model", "ablate-core:net"), broken)
     found = preflight(registry, recipe, environment, CPU)
     assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message
