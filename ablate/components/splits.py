@@ -9,7 +9,9 @@ import numpy.typing as npt
 from ablate.errors import EnvironmentProblem
 from ablate.records import Data, Split
 
-from .fingerprints import fingerprint as fingerprint  # plugins that `ablate new-plugin` began have it from here
+from .fingerprints import fingerprint
+
+__all__ = ["arrange", "fingerprint"]  # plugins that `ablate new-plugin` began have both from here
 
 
 def arrange(train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None) -> Data:
