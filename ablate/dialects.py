@@ -172,7 +172,10 @@ _RULES = (
     _rule(
         "k:v,e",
         r"(?P<mark>//|#)[^\n]*|(?P<open>/\*).*?(\*/|\Z)|(?P<tag><!--).*?(-->|\Z)",
-        lambda match: f"a comment ({match['mark'] or match['open'] or match['tag']}): JSON has none, so remove it",
+        lambda match: (
+            f"a comment ({match['mark'] or match['open'] or match['tag']}): JSON has none, so remove it"
+            + (", or let the file's name end in .jsonc" if match["mark"] == "//" or match["open"] else "")
+        ),
         _blank,
     ),
     _rule("k:v,e", r"[<=>|]{7}", "a line of a merge that was not finished: keep one of the two versions, and remove this line"),

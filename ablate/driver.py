@@ -4,7 +4,9 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,20 +49,30 @@ def run_study(
         SpecError: The spec is wrong, or a recipe cannot work; nothing was trained.
         StoreError: The store cannot be written; what it has is kept.
     """
-    likely = places.likely_workers(options.jobs, options.device)
-    with build(default(), "executor", executor_of(options.executor), likely) as run:
-        job = prepare(spec, overrides, options)
-        with Store(places.store_dir(options.store), waiting=warn) as store:
-            if kind := places.network_file_system(store.directory):
-                warn(
-                    f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "
-                    "because its locks may not reach others"
-                )
-            return _execute(job, options, store, run, listeners, warn)
+    job = prepare(spec, overrides, options)
+    with ExitStack() as executors, Store(places.store_dir(options.store), waiting=warn) as store:
+
+        @cache
+        def start() -> Run:  # not before a cell is to be trained: what is stored is shown at once
+            likely = places.likely_workers(options.jobs, options.device)
+            run: Run = executors.enter_context(build(default(), "executor", executor_of(options.executor), likely))
+            return run
+
+        if kind := places.network_file_system(store.directory):
+            warn(
+                f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "
+                "because its locks may not reach others"
+            )
+        return _execute(job, options, store, start, listeners, warn)
 
 
 def _execute(
-    job: Job, options: Options, store: Store, run: Run, listeners: Mapping[str, object], warn: Callable[[str], None]
+    job: Job,
+    options: Options,
+    store: Store,
+    start: Callable[[], Run],
+    listeners: Mapping[str, object],
+    warn: Callable[[str], None],
 ) -> tuple[Study, bool]:
     hooks = Hooks(warn)
     hooks.register_installed(job.registry)
@@ -78,6 +90,8 @@ def _execute(
             pending = _pending(now, store)
             if study is None and (holders := store.holders(list(pending))):
                 warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
+            if pending:
+                start()  # workers import torch while recipes are tried
             tried = list[str]()
             if study is None or now.plan.search is None:  # settings that are drawn later fail as cells
                 tried = try_recipes(now, pending)
@@ -86,7 +100,7 @@ def _execute(
                 for notice in notices:
                     warn(notice)
             save(now, store, warn, notices)
-            _round(now, pending, options, store, run, hooks, stop, warn)
+            _round(now, pending, options, store, start, hooks, stop, warn)
             study, before = store.study(job.plan.spec.name), now.members()
 
 
@@ -95,7 +109,7 @@ def _round(
     keys: set[str],
     options: Options,
     store: Store,
-    run: Run,
+    start: Callable[[], Run],
     hooks: Hooks,
     stop: threading.Event,
     warn: Callable[[str], None],
@@ -110,7 +124,7 @@ def _round(
             _forget(store, left.stem)
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
-        for event in _events(job, options, store, run, pending, stop, warn):
+        for event in _events(job, options, store, start(), pending, stop, warn):
             _tell(hooks, todo, infos, event, store)
 
 

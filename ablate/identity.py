@@ -72,9 +72,22 @@ def _parameters(registry: Registry, loaded: Loaded, value: Json) -> dict[str, Js
 
 def data_fingerprint(registry: Registry, dataset: Mapping[str, Json], environment: Environment) -> str:
     """What a dataset says of its content, and each dataset that is nested in it."""
-    found = [spec for loaded, spec in nested_components(registry, "dataset", dataset) if loaded.component.kind == "dataset"]
-    fingerprints: list[str] = [build(registry, "dataset", spec, environment).fingerprint() for spec in found]
+    found = [(one, spec) for one, spec in nested_components(registry, "dataset", dataset) if one.component.kind == "dataset"]
+    fingerprints = [_fingerprint(registry, loaded, spec, environment) for loaded, spec in found]
     return fingerprints[0] if len(fingerprints) == 1 else sha256(canonical_json(fingerprints))
+
+
+def _fingerprint(registry: Registry, loaded: Loaded, spec: Mapping[str, Json], environment: Environment) -> str:
+    """What one dataset says; where its content is fixed, so is what it says."""
+    memory, text = registry.memory, canonical_json(spec)
+    fixed = memory is not None and loaded.says("fixed_content", spec) is True
+    known = memory.recall(loaded.component) if memory and fixed else None
+    if known and text in known["fingerprints"]:
+        return str(known["fingerprints"][text])
+    made: str = build(registry, "dataset", spec, environment).fingerprint()
+    if memory and fixed:
+        memory.note(loaded.component, "fingerprints", text, made)
+    return made
 
 
 def recipe_identity(registry: Registry, recipe: Recipe, fingerprint: str, device: str, executor: Json = None) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from .plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
 from .recipe import resolve_component
 from .records import Environment
 from .registry import Registry, default
+from .remembered import Memory
 from .report.plain import shorten
 from .spec import Spec, load
 from .store import Store
@@ -102,12 +103,14 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     registry = default()
     sources.look_again()
     sources.remember(registry)
+    registry.memory = Memory()
     executor = executor_identity(registry, executor_of(options.executor))
     plan = make_plan(load(spec, overrides, partial(judged, registry)), registry)
     plan = placebo(plan) if options.placebo else plan
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = places.device_of(options.device)
     cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
+    registry.memory.save()
     return Job(plan, cells, registry, environment, device, executor is not None)
 
 

@@ -1,12 +1,17 @@
 """Where the store and the data are, and what cells run on: a flag, an environment variable, or the default."""
 
+import ctypes
 import os
+import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import EnvironmentProblem, UsageError
 
 STORE = "ABLATE_STORE"
 DATA = "ABLATE_DATA_DIR"
+SPEC_SUFFIXES = (".json", ".jsonc")  # of files that are specs; the second may have comments, and is as strict besides
 MOUNTS = Path("/proc/self/mountinfo")  # of Linux, see proc(5)
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "fuse.sshfs", "fuse.glusterfs")
 
@@ -67,6 +72,8 @@ def device_of(name: str) -> str:
         return name
     if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
         raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+    if kind == "auto" and not _gpu_possible():
+        return "cpu"
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -75,6 +82,29 @@ def device_of(name: str) -> str:
     if int(index or 0) >= count:
         raise EnvironmentProblem(f"device {name!r}: this machine has {count} CUDA devices that torch can use. Use --device cpu.")
     return name
+
+
+def _gpu_possible() -> bool:
+    """Whether torch, which takes seconds to import, may find a GPU: not where it is built for CUDA and there is no driver."""
+    if sys.platform != "linux" or not _built_for_cuda():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _built_for_cuda() -> bool:
+    """Whether torch's own record of its build says that it is for CUDA; read as text, because importing it imports torch."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    try:
+        text = Path(spec.origin).with_name("version.py").read_text("utf-8")
+    except (OSError, ValueError):
+        return False
+    return bool(re.search(r"^cuda\b[^=]*= '", text, re.MULTILINE)) and not re.search(r"^hip\b[^=]*= '", text, re.MULTILINE)
 
 
 CELLS_ON_GPU = 16  # that take turns in one process, as far as memory allows

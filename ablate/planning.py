@@ -11,7 +11,7 @@ from . import places
 from .errors import UsageError
 from .plan import Plan, judged, make_plan
 from .registry import default
-from .spec import load
+from .spec import is_file, load
 from .stats.effects import effects
 from .stats.power import LIKELY, Detectable, Needed, Noise, detectable_differences, noise, seeds_needed, seeds_to_decide
 from .stats.records import Effect
@@ -70,7 +70,7 @@ def power(
     """
     if sd is not None and not sd > 0:
         raise UsageError(f"--sd {sd:g}: a standard deviation is above 0.")
-    is_spec = study.endswith(".json") or Path(study).is_file()
+    is_spec = is_file(study)
     subject = make_plan(load(study, overrides, partial(judged, default())), default()) if is_spec else _stored(study, store)
     _refuse_blocks(subject.compare)
     if sd is not None:
@@ -138,7 +138,7 @@ def follow_up(
     Raises:
         UsageError: Nothing is undecided, or nobody can tell how many seeds would decide it.
     """
-    is_spec = study.endswith(".json") or Path(study).is_file()
+    is_spec = is_file(study)
     with Store(places.store_dir(store), create=False) as opened:
         name = load(study, overrides).name if is_spec else study
         pilot = opened.study(name)

@@ -184,12 +184,12 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
     parameter = loaded.signature.parameters[name]
     if parameter.choices:
         try:
-            known = loaded.choices(name)
+            known = loaded.has(name, value)
         except AblateError as error:
             yield Problem(path, str(error))
             return
-        if value not in known:
-            hint = did_you_mean(value, known)
+        if not known:
+            hint = did_you_mean(value, loaded.choices(name))
             if hint.startswith("There is"):
                 hint += f" `ablate show {loaded.component.kind} {loaded.component.name}` lists them."
             yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", hint)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-from .photographs import Photographs
+    from .photographs import Photographs
 
 Json = Any  # what `json.loads` returns
 MOST_VARIANTS = 10_000  # of a study
@@ -41,8 +42,8 @@ class Split:
         labels: int64 `[N]`, each in `[0, classes)`.
     """
 
-    images: npt.NDArray[np.uint8] | Photographs
-    labels: npt.NDArray[np.int64]
+    images: "npt.NDArray[np.uint8] | Photographs"
+    labels: "npt.NDArray[np.int64]"
 
 
 @dataclass(frozen=True)

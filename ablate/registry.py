@@ -9,13 +9,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import EnvironmentProblem, UsageError, did_you_mean
 from .families import suggestion
-from .params import Factory, Nested, Signature, SignatureError, signature
+from .params import Choices, Factory, Nested, Signature, SignatureError, signature
+
+if TYPE_CHECKING:
+    from .remembered import Memory
 
 KINDS: Mapping[str, str] = {
     "trainer": "ablate.trainers",
@@ -102,11 +105,33 @@ class Component:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A component with its factory and what a spec may set on it."""
+    """A component with its factory and what a spec may set on it.
+
+    Attributes:
+        component: What its package declares.
+        signature: What a spec may set.
+        imported: Its factory; None where it is imported when it is called.
+        memory: Where what it told earlier is kept.
+        said: What its factory says of itself, by attribute, as far as that is known without it.
+    """
 
     component: Component
-    factory: Factory
     signature: Signature
+    imported: Factory | None = None
+    memory: "Memory | None" = field(default=None, compare=False)
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def factory(self) -> Factory:
+        """What builds it.
+
+        Raises:
+            BrokenComponent: Its package fails to import.
+        """
+        if self.imported is None:
+            made: Factory = import_target(self.component)
+            return made
+        return self.imported
 
     def choices(self, parameter: str) -> list[str]:
         """The names that a parameter of a family may have; empty where it is not one.
@@ -114,11 +139,24 @@ class Loaded:
         Raises:
             BrokenComponent: The function that lists them fails.
         """
+        known = self.memory.recall(self.component) if self.memory else None
+        if known and parameter in known["families"]:
+            return list(known["families"][parameter])
+        return self._listed(parameter)
+
+    def has(self, parameter: str, name: Any) -> bool:
+        """Whether a family has a member of this name. That it has none is never taken from what was told earlier."""
+        return name in self.choices(parameter) or (self.memory is not None and name in self._listed(parameter))
+
+    def _listed(self, parameter: str) -> list[str]:
         family = self.signature.parameters[parameter].choices
         try:
-            return [str(name) for name in family.list()] if family else []
+            names = [str(name) for name in family.list()] if family else []
         except Exception as error:  # anybody's code
             raise _broken(self.component, f"listing its {parameter} failed: {type(error).__name__}: {error}") from error
+        if family and self.memory:
+            self.memory.note(self.component, "families", parameter, names)
+        return names
 
     def says(self, attribute: str, spec: Mapping[str, Any]) -> Any:
         """What the factory says of itself by an attribute: a value, or a function of a resolved spec; None where it says nothing.
@@ -126,6 +164,8 @@ class Loaded:
         Raises:
             BrokenComponent: The function fails.
         """
+        if attribute in self.said:
+            return self.said[attribute]
         value = getattr(self.factory, attribute, None)
         try:
             return value(spec) if callable(value) else value
@@ -141,11 +181,13 @@ class Registry:
         components: All of them by kind and name; several where distributions claim one name.
         hooks: Entry points of hook implementations.
         unreadable: One message for each distribution whose metadata cannot be read.
+        memory: What imports have told earlier; None for importing what is loaded, as workers do.
     """
 
     components: Mapping[str, Mapping[str, Sequence[Component]]]
     hooks: Sequence[Component] = ()
     unreadable: Sequence[str] = ()
+    memory: "Memory | None" = None
     _loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def all(self, kind: str) -> list[Component]:
@@ -198,7 +240,7 @@ class Registry:
         return found[0]
 
     def load(self, kind: str, name: str) -> Loaded:
-        """Imports a component and reads its signature.
+        """A component with its signature, from memory where there is one, and else from importing it.
 
         Raises:
             UnknownComponent: There is no single component of this name.
@@ -207,12 +249,35 @@ class Registry:
         component = self.find(kind, name)
         key = (kind, component.qualified_name)
         if key not in self._loaded:
-            factory = import_target(component)
-            try:
-                self._loaded[key] = Loaded(component, factory, _fitting(kind, signature(factory)))
-            except Exception as error:  # of anybody's code: annotations in quotes are evaluated here
-                raise _broken(component, f"its signature cannot be read: {error}") from error
+            self._loaded[key] = self._recalled(component) or self._imported(component)
         return self._loaded[key]
+
+    def _recalled(self, component: Component) -> Loaded | None:
+        from .remembered import read
+
+        known = self.memory.recall(component) if self.memory and not component.problem else None
+        if known is None:
+            return None
+
+        def family(parameter: str) -> Choices:
+            def listed() -> Iterable[str]:
+                choices = signature(import_target(component)).parameters[parameter].choices
+                return choices.list() if choices else ()
+
+            return Choices(listed)
+
+        families = {name: family(name) for name in known["signature"]["parameters"]}
+        return Loaded(component, read(known["signature"], families), memory=self.memory, said=known["said"])
+
+    def _imported(self, component: Component) -> Loaded:
+        factory = import_target(component)
+        try:
+            loaded = Loaded(component, _fitting(component.kind, signature(factory)), factory, self.memory)
+        except Exception as error:  # of anybody's code: annotations in quotes are evaluated here
+            raise _broken(component, f"its signature cannot be read: {error}") from error
+        if self.memory:
+            self.memory.keep(loaded)
+        return loaded
 
 
 def _fitting(kind: str, found: Signature) -> Signature:

@@ -122,6 +122,26 @@ def _package(name: str) -> Package:
     return Package(f"{installed.version}+{digest.hexdigest()[:16]}", sources, files)
 
 
+def record_of(name: str) -> str | None:
+    """What was installed of a distribution, file by file; None where its metadata does not say."""
+    return _installed(normalized(name)).read_text("RECORD")
+
+
+def modules_of(name: str) -> list[Path]:
+    """The Python files of a distribution, of ablate itself all of them: for knowing that nothing is as it was, not for keys."""
+    roots = (Path(__file__).parent,) if normalized(name) == CORE else _package(normalized(name)).sources
+    if roots:
+        return sorted(path for path in files_of(roots) if path.suffix == ".py")
+    installed = _installed(normalized(name))
+    return [Path(str(installed.locate_file(file))) for file in installed.files or () if file.suffix == ".py"]
+
+
+def installations() -> list[tuple[str, Stat]]:
+    """Where each distribution is installed, and when, as the disk tells it: another one after anything is installed again."""
+    found = [Path(folder, name) for folder in sys.path if os.path.isdir(folder) for name in sorted(os.listdir(folder))]
+    return [(str(path), state(path / "RECORD")) for path in found if path.suffix in (".dist-info", ".egg-info")]
+
+
 def _installed(name: str) -> Distribution:
     """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
     found = list(distributions(name=name))
@@ -202,7 +222,8 @@ def _note_imported(sources: tuple[Path, ...]) -> None:
             _imported[Path(file)] = content(Path(file))
 
 
-def _stat(path: Path) -> Stat:
+def state(path: Path) -> Stat:
+    """Size, times and place on disk of a file; empty where there is none. No program that writes to it can keep them all."""
     try:
         about = path.stat()
     except OSError:  # a link to nowhere, or a file that was just removed
@@ -212,7 +233,7 @@ def _stat(path: Path) -> Stat:
 
 def content(path: Path) -> str:
     """SHA-256 (hex) of a file, read again only where its size, time or place on disk changed; empty where it cannot be read."""
-    return _content(path, _stat(path))
+    return _content(path, state(path))
 
 
 @lru_cache(maxsize=100_000)

@@ -8,9 +8,10 @@ from typing import Any
 
 from .errors import Problem, SpecError, UsageError
 from .patch import join, replace, split, without
+from .places import SPEC_SUFFIXES
 from .recipe import spec_schema
 from .records import MOST_VARIANTS
-from .strict import DEEPEST, encodable, parse
+from .strict import DEEPEST, encodable, parse, without_comments
 from .validation import coerce, problems
 
 Json = Any
@@ -47,7 +48,7 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), j
     """Reads a spec from a file, or takes a document.
 
     Args:
-        spec: Path of a JSON file, or the document itself.
+        spec: Path of a JSON file, which may have comments where its name ends in `.jsonc`; or the document itself.
         overrides: `PATH=JSON` each, such as `base.epochs=2`; the value takes the place of what is there.
         judge: Gets a document whose structure is wrong, without what is wrong, and the problems; and gives all that are to be
             told, so that a mistake of the structure hides no other.
@@ -57,7 +58,8 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), j
         UsageError: There is no such file, or an override is not of the form `PATH=JSON`.
     """
     source = "spec" if isinstance(spec, Mapping) else str(spec)
-    document = parse(_text(spec) if isinstance(spec, Mapping) else _read(Path(spec)), source)
+    text = _text(spec) if isinstance(spec, Mapping) else _read(Path(spec))
+    document = parse(without_comments(text, source) if source.lower().endswith(SPEC_SUFFIXES[1]) else text, source)
     for override in overrides:
         path, value = _override(override)
         document = replace(document, path, value)
@@ -71,6 +73,11 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), j
             rest = without(rest, split(problem.path)) if problem.path else rest
         raise SpecError(source, judge(rest, found))
     return Spec(source, {key: coerce(value, settings[key]) for key, value in document.items()})
+
+
+def is_file(given: str) -> bool:
+    """Whether what a command was given is the file of a spec, and not the name of something."""
+    return given.lower().endswith(SPEC_SUFFIXES) or Path(given).is_file()
 
 
 def _settings() -> dict[str, Json]:

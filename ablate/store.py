@@ -201,7 +201,8 @@ class Store:
 
     def stored(self, keys: Sequence[str]) -> set[str]:
         """Which of these cells are done."""
-        return {key for key in dict.fromkeys(keys) if self._read("SELECT 1 FROM cells WHERE key = ? AND status = 'done'", key)}
+        query = "SELECT key FROM cells WHERE status = 'done' AND key IN (SELECT value FROM json_each(?))"
+        return {row["key"] for row in self._read(query, json.dumps(list(keys)))}
 
     def ended(self, keys: Sequence[str]) -> dict[str, Result | None]:
         """What became of those of these cells that have ended: their results, and None for those that failed."""

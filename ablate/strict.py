@@ -16,6 +16,7 @@ DEEPEST = 64  # levels of nesting
 MOST_VALUES = 30_000  # of a whole document
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"?|//[^\r\n]*|/\*.*?(?P<end>\*/|\Z)', re.DOTALL)
 _TWICE = "the key is there twice"
 
 
@@ -65,6 +66,21 @@ def parse(text: str, source: str) -> Json:
     if wrong or found:
         raise SpecError(source, [*found, *_located(wrong, given, text, origin)])
     return document
+
+
+def without_comments(text: str, source: str) -> str:
+    """The text with a space in place of each character of a comment, `// …` or `/* … */`, so that all else keeps its place.
+
+    Raises:
+        SpecError: A comment does not end.
+    """
+
+    def blank(match: re.Match[str]) -> str:
+        if match.group().startswith("/*") and not match["end"]:
+            raise SpecError(source, [problem_at(text, match.start(), "this comment does not end", "Close it with */.")])
+        return match.group() if match.group().startswith('"') else re.sub(r"[^\r\n]", " ", match.group())
+
+    return _OR_COMMENT.sub(blank, text)
 
 
 def _wrong(document: Json, repeated: Mapping[int, tuple[dict[str, Json], list[str]]]) -> Iterator[Problem]:

@@ -3,13 +3,12 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
 from .blocking import references
 from .errors import UsageError, did_you_mean
 from .records import Factor
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from .stats.records import Analysis
@@ -108,6 +107,12 @@ class TunedVariant:
     ended: bool
 
 
+def _no_rows() -> "pd.DataFrame":
+    import pandas as pd  # takes as long as checking a spec does
+
+    return pd.DataFrame()
+
+
 @dataclass(frozen=True)
 class Tuning:
     """Settings that were searched for every variant.
@@ -126,8 +131,8 @@ class Tuning:
     trials: int
     seeds: int
     variants: tuple[TunedVariant, ...]
-    cells: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
-    epochs: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    cells: "pd.DataFrame" = field(default_factory=_no_rows, compare=False)
+    epochs: "pd.DataFrame" = field(default_factory=_no_rows, compare=False)
 
     def record(self) -> dict[str, Any]:
         """The decisions, as JSON."""
@@ -139,7 +144,7 @@ class Tuning:
         }
 
     @classmethod
-    def from_record(cls, record: dict[str, Any], cells: pd.DataFrame, epochs: pd.DataFrame) -> "Tuning":
+    def from_record(cls, record: dict[str, Any], cells: "pd.DataFrame", epochs: "pd.DataFrame") -> "Tuning":
         variants = (
             TunedVariant(**{**variant, "trials": tuple(Tried(**trial) for trial in variant["trials"])})
             for variant in record["variants"]
@@ -195,8 +200,8 @@ class Study:
     question: str
     compare: Compare
     variants: tuple[VariantInfo, ...]
-    cells: pd.DataFrame
-    epochs: pd.DataFrame
+    cells: "pd.DataFrame"
+    epochs: "pd.DataFrame"
     published: dict[str, Any] = field(default_factory=dict)
     provenance: tuple[dict[str, Any], ...] = ()
     factors: tuple[Factor, ...] = ()
@@ -213,9 +218,13 @@ class Study:
         return references(self.variants, self.compare.blocks, self.compare.reference)
 
     @property
-    def every_cell(self) -> pd.DataFrame:
+    def every_cell(self) -> "pd.DataFrame":
         """`cells`, and those of the tuning before them."""
-        return self.cells if self.tuning is None else pd.concat([self.tuning.cells, self.cells], ignore_index=True)
+        if self.tuning is None:
+            return self.cells
+        import pandas as pd
+
+        return pd.concat([self.tuning.cells, self.cells], ignore_index=True)
 
     def __repr__(self) -> str:
         done = int((self.cells["status"] == "done").sum())
@@ -232,12 +241,14 @@ class Study:
 
         return analyse(self)
 
-    def effects(self) -> pd.DataFrame:
+    def effects(self) -> "pd.DataFrame":
         """Every variant but the reference, one row each in the order of the spec, against the reference (of its block).
 
         The columns are the attributes of `ablate.stats.records.Effect`: `variant`, `n`, `difference`, `low`, `high`,
         `p_adjusted`, `verdict` and so on, in units of the study's metric.
         """
+        import pandas as pd
+
         from .stats.effects import effects
         from .stats.records import Effect
 

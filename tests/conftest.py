@@ -68,6 +68,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slower)
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests replace parts of components, which no other process is to remember."""
+    monkeypatch.setattr("ablate.remembered.cache_folder", lambda: tmp_path / "remembered")
+
+
 @pytest.fixture
 def spec() -> dict[str, Any]:
     """A study of two variants with two seeds, trained in a second."""

@@ -44,13 +44,13 @@ def test_it_offers(line, expected):
 
 
 def test_specs_are_json_files_here_and_one_level_down(tmp_path):
-    for name in ("a.json", "a.txt", "[b].json", "apart/c.json", "apart/d.txt", ".hidden.json"):
+    for name in ("a.json", "a.txt", "[b].json", "apart/c.json", "apart/d.txt", ".hidden.json", "b.jsonc", "b.jsonl"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert offered("ablate run a", tmp_path) == ["a.json", "apart/c.json"]
     assert offered("ablate run [", tmp_path) == ["[b].json"]
-    assert offered("ablate run ", tmp_path) == ["[b].json", "a.json", "apart/c.json"]
+    assert offered("ablate run ", tmp_path) == ["[b].json", "a.json", "apart/c.json", "b.jsonc"]
     assert offered(f"ablate check {tmp_path}/ap", Path("/")) == [f"{tmp_path}/apart/c.json"]
 
 

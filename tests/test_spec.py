@@ -131,3 +131,46 @@ def test_an_override_is_checked_like_the_file(spec):
         from ablate.registry import default
 
         make_plan(load(spec, ["base.epochz=2"]), default())
+
+
+COMMENTED = """// what this is // and more
+{ /* two
+     lines "with quotes" */
+  "name": "x", // a "quote
+  "question": "is // this /* kept */, and \\"//\\"?", /**/
+  "base": {} /* at the */ // end
+}
+"""
+
+
+def test_comments_are_left_out_of_jsonc_and_nothing_else(tmp_path):
+    path = tmp_path / "s.jsonc"
+    path.write_text(COMMENTED)
+    assert load(path).document == {"name": "x", "question": 'is // this /* kept */, and "//"?', "base": {}}
+    for line_end in ("\r\n", "\r"):
+        path.write_bytes(COMMENTED.replace("\n", line_end).encode())
+        assert load(path).document["name"] == "x"
+    plain = tmp_path / "s.json"
+    plain.write_text(COMMENTED)
+    with pytest.raises(SpecError, match=r"line 1, column 1: a comment \(//\): JSON has none, so remove it, or let .* \.jsonc"):
+        load(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{\n  // one\n  /* two */ "name": "x",\n  "base": {},\n}', "line 4, column 13"),
+        ('{"name": "x", /* é\n*/ "base": NaN}', "base: the number NaN is not allowed: line 2, column 12"),
+        ('{"name": "x", // a\n "base": {}, "base": {}}', "the key is there twice: line 2, column 14, and line 2, column 2"),
+        ('{"name": "x",\n /* "base": {}}', "line 2, column 2: this comment does not end"),
+        ('{"name": "x", # a\n "base": {}}', r"line 1, column 15: a comment \(#\): JSON has none, so remove it\n"),
+        ('{"name": "x // y\n", "base": {}}', "line 1, column 10: this text does not end in its line"),
+        ("// nothing", "line 1, column 1: it is empty"),
+        ("/*/", "line 1, column 1: this comment does not end"),
+    ],
+)
+def test_mistakes_behind_comments_are_told_where_they_are(tmp_path, text, message):
+    path = tmp_path / "s.jsonc"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message):
+        load(path)

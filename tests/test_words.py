@@ -96,7 +96,7 @@ def family(broken=False):
         component = Component("model", name, "nowhere:at_all", f"ablate-{name}", "1")
         parameter = Parameter("arch", {"type": "string"}, True, None, "", None, Choices(members) if members else None, None)
         components[name] = [component]
-        loaded["model", component.qualified_name] = Loaded(component, dict, Signature({"arch": parameter}, "", ""))
+        loaded["model", component.qualified_name] = Loaded(component, Signature({"arch": parameter}, "", ""), dict)
     components["gone"] = [replace(component, name="gone", problem="there is no module 'nowhere'")]
     return Registry({"model": components}, _loaded=loaded)
 

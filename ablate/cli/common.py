@@ -18,6 +18,24 @@ device, package); 4 `judge --fail-on` found what it names; 70 an error in ablate
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from ablate import __version__
+
+        sys.stdout.write(f"ablate {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 SpecPath = Annotated[
     Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False, autocompletion=completion.specs)
 ]

@@ -30,7 +30,9 @@ def sources(incomplete: str) -> list[str]:
 
 
 def specs(incomplete: str) -> list[str]:
-    """JSON files here, and in directories of that name: a space behind a directory's name would end the argument."""
+    """Files of specs here, and in directories of that name: a space behind a directory's name would end the argument."""
+    from ablate.places import SPEC_SUFFIXES
+
     folder, slash, start = incomplete.rpartition("/")
     before = folder + slash
     found = []
@@ -38,8 +40,9 @@ def specs(incomplete: str) -> list[str]:
         if path.name.startswith(".") and not start:
             continue
         if path.is_dir():
-            found += [f"{before}{path.name}/{inner.name}" for inner in sorted(path.glob("*.json"))]
-        elif path.suffix == ".json":
+            inside = (inner.name for inner in sorted(path.glob("*.json*")) if inner.suffix in SPEC_SUFFIXES)
+            found += [f"{before}{path.name}/{name}" for name in inside]
+        elif path.suffix in SPEC_SUFFIXES:
             found.append(f"{before}{path.name}")
     return found
 

@@ -23,10 +23,14 @@ def list_(
         str | None,
         typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
     ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="Only those with this in their name, package or description.")
+    ] = None,
     load: Annotated[bool, typer.Option("--load", help="Import each one, in a process apart, to see whether it works.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
+    from ablate.descriptions import description
     from ablate.registry import HOOK, KINDS, Component, default
     from ablate.report.plain import aligned
 
@@ -35,7 +39,12 @@ def list_(
         raise _no_kind(kind)
     registry = default()
     rows = []
-    components = [component for k in ([kind] if kind else [*KINDS, HOOK]) for component in registry.all(k)]
+    components = [
+        component
+        for k in ([kind] if kind else [*KINDS, HOOK])
+        for component in registry.all(k)
+        if _has(search or "", component.name, component.distribution, description(component))
+    ]
     broken: Mapping[Component, str] = {}
     if load:
         from ablate.loading import problems
@@ -45,16 +54,21 @@ def list_(
         problem = broken.get(component) or component.problem
         if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
             problem = problem or f"several packages have this name: use {component.qualified_name!r}"
-        rows.append((component.kind, component.name, component.distribution, component.version, problem))
+        rows.append((component.kind, component.name, component.distribution, component.version, problem, description(component)))
     if as_json:
-        keys = ("kind", "name", "distribution", "version", "problem")
+        keys = ("kind", "name", "distribution", "version", "problem", "description")
         print_json({"components": [dict(zip(keys, row, strict=True)) for row in rows], "problems": list(registry.unreadable)})
         return
-    lines = [(kind, name, f"{package} {version}", problem) for kind, name, package, version, problem in rows]
-    heading = ("kind", "name", "package", "problem" if any(row[-1] for row in rows) else "")
+    told = any(row[4] for row in rows)  # problems come before descriptions, which are long
+    lines = [(row[0], row[1], f"{row[2]} {row[3]}", *([row[4]] if told else []), row[5]) for row in rows]
+    heading = ("kind", "name", "package", *(["problem"] if told else []), "description")
     sys.stdout.write(aligned([heading, *lines]))
     for message in registry.unreadable:
         warn(message)
+
+
+def _has(searched: str, *texts: str) -> bool:
+    return any(searched.casefold() in text.casefold() for text in texts)
 
 
 def _no_kind(kind: str) -> UsageError:
@@ -72,6 +86,7 @@ def show(
 ) -> None:
     """Show a component's parameters, defaults and documentation, or what a hook listens to."""
     from ablate.registry import HOOK, KINDS, default, import_target
+    from ablate.remembered import Memory
     from ablate.report.console import out
     from ablate.report.page import component_page, hook_page
 
@@ -88,9 +103,14 @@ def show(
         return
     if kind not in KINDS:
         raise _no_kind(kind)
-    loaded = default().load(kind, name)
+    registry = default()
+    registry.memory = Memory()
+    loaded = registry.load(kind, name)
+    families = {name: loaded.choices(name) for name, parameter in loaded.signature.parameters.items() if parameter.choices}
+    registry.memory.save()
     if as_json:
-        print_json({**_described(loaded.component), "doc": loaded.signature.doc, "schema": loaded.signature.schema()})
+        signature = {"doc": loaded.signature.doc, "schema": loaded.signature.schema()}
+        print_json({**_described(loaded.component), **signature, "families": families})
         return
     out.print(component_page(loaded))
 
@@ -132,9 +152,10 @@ def fetch(
     from ablate.records import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
+    from ablate.spec import is_file
     from ablate.trainers.image_classification import fetched
 
-    if what.endswith(".json") or Path(what).is_file():
+    if is_file(what):
         job = prepare(what, overrides or (), Options(data_dir=data_dir, device="cpu"))
         found = {canonical_json(variant.trainer.data): variant.trainer.fetch for variant in job.plan.variants}
         ready = [fetch(job.environment) if fetch else "nothing to fetch" for fetch in found.values()]

@@ -1,6 +1,5 @@
 """Commands that show what a store has."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,11 +57,11 @@ def report(
     """Show or write the results of studies that the store has. Nothing is trained."""
     from ablate import places
     from ablate.report.content import page
-    from ablate.spec import load
+    from ablate.spec import is_file, load
     from ablate.store import Store
 
     directory = places.store_dir(store)
-    specs = {study: load(study) for study in studies if study.endswith(".json") or Path(study).is_file()}
+    specs = {study: load(study) for study in studies if is_file(study)}
     with Store(directory, create=False) as opened:
         names = [_stored(specs[study], opened) if study in specs else study for study in studies]
         pages = [page(opened.study(name)) for name in dict.fromkeys(names)]

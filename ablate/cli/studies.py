@@ -172,10 +172,10 @@ def _show_probe(job: Any, as_json: bool) -> None:
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate import places
     from ablate.job import as_known, difference_from_stored
-    from ablate.report.console import out, wide
+    from ablate.report.console import out, text, wide
     from ablate.report.tables import plural
-    from ablate.report.terminal import variants_view
     from ablate.report.tuning import tuning_view
+    from ablate.report.variants import variants_view
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
@@ -210,9 +210,9 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         console.print("", tuning_view(tuning), sep="\n")
         total = len(infos) * (tuning.trials * tuning.seeds + 2 * seeds)
         each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned and {seeds} untuned"
-        console.print(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train")
+        console.print(text(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train"))
     else:
-        console.print(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train")
+        console.print(text(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train"))
     for notice in notices:
         warn(notice)
 

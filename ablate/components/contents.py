@@ -14,7 +14,7 @@ from ablate.errors import DiskProblem
 from ablate.writing import replaced
 
 from .class_folders import Listing
-from .splits import fingerprint, space_error
+from .fingerprints import fingerprint, space_error
 
 NOTES = 3  # counts up when notes of older versions cannot be believed any more
 

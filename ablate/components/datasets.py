@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from filelock import FileLock
 
 from ablate.errors import EnvironmentProblem, describe
 from ablate.params import Bound, Fraction, PositiveInt
 from ablate.records import Data, Environment, Split
 
-from .splits import arrange, fingerprint, limit_identity, space_error
+from .fingerprints import fingerprint, limit_identity, space_error
 
 Make = Callable[..., Any]  # a torchvision dataset class, or a function of (root, train, download) that calls one
 
@@ -29,26 +28,28 @@ class Downloaded:
     Attributes:
         environment: Where the data is, and whether it may be downloaded.
         name: Name of the component.
-        make: Makes torchvision's object.
-        checksums: torchvision's MD5 sums of the files, which name the content before anything is downloaded.
+        source: Gives what makes torchvision's object, and torchvision's MD5 sums of the files, which name the content before
+            anything is downloaded. Asking it imports torchvision.
         validation: Part of the training images that is held out.
         limit: Largest number of images of each part.
     """
 
     environment: Environment
     name: str
-    make: Make
-    checksums: Sequence[str]
+    source: Callable[[], tuple[Make, Sequence[str]]]
     validation: float
     limit: int | None
 
     def fingerprint(self) -> str:
-        return fingerprint(self.name, *self.checksums, self.validation, limit_identity(self.limit, SMALLEST_SHARE))
+        _, checksums = self.source()
+        return fingerprint(self.name, *checksums, self.validation, limit_identity(self.limit, SMALLEST_SHARE))
 
     def training_images(self) -> int | None:
         return self.limit
 
     def load(self) -> Data:
+        from .splits import arrange
+
         root = self.environment.data_dir / self.name
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -60,12 +61,13 @@ class Downloaded:
         return arrange(_split(train), _split(test), names, self.validation, self.limit)
 
     def _part(self, root: str, train: bool) -> Any:
+        make, _ = self.source()
         for pickled in Path(root).glob("*/processed/*.pt"):  # of torchvision before 0.8, which reads them still
             raise EnvironmentProblem(
                 f"{pickled}: is a pickle, and none is read. Delete it; the dataset is made from its downloads."
             )
         try:
-            return self.make(root, train, False)
+            return make(root, train, False)
         except RuntimeError as missing:
             if not self.environment.download:
                 raise self._missing(root, "it is not there") from missing
@@ -75,7 +77,7 @@ class Downloaded:
             ) from error
         try:
             with _sockets_that_give_up(SILENCE):
-                return self.make(root, train, True)
+                return make(root, train, True)
         except Exception as error:  # the network, the server and what it sent may be wrong in any way
             raise self._missing(root, f"downloading it failed: {error}") from error
 
@@ -98,6 +100,8 @@ def _sockets_that_give_up(seconds: float) -> Iterator[None]:
 
 
 def _split(dataset: Any) -> Split:
+    import numpy as np
+
     images = np.asarray(dataset.data)
     if images.ndim == 3:
         images = images[:, None]
@@ -114,10 +118,13 @@ def cifar10(environment: Environment, /, *, validation: Fraction = 0, limit: Pos
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
-    from torchvision.datasets import CIFAR10
 
-    sums = [checksum for _, checksum in (*CIFAR10.train_list, *CIFAR10.test_list)]
-    return Downloaded(environment, "cifar10", _with_train(CIFAR10), sums, validation, limit)
+    def source() -> tuple[Make, Sequence[str]]:
+        from torchvision.datasets import CIFAR10
+
+        return _with_train(CIFAR10), [checksum for _, checksum in (*CIFAR10.train_list, *CIFAR10.test_list)]
+
+    return Downloaded(environment, "cifar10", source, validation, limit)
 
 
 def cifar100(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
@@ -127,10 +134,13 @@ def cifar100(environment: Environment, /, *, validation: Fraction = 0, limit: Po
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
-    from torchvision.datasets import CIFAR100
 
-    sums = [checksum for _, checksum in (*CIFAR100.train_list, *CIFAR100.test_list)]
-    return Downloaded(environment, "cifar100", _with_train(CIFAR100), sums, validation, limit)
+    def source() -> tuple[Make, Sequence[str]]:
+        from torchvision.datasets import CIFAR100
+
+        return _with_train(CIFAR100), [checksum for _, checksum in (*CIFAR100.train_list, *CIFAR100.test_list)]
+
+    return Downloaded(environment, "cifar100", source, validation, limit)
 
 
 def mnist(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
@@ -140,10 +150,13 @@ def mnist(environment: Environment, /, *, validation: Fraction = 0, limit: Posit
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
-    from torchvision.datasets import MNIST
 
-    sums = [checksum for _, checksum in MNIST.resources]
-    return Downloaded(environment, "mnist", _with_train(MNIST), sums, validation, limit)
+    def source() -> tuple[Make, Sequence[str]]:
+        from torchvision.datasets import MNIST
+
+        return _with_train(MNIST), [checksum for _, checksum in MNIST.resources]
+
+    return Downloaded(environment, "mnist", source, validation, limit)
 
 
 def fashion_mnist(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
@@ -153,10 +166,13 @@ def fashion_mnist(environment: Environment, /, *, validation: Fraction = 0, limi
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
-    from torchvision.datasets import FashionMNIST
 
-    sums = [checksum for _, checksum in FashionMNIST.resources]
-    return Downloaded(environment, "fashion_mnist", _with_train(FashionMNIST), sums, validation, limit)
+    def source() -> tuple[Make, Sequence[str]]:
+        from torchvision.datasets import FashionMNIST
+
+        return _with_train(FashionMNIST), [checksum for _, checksum in FashionMNIST.resources]
+
+    return Downloaded(environment, "fashion_mnist", source, validation, limit)
 
 
 def svhn(environment: Environment, /, *, validation: Fraction = 0, limit: PositiveInt | None = None) -> Downloaded:
@@ -166,17 +182,24 @@ def svhn(environment: Environment, /, *, validation: Fraction = 0, limit: Positi
         validation: Part of the training images that is held out for validation.
         limit: Largest number of images of each part.
     """
-    from torchvision.datasets import SVHN
 
-    def make(root: str, train: bool, download: bool) -> Any:
-        return SVHN(root, split="train" if train else "test", download=download)
+    def source() -> tuple[Make, Sequence[str]]:
+        from torchvision.datasets import SVHN
 
-    sums = [SVHN.split_list[split][2] for split in ("train", "test")]
-    return Downloaded(environment, "svhn", make, sums, validation, limit)
+        def make(root: str, train: bool, download: bool) -> Any:
+            return SVHN(root, split="train" if train else "test", download=download)
+
+        return make, [SVHN.split_list[split][2] for split in ("train", "test")]
+
+    return Downloaded(environment, "svhn", source, validation, limit)
 
 
 def _with_train(dataset: Make) -> Make:
     return lambda root, train, download: dataset(root, train=train, download=download)
+
+
+for _factory in (cifar10, cifar100, mnist, fashion_mnist, svhn):
+    _factory.fixed_content = True  # type: ignore[attr-defined]  # the checksums name it, so fingerprints are remembered
 
 
 @dataclass(frozen=True)
@@ -189,6 +212,8 @@ class Digits:
     limit: int | None
 
     def fingerprint(self) -> str:
+        import numpy as np
+
         data = self.load()
         splits = [data.train, data.test, *([data.validation] if data.validation else [])]
         arrays = [np.asarray(array) for split in splits for array in (split.images, split.labels)]
@@ -198,9 +223,12 @@ class Digits:
         return len(self.load().train.labels)
 
     def load(self) -> Data:
+        import numpy as np
         from PIL import Image
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
+
+        from .splits import arrange
 
         digits = load_digits()
         small = np.rint(digits.images * (255 / 16)).astype(np.uint8)

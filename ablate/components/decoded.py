@@ -14,7 +14,7 @@ from ablate.images import Pixels
 from ablate.records import Split
 from ablate.writing import replaced
 
-from .splits import space_error
+from .fingerprints import space_error
 
 Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 Named = tuple[str, Pixels]  # an image [C, H, W], and what messages call it

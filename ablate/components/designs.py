@@ -6,13 +6,14 @@ A factory gets the factors and returns assignments of a level to every factor; t
 import math
 from collections.abc import Iterable, Sequence
 from itertools import permutations, product
-from typing import Annotated, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from ablate.params import Bound, NonNegativeInt
 from ablate.records import MOST_VARIANTS, Assignment, Factor
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Orders = Annotated[int, Bound(minimum=0, maximum=1000)]
 
@@ -65,6 +66,8 @@ def random_orders(size: int, orders: int, seed: int) -> list[tuple[int, ...]]:
     given = tuple(range(size))
     if orders >= math.factorial(size) - 1:
         return list(permutations(given))[1:]
+    import numpy as np
+
     rng = np.random.default_rng(seed)
     drawn = {given: None}
     while len(drawn) <= orders:
@@ -123,7 +126,7 @@ def screening(
     return _distinct(dict(zip((factor.name for factor in factors), row, strict=True)) for row in rows)
 
 
-def _fraction(size: int, resolution: int) -> npt.NDArray[np.float64]:
+def _fraction(size: int, resolution: int) -> "npt.NDArray[np.float64]":
     import pydoe  # type: ignore[import-untyped]  # half a second that only this design has to spend
 
     if size < resolution:
@@ -136,7 +139,7 @@ def _fraction(size: int, resolution: int) -> npt.NDArray[np.float64]:
     return [table for table in tables if len(table) == len(tables[0])][-1]  # a higher resolution at the same price
 
 
-def _plackett_burman(size: int) -> npt.NDArray[np.float64]:
+def _plackett_burman(size: int) -> "npt.NDArray[np.float64]":
     import pydoe
 
     runs = min(known for least in (4, 12, 20) for doublings in range(size) if (known := least << doublings) > size)

@@ -16,8 +16,9 @@ from . import recorded
 from .class_folders import Listing
 from .contents import Content, content, file_bytes
 from .decoded import Named, cached, write
+from .fingerprints import fingerprint, limit_identity
 from .layouts import images_of
-from .splits import arrange, fingerprint, limit_identity
+from .splits import arrange
 
 ANEW = ("of any size",)  # images of one size that were tensors in memory, whatever they took there
 

@@ -1,15 +1,17 @@
 """Parts of a dataset, the same for everybody who asks for them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ablate.errors import DiskProblem, UsageError
 from ablate.records import Data, Split
+
+from .fingerprints import fingerprint
+
+__all__ = ["arrange", "fingerprint"]  # plugins that `ablate new-plugin` began have both from here
 
 
 def arrange(train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None) -> Data:
@@ -34,16 +36,6 @@ def arrange(train: Split, test: Split, class_names: Sequence[str], validation: f
         train, held_out = _take(train, kept), _take(train, held)
     held_out = held_out and _limit(held_out, limit, "validation")
     return Data(_limit(train, limit, "training"), _limit(test, limit, "test"), held_out, tuple(class_names))
-
-
-def limit_identity(limit: int | None, share: float) -> int | str | None:
-    """What a fingerprint has of a `limit`, which once could leave no image of a class that has a small share of them.
-
-    Args:
-        limit: As the spec has it.
-        share: Part of the images that the smallest class has.
-    """
-    return limit if limit is None or limit * share > 0.99 else f"{limit}, some of every class"
 
 
 def _check_validation(train: Split, class_names: Sequence[str], part: float) -> None:
@@ -116,16 +108,3 @@ def _split(split: Split, part: float | int) -> tuple[npt.NDArray[np.int64], npt.
 def _take(split: Split, indices: npt.NDArray[np.int64]) -> Split:
     images = split.images[indices]
     return Split(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images, split.labels[indices])
-
-
-def fingerprint(*parts: str | bytes | int | float | None) -> str:
-    """SHA-256 (hex) of the parts, each with its length."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode(errors="surrogateescape")  # names of files are bytes
-        digest.update(f"{len(data)}:".encode() + data)
-    return digest.hexdigest()
-
-
-def space_error(place: Path, error: OSError) -> DiskProblem:
-    return DiskProblem(f"{place}: cannot be written: {error}. Make room there, or choose another place with --data-dir.")

@@ -41,10 +41,12 @@ def component_page(loaded: Loaded) -> RenderableType:
         return Group(*parts, text("It has no parameters."))
     for parameter in signature.parameters.values():
         default = "required" if parameter.required else f"default {json.dumps(parameter.default, ensure_ascii=False)}"
-        parts.append(text(parameter.name, "bold").append(f"  {accepted(parameter)}; {default}", "dim"))
+        members = loaded.choices(parameter.name)
+        taken = f"one of {len(members)} names" if parameter.choices else accepted(parameter)
+        parts.append(text(parameter.name, "bold").append(f"  {taken}; {default}", "dim"))
         parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
-        if parameter.choices:
-            parts.append(Padding(text(", ".join(loaded.choices(parameter.name)), "dim"), (0, 0, 0, 4)))
+        if members:
+            parts.append(Padding(text(", ".join(members), "dim"), (0, 0, 0, 4)))
     return Group(*parts)
 
 

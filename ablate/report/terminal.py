@@ -1,6 +1,6 @@
-"""A study and a plan in the terminal."""
+"""A study in the terminal."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -9,7 +9,6 @@ from rich.text import Text
 
 from ablate.stats.summary import in_words, missing
 from ablate.stats.training import notes
-from ablate.study import VariantInfo
 
 from .console import table, text
 from .tables import Table
@@ -59,15 +58,3 @@ def _blocks(shown: Table) -> Iterator[RenderableType]:
         yield text(name, "bold")
         filled = [f"{heading} {cell}" for heading, cell in zip(shown.headings[1:], cells, strict=True) if cell]
         yield Padding(text(", ".join(filled)), (0, 0, 0, 4), expand=False)
-
-
-def variants_view(infos: Sequence[VariantInfo], references: Container[str], stored: dict[str, tuple[int, int]]) -> RenderableType:
-    """What each variant changes of the first reference, and how many of its cells are stored."""
-    parts: list[RenderableType] = []
-    for info in infos:
-        done, cells = stored[info.name]
-        line = text(info.name, "bold")
-        note = "reference, " if info.name in references else ""
-        parts.append(line.append(f"  ({note}{done} of {cells} stored)", "dim"))
-        parts += [Padding(text(change), (0, 0, 0, 4), expand=False) for change in info.changes]
-    return Group(*parts)

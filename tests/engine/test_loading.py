@@ -71,7 +71,7 @@ def test_the_engine_takes_nothing_that_contract_tests_forbid(wrong, message, spe
     assert len(found) == 1 or isinstance(wrong, Data)
     loaded = default().load("dataset", "digits")
     handle = type("Handle", (), {"load": lambda _: wrong, "fingerprint": lambda _: "0" * 64})
-    broken = replace(loaded, factory=lambda *_, **__: handle())
+    broken = replace(loaded, imported=lambda *_, **__: handle())
     monkeypatch.setitem(default()._loaded, ("dataset", "ablate-core:digits"), broken)
     recipe = make_plan(load(spec), default()).variants[0].recipe
     engine_data._load.cache_clear()

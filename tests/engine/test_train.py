@@ -208,7 +208,7 @@ def exploding(horizon, /, **_):
 def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
     """The rate explodes in the third epoch; the selected weights are from before."""
     loaded = default().load("scheduler", "constant")
-    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, factory=exploding))
+    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
     result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
     assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
     assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
@@ -343,7 +343,7 @@ def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypat
     recipe = cell_of(spec, environment).recipe
     registry = default()
     loaded = registry.load("model", "net")
-    broken = type(loaded)(loaded.component, lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)), loaded.signature)
+    broken = replace(loaded, imported=lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
     monkeypatch.setitem(registry._loaded, ("model", "ablate-core:net"), broken)
     found = preflight(registry, recipe, environment, CPU)
     assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message

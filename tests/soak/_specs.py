@@ -189,7 +189,7 @@ def outcome(path: Path) -> tuple[str, str]:
 
     from ablate.errors import SpecError, UsageError
     from ablate.job import Options, prepare
-    from ablate.report.terminal import variants_view
+    from ablate.report.variants import variants_view
 
     options = Options(device="cpu", download=False, data_dir=path.parent / "data")
     try:

@@ -13,8 +13,9 @@ from typing import Any, Literal
 from ablate.components.class_folders import Listing, listed
 from ablate.components.contents import Survey, content
 from ablate.components.decoded import Named, cached, write
+from ablate.components.fingerprints import fingerprint, limit_identity
 from ablate.components.image_folder import ANEW, folders_split, of_any_size, size_notices
-from ablate.components.splits import arrange, fingerprint, limit_identity
+from ablate.components.splits import arrange
 from ablate.errors import EnvironmentProblem, UsageError, describe
 from ablate.images import decode
 from ablate.params import Fraction, PositiveInt

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.components.class_folders import Listing, is_left_behind
-from ablate.components.splits import fingerprint, space_error
+from ablate.components.fingerprints import fingerprint, space_error
 from ablate.errors import EnvironmentProblem
 from ablate.identity import file_digest
 from ablate.images import extensions
