@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ablate.errors import DiskProblem, UsageError
+from ablate.errors import UsageError
 from ablate.records import Data, Split
 
 from .fingerprints import fingerprint
