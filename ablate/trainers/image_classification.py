@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ablate.errors import AblateError, Problem, describe, did_you_mean
 from ablate.identity import data_fingerprint
 from ablate.params import Absent, Bound, Nested, PositiveInt
-from ablate.photographs import Photographs
 from ablate.recipe import Recipe, lower_is_better
 from ablate.records import Cell, Environment
 from ablate.registry import Registry, build
@@ -233,6 +232,8 @@ def _tunable(recipe: Recipe) -> Tunable:
 
 def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> str:
     """Downloads and decodes a dataset, and says what it has."""
+    from ablate.photographs import Photographs
+
     data = build(registry, "dataset", dataset, environment).load()
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
