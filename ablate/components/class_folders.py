@@ -173,6 +173,23 @@ def _no_part(root: Path, part: str, parts: tuple[str, str]) -> str:
     return f"{root}: there is no folder {part!r}. Expected {parts[0]}/<class>/ and {parts[1]}/<class>/. {hint}".strip()
 
 
+def images_in(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """The image files of a folder of any form, in one order everywhere, and what is left out, a sentence each.
+
+    Raises:
+        EnvironmentProblem: It cannot be read, has no images, or a link in it leads nowhere.
+    """
+    if not folder.is_dir():
+        raise EnvironmentProblem(f"{folder}: there is no such folder.")
+    found = _Found(folder)
+    files = found.walk(str(folder))
+    if problems := [*_dangling(found.dangling)]:
+        raise EnvironmentProblem("\n".join(problems))
+    if not files:
+        raise EnvironmentProblem("\n".join([f"{folder}: there are no images in it.", *found.notices()]))
+    return files, tuple(found.notices())
+
+
 def _dangling(links: Sequence[str]) -> Iterator[str]:
     if links:
         more = f", and so are {len(links) - 1:,} more" if len(links) > 1 else ""

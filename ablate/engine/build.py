@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ablate.errors import describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Horizon
-from ablate.registry import Registry, build
+from ablate.registry import Given, Registry, build
 
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
@@ -89,13 +89,12 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
         PartError: A factory fails.
     """
     horizon = horizon_of(recipe, images)
-    given: dict[str, tuple[Any, ...]] = {"model": (info,), "scheduler": (horizon,), "metric": (info.classes,)}
+    given: Given = {"model": (info,), "scheduler": (horizon,), "metric": (info.classes,)}
 
     def made(kind: str, spec: Recipe, *arguments: Any) -> Any:
         return build(registry, kind, spec, *arguments, nested=given)
 
-    with blame("model"), global_rng(seed, "model"):
-        model: nn.Module = _expect(made("model", recipe["model"], info), nn.Module)
+    model = network(registry, recipe, info, seed, given)
     with blame("initializer"), global_rng(seed, "initializer"):
         made("initializer", recipe["initializer"], model, generator(seed, "initializer"))
     model.to(device).to(memory_format=torch.channels_last)
@@ -106,11 +105,33 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
         float(schedule(0))
     with blame("loss"), global_rng(seed, "loss"):
         loss = _on(device, made("loss", recipe["loss"]))
+    metrics = metrics_of(registry, recipe, info.classes, seed, device, given)
+    return Parts(model, optimizer, schedule, loss, metrics, horizon)
+
+
+def network(registry: Registry, recipe: Recipe, info: DataInfo, seed: int, given: Given) -> nn.Module:
+    """A recipe's model as its factory gives it, on the CPU.
+
+    Raises:
+        PartError: The factory fails.
+    """
+    with blame("model"), global_rng(seed, "model"):
+        return _expect(build(registry, "model", recipe["model"], info, nested=given), nn.Module)
+
+
+def metrics_of(
+    registry: Registry, recipe: Recipe, classes: int, seed: int, device: torch.device, given: Given
+) -> dict[str, Callable[[Tensor, Tensor], float]]:
+    """A recipe's metrics by name.
+
+    Raises:
+        PartError: A factory fails.
+    """
     metrics = {}
     for name, spec in recipe["metrics"].items():
         with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
-            metrics[name] = _on(device, made("metric", spec, info.classes))
-    return Parts(model, optimizer, schedule, loss, metrics, horizon)
+            metrics[name] = _on(device, build(registry, "metric", spec, classes, nested=given))
+    return metrics
 
 
 def _on(device: torch.device, made: Any) -> Any:

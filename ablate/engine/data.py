@@ -20,6 +20,7 @@ from ablate.registry import Registry, build
 from .pipeline import Pipeline
 from .seeding import generator
 
+SAMPLE = 64  # images
 CHUNK = 4096  # images that are transformed at once
 
 
@@ -40,12 +41,14 @@ class Tensors:
         evaluation: The images of the recipe's `eval_split`.
         test: The test images.
         info: Their channels, size and number of classes, before any transform.
+        class_names: One a class.
     """
 
     train: Part
     evaluation: Part
     test: Part
     info: DataInfo
+    class_names: tuple[str, ...]
 
 
 def load(
@@ -81,7 +84,7 @@ def load(
             "eval_split is 'validation', and the dataset holds out no images for it. "
             "Give the dataset a `validation` part, such as 0.1."
         )
-    return Tensors(loaded.train, evaluation, loaded.test, loaded.info)
+    return Tensors(loaded.train, evaluation, loaded.test, loaded.info, loaded.class_names)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class _Loaded:
     validation: Part | None
     test: Part
     info: DataInfo
+    class_names: tuple[str, ...]
 
 
 @lru_cache(maxsize=2)
@@ -118,7 +122,7 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
     channels, height, width = data.train.images.shape[1:]
     info = DataInfo(channels, height, width, len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
-    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
+    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info, tuple(map(str, data.class_names)))
 
 
 @lru_cache(maxsize=2)
@@ -127,7 +131,7 @@ def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torc
     own = _load(dataset, environment, torch.device("cpu"), fingerprint)
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
     parts = [Part(part.images.to(device), part.labels.to(device)) for part in (train, test, *validation)]
-    return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info)
+    return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info, own.class_names)
 
 
 def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
@@ -168,6 +172,16 @@ def _taken(images: Sequence[Tensor], indices: Tensor) -> Tensor:
         taken[here] = some[indices[here] - first]
         first += len(some)
     return taken
+
+
+def sample_digest(part: Part) -> str:
+    """What tells whether two cells saw the same images: of the form and labels of all, and of the pixels of 64 among them."""
+    count = len(part.labels)
+    some = part.images[torch.linspace(0, count - 1, min(count, SAMPLE)).long().to(part.images.device)].cpu().contiguous()
+    made = hashlib.sha256(f"{count} {list(some.shape)}".encode())
+    made.update(part.labels.cpu().numpy().tobytes())
+    made.update(some.numpy().tobytes())
+    return made.hexdigest()[:16]
 
 
 def problems(data: Any) -> list[str]:

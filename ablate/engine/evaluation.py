@@ -2,15 +2,62 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ablate.records import LOSS_NOT_FINITE
 
+from .data import Part
+from .pipeline import Pipeline
+
 Record = dict[str, Any]  # a part of one of `Result.epochs`
+BATCH = 1000  # images
 Z = 1.645  # standard errors above which less than 5 % of guesses come
+
+
+@torch.no_grad()
+def logits_of(
+    model: nn.Module,
+    part: Part,
+    pipeline: Pipeline,
+    chunk: int,
+    seed: int,
+    epoch: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Tensor:
+    """What a model, in evaluation mode, says of images: float32 `[N, K]`.
+
+    Args:
+        model: The model.
+        part: The images.
+        pipeline: What they go through.
+        chunk: How many of them at once.
+        seed: The cell's, for transforms that draw.
+        epoch: Finished epochs before this one, for the same.
+        autocast: Gives the context of the precision.
+    """
+    model.eval()
+    outputs = []
+    for index, (images, labels) in enumerate(zip(part.images.split(chunk), part.labels.split(chunk), strict=True)):
+        transformed, _ = pipeline.on_chunk(images, labels, seed, epoch, index)
+        for batch in transformed.split(BATCH):
+            with autocast():
+                outputs.append(model(pipeline.on_batch(batch)).float())
+    return torch.cat(outputs)
+
+
+def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The most likely class of each image, int64 `[N]`, and its probability, float64 `[N]`.
+
+    Args:
+        logits: `[N, K]`.
+    """
+    told = logits.argmax(dim=1)
+    best = logits.gather(1, told[:, None]).double()
+    return told, (best - logits.double().logsumexp(dim=1, keepdim=True)).exp().squeeze(1)
 
 
 def measured(

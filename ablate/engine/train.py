@@ -1,9 +1,8 @@
 """Trains one cell. The result depends on the cell alone: not on where it runs, what runs beside it, or interruptions."""
 
-import hashlib
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,22 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ablate.predictions import Predictions, packed
 from ablate.recipe import lower_is_better
 from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
 from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
-from . import checkpoint, data
+from . import checkpoint, data, weights
 from .build import Parts, average, batches_of, parts, pipelines
 from .data import CHUNK
-from .evaluation import Record, measured
+from .evaluation import Record, answers, logits_of, measured
 from .pipeline import Pipeline
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .turns import on_gpu
+from .weights import weights_digest
 
 GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
-EVAL_BATCH = 1000
 
 
 @dataclass
@@ -98,7 +98,7 @@ def training(
             try:
                 record = next(steps)
             except StopIteration:
-                return run.result()
+                return run.result(controls.weights)
             except ReplayDiffers as how:  # the whole training is made again, without what may be wrong in it
                 controls.checkpoint.unlink(missing_ok=True)
                 run = _Training(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
@@ -123,6 +123,7 @@ class _Training:
         if cell.recipe["select"] is not None:
             self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
         info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
+        self.form = weights.Form(tensors.info, info, tensors.class_names)
         self.chunk = chunk_of(device, [tensors.info, info])
         self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
         self.model = self.parts.model
@@ -130,6 +131,8 @@ class _Training:
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
         self.batches = batches_of(cell.recipe, len(tensors.train.labels))
+        self.shown = tensors.evaluation if selecting is None else tensors.test
+        self.said: tuple[Tensor, Tensor] | None = None
         self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
 
@@ -200,7 +203,11 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate(self.evaluation, record["train_loss"])
+            record |= self.evaluate(
+                self.evaluation,
+                record["train_loss"],
+                last=record["epoch"] == self.recipe["epochs"] and self.recipe["select"] is None,
+            )
             self._select(record)
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
@@ -228,24 +235,29 @@ class _Training:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: data.Part, train_loss: float | None) -> Record:
-        """The recipe's metrics on these images, after an epoch with this loss; see `measured`."""
-        model = self.evaluated
-        model.eval()
-        outputs = []
-        for chunk, (images, labels) in enumerate(zip(part.images.split(self.chunk), part.labels.split(self.chunk), strict=True)):
-            transformed, _ = self.eval_pipeline.on_chunk(images, labels, self.seed, self.at.epoch, chunk)
-            for batch in transformed.split(EVAL_BATCH):
-                with self.step.autocast():
-                    outputs.append(model(self.eval_pipeline.on_batch(batch)).float())
-        return measured(torch.cat(outputs), part.labels, self.parts.metrics, train_loss)
+    def evaluate(self, part: data.Part, train_loss: float | None, last: bool) -> Record:
+        """The recipe's metrics on these images, after an epoch with this loss; see `measured`.
 
-    def result(self) -> Result:
+        Args:
+            part: The images.
+            train_loss: The loss.
+            last: Whether these are the numbers that count, so that what is said of each image is kept.
+        """
+        logits = logits_of(self.evaluated, part, self.eval_pipeline, self.chunk, self.seed, self.at.epoch, self.step.autocast)
+        record = measured(logits, part.labels, self.parts.metrics, train_loss)
+        if last and "diverged" not in record:
+            self.said = answers(logits)
+        return record
+
+    def result(self, keep: Path | None) -> Result:
+        """What the training gave; the weights that the metrics are of are written to `keep`, where it is given."""
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))
         if self.recipe["select"] is None:
             metrics, part = self.at.records[-1], self.evaluation
         else:
             metrics, part = self._tested(), self.test
+        counted = self.recipe["select"] is None or self.at.selected is not None
+        kept = weights.save(keep, self.cell.key, self.evaluated, self.form) if keep and counted else None
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
@@ -253,7 +265,16 @@ class _Training:
             seconds=self.at.seconds,
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
             evaluated_images=len(part.labels),
+            kept_sha256=kept,
+            predictions=self._predictions(part.labels),
         )
+
+    def _predictions(self, labels: Tensor) -> str | None:
+        """What the model said of each image that the metrics are of, packed."""
+        if self.said is None:
+            return None
+        told, confidence = (array.cpu().numpy() for array in self.said)
+        return packed(Predictions(labels.cpu().numpy(), told, confidence, self.form.class_names, data.sample_digest(self.shown)))
 
     def _tested(self) -> Record:
         """The metrics on the test images with the selected weights; the selected epoch's record says why one has no value."""
@@ -263,7 +284,7 @@ class _Training:
             return dict.fromkeys(self.recipe["metrics"])
         self.evaluated.load_state_dict(self.at.selected)
         chosen = next(record for record in self.at.records if record.get("selected"))
-        found = self.evaluate(self.test, chosen["train_loss"])
+        found = self.evaluate(self.test, chosen["train_loss"], last=True)
         if any(found[name] is None for name in self.recipe["metrics"]):
             why = found.get("missing") or dict.fromkeys(self.recipe["metrics"], found["diverged"])
             chosen["missing"] = {name: f"{reason} (test images)" for name, reason in why.items()}
@@ -309,14 +330,3 @@ def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
 def _finite(value: float) -> float | None:
     """JSON has no NaN: a training that diverged has no loss."""
     return value if math.isfinite(value) else None
-
-
-def weights_digest(models: Mapping[str, nn.Module]) -> str:
-    """SHA-256 (hex) of all parameters and buffers, to compare two trainings bit for bit."""
-    digest = hashlib.sha256()
-    for prefix, model in models.items():
-        for name, value in model.state_dict().items():
-            array = value.detach().cpu().contiguous()
-            digest.update(f"{prefix}.{name} {array.dtype} {list(array.shape)}\n".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

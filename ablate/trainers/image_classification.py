@@ -108,6 +108,7 @@ def image_classification(
         epochs=epochs,
         threads=threads,
         shares=True,
+        keeps=True,
         selects=select,
         data=dataset,
         fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),

@@ -26,6 +26,9 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/have-runs.md": "tests/docs/test_have_runs.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
+    ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/test_kept.py keeps weights of a smaller study",
+    ("docs/kept.md", "ablate predict"): "needs weights and images; tests/test_kept.py has both",
+    ("docs/kept.md", "ablate evaluate"): "needs weights; tests/test_kept.py has some",
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
     ("docs/performance.md", "ablate judge"): "of a table that was made to be measured; tests/docs/test_have_runs.py judges one",
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
