@@ -160,8 +160,14 @@ class Store:
             notices=tuple(plan.get("notices", ())),
             split=plan.get("split"),
             evaluations=later,
-            predictions=self.kept.predictions_of,
+            predictions=self.kept.predictions_of if self._is_of_images(name) else None,
         )
+
+    def _is_of_images(self, study: str) -> bool:
+        """Whether ablate's own trainer trains cells of a study: their recipes have no `use`."""
+        query = """SELECT 1 FROM study_cells m JOIN cells c ON c.key = m.key
+                   WHERE m.study = ? AND json_extract(c.recipe, '$.use') IS NULL LIMIT 1"""
+        return bool(self._read(query, study))
 
     def _evaluated(self, name: str, cells: Any) -> tuple[Evaluated, ...]:
         """Adds to the cells a column for what was measured of them afterwards, and says what each of these columns is of."""

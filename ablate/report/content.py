@@ -13,6 +13,7 @@ from ablate.stats.training import notes as training_notes
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
+from . import per_image
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
@@ -76,6 +77,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _curves(study, summary),
         _factorial(study, analysis, digits),
         _attribution(study, analysis, digits),
+        *per_image.sections(study, analysis, Section("")),
         _published(study, digits),
         _evaluated(study),
         _changes(study),

@@ -13,6 +13,7 @@ from .factorial import factorial
 from .headline import headline, short, signed
 from .images import images
 from .main_effects import by_main_effects
+from .per_image import per_image
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
 from .wording import seeds
@@ -36,7 +37,7 @@ def analyse(study: Study) -> Analysis:
         told = " ".join([told, *beside])
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study))
+    return Analysis(found, terms, shares, told, tuned(study), images(study), per_image(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:

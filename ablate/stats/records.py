@@ -6,7 +6,10 @@ NaN stands where the data cannot tell.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .per_image import PerImage
 
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided", "no change"]
 JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
@@ -309,6 +312,7 @@ class Analysis:
         answer: The conclusion in a sentence.
         tuned: Every variant with and without tuning, where settings were tuned.
         images: What the metric was evaluated on; None where the cells do not say.
+        per_image: What was said of each of them; None where nobody evaluated images.
     """
 
     effects: tuple[Effect, ...]
@@ -317,3 +321,4 @@ class Analysis:
     answer: str
     tuned: tuple[Tuned, ...] = ()
     images: Images | None = None
+    per_image: "PerImage | None" = None
