@@ -159,3 +159,12 @@ def test_all_classes_are_in_a_file(tmp_path):
     write_all(page(study_with(tmp_path)), tmp_path / "report")
     frame = pd.read_csv(tmp_path / "report" / "classes.csv")
     assert frame["difference"].tolist() == pytest.approx([3 / 23, 4 / 18, 4 / 19])
+
+
+def test_the_figure_shows_the_matrix_and_the_largest_differences(tmp_path):
+    study = study_with(tmp_path, names=("base", "x", "y", "z"))
+    (picture,) = [p for section in page(study).sections for p in section.pictures if p.name == "confusion"]
+    assert len(picture.panels) == 3
+    assert "The 2 of 3 variants that differ most" in picture.caption
+    texts = {text.get_text() for axes in study.figure("confusion").axes for text in axes.texts}
+    assert {"87", "13", "+13", "−13"} <= texts  # 20 of 23, 3 of 23
