@@ -17,6 +17,7 @@ from .job import Job, Options, as_known, executor_of, prepare, save, try_recipes
 from .keeping import Keep
 from .records import Cell, Result
 from .registry import build, default
+from .report.tables import plural
 from .signals import stop_on_signals
 from .store import Store
 from .study import Study
@@ -255,6 +256,7 @@ class StoreWriter:
 
     def __init__(self, store: Store, keep: Keep | None, warn: Callable[[str], None]):
         self._store, self._keep, self._warn = store, keep, warn
+        self._gone: list[tuple[int, int]] = []  # cells that lost their weights, and the bytes of these
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
@@ -286,10 +288,18 @@ class StoreWriter:
                 f"{named}: trained again, it has other weights than those of its stored result, or they were written where this "
                 "machine does not see them: they are not kept, and the result stays as it is"
             )
-        if self._keep and (gone := kept.make_room(self._keep.gigabytes))[0]:
+        if self._keep:
+            self._gone.append(kept.make_room(self._keep.gigabytes))
+
+    @hookimpl
+    def study_end(self) -> None:
+        """Says what had to go, once a run."""
+        cells, size = (sum(gone) for gone in zip((0, 0), *self._gone, strict=True))
+        if self._keep and cells:
             self._warn(
-                f"the kept weights have room of {self._keep.gigabytes:g} GB: those of {gone[0]} cells ({gone[1] / 1e9:.3g} GB) "
-                "were removed, of cells that no study has first, then those used longest ago. --keep weights:GB gives more room"
+                f"the kept weights have room of {self._keep.gigabytes:g} GB: those of {plural(cells, 'cell')} "
+                f"({size / 1e9:.3g} GB) were removed, of cells that no study has first, then those used longest ago. "
+                "--keep weights:GB gives more room"
             )
 
 

@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 import ablate
 from ablate import predictions
 from ablate.cli import app
+from ablate.driver import StoreWriter
 from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem, SpecError, UsageError
 from ablate.executors.believing import unbelievable
+from ablate.hooks import CellInfo
 from ablate.job import Options, prepare
 from ablate.keeping import keep_of
 from ablate.predicting import visible
@@ -314,3 +316,19 @@ def test_a_result_with_other_predictions_is_not_believed(spec, tmp_path):
     assert unbelievable(cell, result) is None
     assert "predictions of 100 images" in unbelievable(cell, replace(result, evaluated_images=99))
     assert "cannot be read" in unbelievable(cell, replace(result, predictions="abcd"))
+
+
+def test_what_had_to_go_is_said_once(spec, tmp_path):
+    said = []
+    with Store(tmp_path) as store:
+        writer = StoreWriter(store, keep_of("weights:0.001"), said.append)
+        for name in "abc":
+            info = CellInfo(name * 8, ("base",), 0, 1)
+            store.kept.directory.mkdir(exist_ok=True)
+            store.kept.file_of(info.key).write_bytes(bytes(600_000))
+            store.claim(Cell(info.key, {}, 0, "cpu", {}), {})
+            writer.cell_end(info, "done", Result([], {"accuracy": 0.5}, "w", 1.0, 1, kept_sha256="d"), None, None)
+        writer.study_end()
+        assert set(store.kept.digests(name * 8 for name in "abc")) == {"cccccccc"}
+    (words,) = said
+    assert "room of 0.001 GB: those of 2 cells (0.0012 GB) were removed" in words

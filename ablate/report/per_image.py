@@ -43,8 +43,8 @@ def sections(study: Study, analysis: Analysis, empty: "Section") -> Iterator["Se
 def _missing(found: PerImage) -> Iterator[str]:
     if found.without:
         yield (
-            f"{found.without} of {plural(found.cells, 'finished cell')} have no predictions of single images: they were trained "
-            "before ablate kept them, or had outputs that are not finite. They count in the verdicts, and not in what is said of "
+            f"Without predictions of single images: {found.without} of {plural(found.cells, 'finished cell')}, trained before "
+            "ablate kept them, or with outputs that are not finite. They count in the verdicts, and not in what is said of "
             "classes and images."
         )
     if found.damaged:

@@ -115,12 +115,12 @@ def test_what_is_not_there_is_counted_and_said(tmp_path):
     found = per_image(study)
     assert (found.without, found.damaged) == (1, 1)
     text = render([page(study)], "markdown")
-    assert "1 of 6 finished cells have no predictions of single images" in text
+    assert "Without predictions of single images: 1 of 6 finished cells" in text
     assert "The predictions of 1 cell cannot be read" in text
     for key in keys:
         study.predictions(key).unlink(missing_ok=True)
     text = render([page(study)], "markdown")
-    assert "6 of 6 finished cells have no predictions" in text
+    assert "Without predictions of single images: 6 of 6 finished cells" in text
     assert "McNemar" not in text
     assert per_image(replace(study, predictions=None)) is None
 
