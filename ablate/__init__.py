@@ -105,6 +105,7 @@ def judge(
     *,
     metric: str | None = None,
     factors: Sequence[str] = (),
+    blocks: Sequence[str] = (),
     seed: str | None = None,
     goal: Literal["maximize", "minimize"] | None = None,
     at: Literal["last"] | int | None = None,
@@ -126,6 +127,7 @@ def judge(
         runs: A pandas frame, or a path or an address that a source reads.
         metric: What is judged; the only one unless given.
         factors: Settings that are compared; those that differ unless given.
+        blocks: Settings, such as the dataset, in whose every value the factors are compared.
         seed: The setting that has the seed; one that is named like it unless given.
         goal: Which way the metric is better; by its name unless given.
         at: The step that counts, or `last` for each run's own; the last, where all runs have the same, unless given.
@@ -146,5 +148,16 @@ def judge(
     """
     from .judging import Judgement, Wanted, read, study_of
 
-    wanted = Wanted(metric, tuple(factors), seed, goal, at, reference, tuple(ignore), tuple(where), repetitions)
+    wanted = Wanted(
+        metric=metric,
+        factors=tuple(factors),
+        seed=seed,
+        goal=goal,
+        at=at,
+        reference=reference,
+        ignore=tuple(ignore),
+        where=tuple(where),
+        repetitions=repetitions,
+        blocks=tuple(blocks),
+    )
     return study_of(read(runs, wanted, source), name, question, Judgement(margin, alpha, paired, correction))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import MOST, Problem, did_you_mean
+from .errors import MOST, Problem, did_you_mean, some_variants
 from .patch import join
 from .records import TAKEN, Factor
 from .study import Compare
@@ -24,16 +24,12 @@ def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], foun
         found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
     metric = given.get("metric") or next(iter(variants[0].trainer.metrics), "")
     at = given.get("at", "last")
-    for variant in variants:
-        trainer = variant.trainer
-        if metric not in trainer.metrics:
-            hint = did_you_mean(metric, trainer.metrics)
-            found.append(Problem("compare.metric", f"variant {variant.name!r} has no metric {metric!r}", hint))
-        if at != "last" and trainer.selects:
-            found.append(Problem("compare.at", f"variant {variant.name!r} selects its epoch", "Remove `at` or `select`."))
-        elif at != "last" and (why := _not_told(trainer, at)):
-            message = f"variant {variant.name!r} is not evaluated at epoch {at}: {why}"
-            found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
+    lacking = [variant for variant in variants if metric not in variant.trainer.metrics]
+    if lacking:
+        hint = did_you_mean(metric, lacking[0].trainer.metrics)
+        found.append(Problem("compare.metric", f"{_told(lacking, 'has', 'have')} no metric {metric!r}", hint))
+    if at != "last":
+        _epoch_problems(variants, at, found)
     return Compare(
         metric,
         at,
@@ -44,13 +40,52 @@ def compare_of(document: Mapping[str, Json], variants: Sequence["Variant"], foun
         given.get("paired", False),
         given.get("correction", "holm"),
         given.get("failed", "missing"),
+        tuple(given.get("blocks", ())),
     )
+
+
+def _epoch_problems(variants: Sequence["Variant"], epoch: int, found: list[Problem]) -> None:
+    selecting = [variant for variant in variants if variant.trainer.selects]
+    if selecting:
+        message = _told(selecting, "selects its epoch", "select their epochs")
+        found.append(Problem("compare.at", message, "Remove `at` or `select`."))
+    reasons: dict[str, list[Variant]] = {}
+    for variant in variants:
+        if variant not in selecting and (why := _not_told(variant.trainer, epoch)):
+            reasons.setdefault(why, []).append(variant)
+    for why, without in reasons.items():
+        message = f"{_told(without, 'is', 'are')} not evaluated at epoch {epoch}: {why}"
+        found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
+
+
+def _told(variants: Sequence["Variant"], one: str, several: str) -> str:
+    return f"{some_variants([variant.name for variant in variants])} {one if len(variants) == 1 else several}"
+
+
+def block_problems(document: Mapping[str, Json]) -> Iterator[Problem]:
+    """Blocks that are no factors, and what cannot go with blocks."""
+    blocks, factors = document.get("compare", {}).get("blocks", []), document.get("factors", {})
+    for name in blocks:
+        if name not in factors:
+            yield Problem("compare.blocks", f"the study has no factor {name!r}", did_you_mean(name, factors))
+    if blocks and set(blocks) >= factors.keys():
+        message = "every factor is a block, so there is nothing to compare in them"
+        yield Problem("compare.blocks", message, "Leave out the factor that is compared, or add one.")
+    if blocks and document.get("variants"):
+        yield Problem(
+            "variants", "named patches belong to no block", "Make them the levels of a factor, or remove `compare.blocks`."
+        )
+    if blocks and isinstance(document.get("seeds"), dict):
+        message = (
+            "seeds are not added until it is decided where there are blocks: more blocks would decide it, and not more seeds"
+        )
+        yield Problem("seeds", message, "Give a number of seeds.")
 
 
 def _not_told(trainer: Trainer, epoch: int) -> str:
     """Why there are no metrics at an epoch; empty where there are, as far as is known before training."""
     beyond = trainer.epochs is not None and epoch > trainer.epochs
-    return trainer.not_told_at(epoch) or (f"it has {trainer.epochs} epochs" if beyond else "")
+    return trainer.not_told_at(epoch) or (f"the last one is {trainer.epochs}" if beyond else "")
 
 
 def _goal(name: str, variants: Sequence["Variant"], found: list[Problem]) -> Literal["maximize", "minimize"]:

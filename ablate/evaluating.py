@@ -142,11 +142,14 @@ def _about(recipe: Recipe) -> Json:
 def _values(
     model: "Restored", cell: Cell, recipes: Mapping[str, Recipe], fingerprint: str, environment: Environment
 ) -> tuple[dict[str, float | None], int]:
-    """Each column's value, and the number of images."""
+    """Each column's value, and the number of images.
+
+    Raises:
+        UsageError: A metric cannot be built, or fails.
+        EnvironmentProblem: As of `evaluate`.
+    """
     from .engine import data
-    from .engine.build import metrics_of
-    from .engine.evaluation import measured
-    from .engine.train import chunk_of
+    from .engine.build import PartError
 
     registry = default()
     recipe = next(iter(recipes.values()))
@@ -156,11 +159,11 @@ def _values(
     part, pipeline = data.prepare(
         tensors.test if recipe["select"] is not None else tensors.evaluation, model.pipeline, recipe, "eval_transforms"
     )
-    logits = model.logits(part, pipeline, chunk_of(model.device, [tensors.info, model.form.input]))
-    given = {"model": (model.form.input,), "metric": (model.form.input.classes,)}
     specs = {column: one["metrics"][column] for column, one in recipes.items()}
-    metrics = metrics_of(registry, {**recipe, "metrics": specs}, model.form.input.classes, cell.seed, model.device, given)
-    found = measured(logits, part.labels, metrics, train_loss=0.0)
+    try:
+        found = model.measured(registry, {**recipe, "metrics": specs}, part, pipeline)
+    except PartError as error:
+        raise UsageError(f"{error.field}: cannot be measured: {error}") from error
     return {column: found[column] for column in specs}, len(part.labels)
 
 

@@ -5,6 +5,7 @@ float image, is refused: no image is clipped or blackened without a word.
 """
 
 import io
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -98,7 +99,10 @@ def remarks(source: Source, name: str) -> tuple[str, ...]:
 
 
 def _with(source: Source, name: str, use: Callable[["Image", bytes], Made]) -> Made:
-    """What becomes of an opened image; whatever goes wrong names it."""
+    """What becomes of an opened image; whatever goes wrong names it.
+
+    Pillow's own warnings are of its code, and name no file: what matters of them is a remark.
+    """
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -106,14 +110,15 @@ def _with(source: Source, name: str, use: Callable[["Image", bytes], Made]) -> M
     except OSError as error:
         raise DiskProblem(f"{name}: cannot be read: {error}. Repair it or remove it.") from error
     try:
-        with Image.open(io.BytesIO(data), formats=_formats()) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=_formats()) as image:
             return use(image, data)
     except EnvironmentProblem as error:
         raise EnvironmentProblem(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
         raise EnvironmentProblem(f"{name}: cannot be read as an image: {_what_else(data)}") from error
     except Exception as error:  # the file may be anything, a bomb too, and decoders fail in many ways
-        raise EnvironmentProblem(f"{name}: cannot be read as an image: {error}. Repair it or remove it.") from error
+        why = str(error).rstrip(".")
+        raise EnvironmentProblem(f"{name}: cannot be read as an image: {why}. Repair it or remove it.") from error
 
 
 @cache
@@ -138,9 +143,12 @@ def _orientation(image: "Image", data: bytes) -> str:
     if image.format == "TIFF" or (image.format == "PNG" and not any(word in data for word in _EXIF_IN_PNG)):
         return ""
     from PIL.ExifTags import Base
+    from PIL.Image import Exif
 
     try:
-        return "upright" if image.getexif().get(Base.Orientation, 1) in range(2, 9) else ""
+        with warnings.catch_warnings(action="error", category=UserWarning):  # of data that ends too early
+            Exif().load(image.info.get("exif", b""))  # to open a JPEG has read it, and nobody heard the warning
+            return "upright" if image.getexif().get(Base.Orientation, 1) in range(2, 9) else ""
     except Exception:  # decoders of EXIF fail in many ways, and the pixels are there without it
         image.load()
         return "exif"

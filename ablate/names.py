@@ -1,4 +1,4 @@
-"""The names that a stored study has: of variants, levels, metrics. Some characters no spec lets into them."""
+"""The names that a study has: of variants, levels, metrics. Some characters no spec lets into them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -30,3 +30,8 @@ def of_plan(plan: Mapping[str, Json]) -> Iterator[str]:
         yield from (metric, *(numbers if isinstance(numbers, dict) else ()))
     for told in (plan.get("tuning") or {}).get("variants", ()):
         yield from (told["variant"], told["untuned"], *(trial["name"] for trial in told["trials"]))
+
+
+def says_itself(level: str) -> bool:
+    """Whether a level says by itself what it is, as `adam` does, and 0.1 or true do not."""
+    return level[:1].isalpha() and level.lower() not in ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off")

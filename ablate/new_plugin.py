@@ -27,6 +27,8 @@ _EXAMPLES = {  # what the example of a kind is, and how a spec uses a component 
     "transform": ("Random inversion", '"train_transforms": {"$component": {"use": "$component"}}'),
     "loss": ("Focal loss", '"loss": {"use": "$component"}'),
     "metric": ("The Brier score", '"metrics": {"$component": {"use": "$component"}}'),
+    "step": ("Sharpness-aware minimisation", '"step": {"use": "$component"}'),
+    "sampler": ("Balanced classes", '"sampler": {"use": "$component"}'),
     "design": ("Factors alone and in pairs", '"design": {"use": "$component"}'),
     "tuner": ("A local search", '"tune": {"tuner": {"use": "$component"}, "trials": 20, "space": {…}}'),
     "executor": ("Cells one after another in one process", "ablate run study.json --executor $component"),

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from .comparing import compare_of, metric_problems, published_of, selection_against_goal
+from .blocking import in_blocks, references
+from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
 from .errors import MOST, DiskProblem, Problem, SpecError, UsageError, describe, some_variants
 from .identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from .misplaced import explained
@@ -68,6 +69,11 @@ class Plan:
     def reference(self) -> Variant:
         return next(variant for variant in self.variants if variant.name == self.compare.reference)
 
+    @property
+    def references(self) -> dict[str, str]:
+        """The variant that each variant is compared with."""
+        return references(self.variants, self.compare.blocks, self.compare.reference)
+
     def infos(self) -> tuple[VariantInfo, ...]:
         """The variants with what each changes of the reference."""
         reference = self.reference.recipe
@@ -114,6 +120,7 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     document = spec.document
     memo: Memo = {}
     _, found = _checked(registry, document["base"], "base", memo)
+    found += block_problems(document)
     factors = list(_factors(document))
     design, assignments = _assignments(registry, document, factors, found)
     seeds, stopping = _seeds(document.get("seeds", 3), found)
@@ -206,8 +213,13 @@ def placebo(plan: Plan) -> Plan:
     """The same study with the reference in place of every variant, each under seeds of its own: what it finds is not there.
 
     Raises:
-        UsageError: The study tunes its variants.
+        UsageError: The study tunes its variants, or compares them over blocks.
     """
+    if plan.compare.blocks:
+        raise UsageError(
+            "--placebo shows what chance does to the seeds of one recipe, and this spec compares recipes over blocks "
+            f"({', '.join(plan.compare.blocks)}). Take `compare.blocks` out of the spec for it."
+        )
     if plan.search is not None:
         raise UsageError(
             "--placebo shows what chance does to variants that are all trained as the reference is, and a spec with `tune` "
@@ -269,17 +281,19 @@ def _stands_in(patch: Json, path: str) -> bool:
 def _assignments(
     registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor], found: list[Problem]
 ) -> tuple[Json, list[Assignment]]:
-    """The resolved design and what it makes of the factors; its first assignment is the reference."""
+    """The resolved design and what it makes of the factors, in every block; its first assignment is the reference."""
     if not factors:
         return None, [{}]
+    blocks = document.get("compare", {}).get("blocks", ())
+    compared = [factor for factor in factors if factor.name not in blocks] or factors
     before = len(found)
     design = resolve_component(registry, "design", document.get("design", {"use": "one_at_a_time"}), "design", found)
     if len(found) > before:
         return design, []
     try:
-        made = list(islice(build(registry, "design", design, factors), MOST_VARIANTS + 1))
-        _check_assignments(made, factors)
-        return design, made
+        made = list(islice(build(registry, "design", design, compared), MOST_VARIANTS + 1))
+        _check_assignments(made, compared)
+        return design, list(islice(in_blocks(made, factors, blocks), MOST_VARIANTS + 1))
     except Exception as error:  # the factors do not fit the design, or it is anybody's code that fails
         found.append(Problem("design", describe(error)))
         return design, []

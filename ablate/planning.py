@@ -72,6 +72,7 @@ def power(
         raise UsageError(f"--sd {sd:g}: a standard deviation is above 0.")
     is_spec = study.endswith(".json") or Path(study).is_file()
     subject = make_plan(load(study, overrides, partial(judged, default())), default()) if is_spec else _stored(study, store)
+    _refuse_blocks(subject.compare)
     if sd is not None:
         known = Noise(sd, sd, sd, 0, float("nan"))
     else:
@@ -83,8 +84,9 @@ def power_of(study: Study) -> Power:
     """What more seeds would show, by the noise of a study: some usual numbers of them, and some differences.
 
     Raises:
-        UsageError: Nothing is known of its noise.
+        UsageError: Nothing is known of its noise, or it compares over blocks.
     """
+    _refuse_blocks(study.compare)
     return _power(_noise(study), study.compare, len(study.variants) - 1, (), (), LIKELY)
 
 
@@ -140,6 +142,7 @@ def follow_up(
     with Store(places.store_dir(store), create=False) as opened:
         name = load(study, overrides).name if is_spec else study
         pilot = opened.study(name)
+        _refuse_blocks(pilot.compare)
         document = load(study, overrides).document if is_spec else opened.spec(name)
     undecided = [effect for effect in effects(pilot) if effect.verdict == "undecided"]
     if not undecided:
@@ -185,6 +188,14 @@ def _most(pilot: Study, undecided: Sequence[Effect], differences: Sequence[float
             )
         needed = float(max(end for end in ends if end is not None))
     return max(LEAST, math.ceil(LOOKS * needed)) if math.isfinite(needed) else MOST_SEEDS + 1
+
+
+def _refuse_blocks(compare: Compare) -> None:
+    if compare.blocks:
+        raise UsageError(
+            f"the verdicts of this study are over blocks ({', '.join(compare.blocks)}), so that more seeds decide little: it "
+            "takes more blocks, of which nobody can say here how they would differ."
+        )
 
 
 def _stored(name: str, store: Path | str | None) -> Study:

@@ -22,8 +22,8 @@ class Probe:
 
     Attributes:
         variant: Its name.
-        same: Whether its numbers are those of the reference's first run; for the reference itself, those of its second run. None
-            where it failed, or the reference did.
+        same: Whether its numbers are those of the reference's first run (where there are blocks, of the reference of its block);
+            for the reference itself, those of its second run. None where it failed, or the reference did.
         error: Why it failed; empty where it did not.
     """
 
@@ -44,12 +44,14 @@ def probe(job: Job, tell: Callable[[str], None]) -> Iterator[Probe]:
     first: dict[str, PlannedCell] = {}
     for planned in job.cells:
         first.setdefault(planned.variant, planned)
-    reference = job.plan.compare.reference
-    expected, error = _first_record(job, first[reference].cell, reference, tell)
-    for name in [reference, *(name for name in first if name != reference)]:
+    references = job.plan.references
+    expected = {name: _first_record(job, first[name].cell, name, tell) for name in dict.fromkeys(references.values())}
+    for name in [*expected, *(name for name in first if name not in expected)]:
+        reference = references[name]
         found, why = _first_record(job, first[name].cell, name, tell)
-        known = found is not None and expected is not None
-        yield Probe(name, found == expected if known else None, why or (error if name == reference else ""))
+        record, error = expected[reference]
+        known = found is not None and record is not None
+        yield Probe(name, found == record if known else None, why or (error if name == reference else ""))
 
 
 def _first_record(job: Job, cell: Cell, name: str, tell: Callable[[str], None]) -> tuple[Record | None, str]:

@@ -13,7 +13,7 @@ MOST_VARIANTS = 10_000  # of a study
 LOSS_NOT_FINITE = "the training loss is not finite"
 CELL_COLUMNS = ("variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256")
 EPOCH_NUMBERS = ("epoch", "train_loss", "lr", "seconds", "images_per_second")
-EPOCH_NOTES = ("selected", "diverged", "missing", "at_chance", "eager_because")
+EPOCH_NOTES = ("selected", "diverged", "missing", "at_chance", "eager_because", "stopped")
 TAKEN = frozenset((*CELL_COLUMNS, *EPOCH_NUMBERS, *EPOCH_NOTES))  # names that no metric can have
 
 
@@ -230,7 +230,7 @@ class Result:
             them; each metric of the recipe where the epoch was evaluated, None where it has no value; `selected` where the recipe
             selected this epoch; and in words where it applies `diverged`, why the epoch has no value in any metric; `missing`,
             for each other metric without a value why; `at_chance`, why the answers are no better than guesses; and on a GPU
-            `eager_because`, why steps were not replayed as a graph.
+            `eager_because`, why steps were not replayed as a graph; `stopped`, who ended the training with this epoch.
         metrics: The metrics after the last epoch; where the recipe selects an epoch, those of that one on the test images.
         weights_sha256: Digest of the final weights, to compare two runs bit for bit; None where the trainer does not see them.
         seconds: Wall-clock time of training and evaluation, over all sittings.

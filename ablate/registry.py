@@ -27,6 +27,8 @@ KINDS: Mapping[str, str] = {
     "transform": "ablate.transforms",
     "loss": "ablate.losses",
     "metric": "ablate.metrics",
+    "step": "ablate.steps",
+    "sampler": "ablate.samplers",
     "design": "ablate.designs",
     "tuner": "ablate.tuners",
     "executor": "ablate.executors",
@@ -38,7 +40,7 @@ _ANYWHERE = ("model", "scheduler", "transform", "loss", "metric")  # what the pa
 NESTED: Mapping[
     str, Sequence[str]
 ] = {  # kinds that a component of a kind can hold: what they are given is there when it is built
-    "trainer": ("dataset", "initializer", "optimizer", *_ANYWHERE),  # as specs: it builds them itself
+    "trainer": ("dataset", "initializer", "optimizer", "step", "sampler", *_ANYWHERE),  # as specs: it builds them itself
     "dataset": ("dataset", "transform"),
     "model": _ANYWHERE,
     "initializer": ("initializer", *_ANYWHERE),
@@ -47,6 +49,8 @@ NESTED: Mapping[
     "transform": ("transform",),
     "loss": _ANYWHERE,
     "metric": _ANYWHERE,
+    "step": ("step", *_ANYWHERE),
+    "sampler": ("sampler",),
     "design": ("design",),
     "tuner": ("tuner",),
     "executor": ("executor",),

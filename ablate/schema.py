@@ -79,8 +79,12 @@ def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[st
             continue
         names.append(name)
         cases.append(case)
+    required = [] if partial else ["use"]
+    if not names:
+        none = {"not": {}, "description": f"No installed package has a {kind}."}
+        return {"type": "object", "required": required, "properties": {"use": none}}
     properties = {"use": {"enum": names, "description": f"Name of an installed {kind}."}}
-    return {"type": "object", "required": [] if partial else ["use"], "properties": properties, "allOf": cases}
+    return {"type": "object", "required": required, "properties": properties, "allOf": cases}
 
 
 def _case(loaded: Loaded, name: str, partial: bool) -> Json:
@@ -89,7 +93,9 @@ def _case(loaded: Loaded, name: str, partial: bool) -> Json:
     for parameter in parameters.values():
         schema = {**parameter.schema, "description": parameter.doc}
         if parameter.nested:
-            schema |= _reference(parameter.nested, partial)
+            one = _reference(parameter.nested, partial)
+            optional = not parameter.required and parameter.default is None
+            schema |= {"anyOf": [one, {"type": "null"}]} if optional else one
         if parameter.choices:
             schema["enum"] = loaded.choices(parameter.name)
         if not parameter.required:

@@ -147,7 +147,7 @@ class Store:
         return Study(
             name=name,
             question=plan["question"],
-            compare=Compare(**plan["compare"]),
+            compare=Compare(**{**plan["compare"], "blocks": tuple(plan["compare"].get("blocks", ()))}),
             variants=tuple(VariantInfo(v["name"], v["levels"], tuple(v["changes"])) for v in plan["variants"]),
             cells=cells,
             epochs=epochs,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from .blocking import references
 from .errors import UsageError, did_you_mean
 from .records import Factor
 
@@ -30,6 +31,7 @@ class Compare:
         paired: Whether cells of one seed are compared with each other, and not as independent samples.
         correction: How p-values are corrected for the number of comparisons.
         failed: What a run counts as that ended without a value: `missing`, or the `worst`.
+        blocks: Factors, such as the dataset, in whose every level the others are compared; n is the number of blocks then.
     """
 
     metric: str
@@ -41,6 +43,7 @@ class Compare:
     paired: bool = False
     correction: Literal["holm", "benjamini_hochberg"] = "holm"
     failed: Literal["missing", "worst"] = "missing"
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,11 @@ class Study:
     predictions: Callable[[str], Path] | None = field(default=None, compare=False)
 
     @property
+    def references(self) -> dict[str, str]:
+        """The variant that each variant is compared with; empty where its block has none."""
+        return references(self.variants, self.compare.blocks, self.compare.reference)
+
+    @property
     def every_cell(self) -> pd.DataFrame:
         """`cells`, and those of the tuning before them."""
         return self.cells if self.tuning is None else pd.concat([self.tuning.cells, self.cells], ignore_index=True)
@@ -248,7 +256,7 @@ class Study:
         return analyse(self)
 
     def effects(self) -> pd.DataFrame:
-        """Every variant but the reference, one row each in the order of the spec, against the reference.
+        """Every variant but the reference, one row each in the order of the spec, against the reference (of its block).
 
         The columns are the attributes of `ablate.stats.records.Effect`: `variant`, `n`, `difference`, `low`, `high`,
         `p_adjusted`, `verdict` and so on, in units of the study's metric.
@@ -264,7 +272,7 @@ class Study:
 
         Args:
             name: `effects` (every variant's difference with its interval), `curves` (each epoch), and where the design has
-                them `terms`, `interactions` and `attribution`.
+                them `terms`, `interactions` and `attribution`; with blocks `ranks`, the critical-difference diagram.
 
         Raises:
             UsageError: The study has no such figure.

@@ -178,6 +178,8 @@ def test_the_joined_schema_checks_parameters(ablate, spec):
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     assert list(validator.iter_errors(spec)) == []
+    assert list(validator.iter_errors(spec | {"base": spec["base"] | {"step": None}})) == []
+    assert list(validator.iter_errors(spec | {"base": spec["base"] | {"step": {"use": "of no package"}}}))
     spec["base"]["optimizer"]["momentun"] = 0.9
     spec["factors"]["batch_norm"]["on"]["model"] = {"use": "net", "batchnorm": True}
     spec["base"]["scheduler"] = {"use": "cosin"}

@@ -1,5 +1,6 @@
 """Studies that decide by themselves how many seeds they need."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -68,3 +69,15 @@ def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_p
     assert seeds == 5 or effect.verdict != "undecided"
     again = ablate.run(spec | {"seeds": RULE}, store=tmp_path, device="cpu")
     pd.testing.assert_frame_equal(again.cells, study.cells)
+
+
+def test_a_second_spec_of_one_name_is_told_and_the_first_keeps_its_record(spec, tmp_path):
+    spec |= {"seeds": 1}
+    first = ablate.run(spec, store=tmp_path, device="cpu", progress=False)
+    second = spec | {"factors": {"rate": {"low": {"optimizer": {"lr": 0.0001}}}}}
+    with pytest.warns(
+        UserWarning, match=r"had a study '.*' with another spec: factors\..* Its cells stay, and it is called '.*@.*'"
+    ) as told:
+        ablate.run(second, store=tmp_path, device="cpu", progress=False)
+    (earlier,) = {name for warning in told for name in re.findall(r"`ablate report (.*@.*)`", str(warning.message))}
+    pd.testing.assert_frame_equal(ablate.load_study(earlier, store=tmp_path).cells, first.cells)

@@ -130,6 +130,26 @@ def test_exif_data_that_is_no_exif_data_is_told(save):
     assert remarks(path, path) == ("exif",)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["cut.png", "cut.jpg", "cut.webp"])
+def test_exif_data_that_ends_too_early_is_told_and_pillow_says_nothing(save, name):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(Image.fromarray(RAMP), name, exif=exif.tobytes()[:-6])  # within the orientation
+    assert grey(path).shape == RAMP.shape
+    assert remarks(path, path) == ("exif",)
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_images_are_read_without_a_word_and_too_large_ones_are_refused(save, monkeypatch):
+    path = save(Image.fromarray(RAMP), "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RAMP.size // 2 + 1)  # Pillow warns above this, and refuses twice as many
+    assert np.array_equal(grey(path), RAMP)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RAMP.size // 2 - 1)
+    with pytest.raises(EnvironmentProblem, match=r"large.png: cannot be read as an image: .*bomb DOS attack\. Repair it"):
+        grey(path)
+
+
 def test_transparent_parts_are_laid_over_white(save):
     pixels = np.zeros((8, 8, 4), np.uint8)  # black, and seen the less the lighter the ramp is
     pixels[..., 3] = 255 - RAMP

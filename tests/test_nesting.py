@@ -98,6 +98,18 @@ def metric(classes, /, *, inner: Annotated[Any, Nested("metric")] = None):
     return inner or accuracy(classes)
 
 
+def step(training, /, *, inner: Annotated[Any, Nested("step")] = None, model: Annotated[Any, Nested("model")] = None):
+    """A step."""
+    note("step", inner, {"model": model} if model else {})
+    return inner or training.plain
+
+
+def sampler(samples, /, *, inner: Annotated[Any, Nested("sampler")] = None):
+    """A sampler."""
+    note("sampler", inner, {})
+    return inner or (lambda epoch, generator: torch.randperm(len(samples.labels), generator=generator))
+
+
 def design(factors, /, *, inner: Annotated[Any, Nested("design")] = None):
     """A design."""
     return inner or [{factor.name: factor.base for factor in factors}]
@@ -169,6 +181,8 @@ def nested(spec):
         "scheduler": holding,
         "loss": holding | {"teacher": {"use": "net"}},
         "metrics": {"m": holding},
+        "step": holding | {"model": {"use": "net"}},
+        "sampler": holding,
     }
     spec["base"]["train_transforms"]["held"] = holding
     return spec | {"seeds": 1, "compare": {"metric": "m", "goal": "maximize"}}
@@ -189,13 +203,16 @@ def test_a_component_of_every_kind_holds_one_of_its_kind(holders, nested, tmp_pa
     *_, done = messages(order(cell, settings), lambda: False)
     assert done["event"] == "done", done
     held = {kind: inner for kind, inner, _ in holders.HELD if inner is not None}
-    assert sorted(held) == sorted(("dataset", "model", "optimizer", "scheduler", "transform", "loss", "metric"))
+    assert sorted(held) == sorted(
+        ("dataset", "model", "optimizer", "scheduler", "transform", "loss", "metric", "step", "sampler")
+    )
     assert isinstance(held["model"], torch.nn.Module)
     assert isinstance(held["optimizer"], torch.optim.Optimizer)
     assert held["scheduler"](0) == 1.0
     others = next(others for kind, _, others in holders.HELD if kind == "model" and others)
     assert list(others) == ["b", "a", "metric"]
     assert callable(others["metric"])
+    assert isinstance(next(others["model"] for kind, _, others in holders.HELD if kind == "step" and others), torch.nn.Module)
     teacher = next(others["teacher"] for kind, _, others in holders.HELD if kind == "loss" and others)
     assert isinstance(teacher, torch.nn.Module)
     assert next(others["classes"] for kind, _, others in holders.HELD if kind == "metric") == 10

@@ -77,3 +77,15 @@ def test_a_user_without_a_home_has_data_beside_the_store(monkeypatch, tmp_path):
     assert places.data_dir() == tmp_path / "ablate-data"
     with pytest.raises(UsageError, match="Give the path without ~, or set HOME"):
         places.store_dir("~/store")
+
+
+def test_a_home_that_cannot_be_written_to_is_not_spoken_of(tmp_path):
+    home = tmp_path / "home"
+    home.write_text("a file, in which no folder of settings can be made")
+    code = "from ablate.cli import output; output.prepare(); import matplotlib; matplotlib.get_configdir()"
+    environment = {**os.environ, "HOME": str(home)}
+    environment.pop("MPLCONFIGDIR", None)
+    environment.pop("XDG_CONFIG_HOME", None)
+    environment.pop("XDG_CACHE_HOME", None)
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (told.stdout, told.stderr) == ("", "")

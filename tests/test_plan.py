@@ -71,7 +71,7 @@ def test_designs_of_one_set_of_factors(spec, design, expected):
 
 
 def test_a_comparison_after_the_last_epoch_of_any_trainer_is_refused():
-    with pytest.raises(SpecError, match="variant 'higher' is not evaluated at epoch 4: it has 3 epochs"):
+    with pytest.raises(SpecError, match="variants 'base', 'higher' are not evaluated at epoch 4: the last one is 3"):
         plan_of(PROGRAM, "compare.at=4")
     assert plan_of(PROGRAM, "compare.at=3").compare.at == 3
 
@@ -101,12 +101,22 @@ def test_levels_and_named_variants_patch_the_base(spec):
         ),
         (['base.optimizer.lr="fast"', "base.model.dropout=1.5"], ["base.optimizer.lr", "base.model.dropout"]),
         (["base.batch_size=0"], ["base.batch_size: found 0, expected a whole number ≥ 1"]),
+        (
+            ["base.train_transforms.normalize.mean=[127.5]", "base.eval_transforms.normalize.std=[0]"],
+            [
+                "base.train_transforms.normalize.mean.0: found 127.5, expected a number from 0 to 1, because images are",
+                "base.eval_transforms.normalize.std.0: found 0, expected a number above 0 and at most 1",
+            ],
+        ),
         (["factors.batch_norm.on.model.batch_nrom=true"], ["factors.batch_norm.on.model.batch_nrom"]),
         (['factors.batch_norm.on={"model": {"batch_norm": false}}'], ["variant 'batch_norm=on'", "does not differ"]),
         (['factors.batch_norm.on={"scheduler": null}'], ["null removes this key, but the base has none"]),
         (['variants={"again": {"model": {"batch_norm": true}}}'], ["variant 'again'", "'batch_norm=on'"]),
-        (['compare={"metric": "acuracy"}'], ["compare.metric", "'accuracy'"]),
-        (['compare={"at": 5}'], ["not evaluated at epoch 5"]),
+        (
+            ['compare={"metric": "acuracy"}'],
+            ["1 problem\n", "compare.metric: variants 'base', 'batch_norm=on' have no metric 'acuracy'", "'accuracy'"],
+        ),
+        (['compare={"at": 5}'], ["1 problem\n", "variants 'base', 'batch_norm=on' are not evaluated at epoch 5"]),
         (['compare={"reference": "bas"}'], ["compare.reference", "Did you mean 'base'"]),
         (['published={"source": "s", "accuracy": {"batch_norm=off": 1}}'], ["published.accuracy"]),
         (['design={"use": "factorail"}'], ["design.use", "'factorial'"]),
@@ -244,7 +254,7 @@ def test_a_placebo_has_the_reference_everywhere_and_no_seed_twice(spec, environm
     [
         (['base.select="accuracy"'], "on the test images, which are to be looked at once"),
         (['base.select="acuracy"', 'base.eval_split="validation"'], "there is no metric 'acuracy'"),
-        (['base.select="loss"', 'base.eval_split="validation"', "compare.at=1"], "selects its epoch"),
+        (['base.select="loss"', 'base.eval_split="validation"', "compare.at=1"], "compare.at: variants .* select their epochs"),
     ],
 )
 def test_selection_happens_on_validation_images(spec, overrides, message):

@@ -21,7 +21,7 @@ from ablate.registry import build, default
 
 CORE = "ablate-core:"
 OPTIMIZERS: Mapping[str, Any] = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}
-UNUSED = ("grad_clip", "ema", "select")
+UNUSED = ("grad_clip", "ema", "select", "step", "sampler")
 
 
 class Images(Dataset[tuple[Any, int]]):
@@ -71,7 +71,7 @@ def check(recipe: Recipe) -> None:
             transform_of(spec)
     if recipe["optimizer"]["use"].removeprefix(CORE) not in OPTIMIZERS:
         raise ValueError(f"the script has no optimizer {recipe['optimizer']['use']!r}")
-    used = [field for field in UNUSED if recipe[field] is not None]
+    used = [field for field in UNUSED if recipe.get(field) is not None]
     if used or recipe["accumulate"] != 1:
         raise ValueError(f"the script has no {', '.join(used) or 'accumulate'}")
 

@@ -42,6 +42,7 @@ Executor = Annotated[
         autocompletion=completion.executors,
     ),
 ]
+Output = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks and the logs of failed cells.")]
 

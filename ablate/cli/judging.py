@@ -9,7 +9,8 @@ import typer
 from ablate.errors import ExitCode, UsageError
 
 from . import completion
-from .common import app, complain, print_text
+from .common import Output, app, complain
+from .showing import show_pages
 
 if TYPE_CHECKING:
     from ablate.judging.reading import Reading
@@ -29,6 +30,10 @@ def judge(
     factors: Annotated[
         list[str] | None,
         typer.Option("--factor", metavar="NAME", help="A setting to compare; may be repeated; what differs unless given."),
+    ] = None,
+    blocks: Annotated[
+        list[str] | None,
+        typer.Option("--block", metavar="NAME", help="A setting, such as the dataset, in whose every value to compare."),
     ] = None,
     seed: Annotated[
         str | None, typer.Option("--seed", metavar="NAME", help="The setting with the seed; one of that name unless given.")
@@ -74,7 +79,7 @@ def judge(
         str,
         typer.Option("--format", help="terminal, html, markdown, latex, latex-document, csv, json, or files for all of them."),
     ] = "terminal",
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
+    output: Output = None,
     power: Annotated[bool, typer.Option("--power", help="Say too what more seeds would show.")] = False,
     spec: Annotated[
         Path | None,
@@ -96,15 +101,26 @@ def judge(
     from ablate.report.content import page
 
     wanted = Wanted(
-        metric, tuple(factors or ()), seed, goal, _step(at), reference, tuple(ignore or ()), tuple(where or ()), repetitions
+        metric=metric,
+        factors=tuple(factors or ()),
+        seed=seed,
+        goal=goal,
+        at=_step(at),
+        reference=reference,
+        ignore=tuple(ignore or ()),
+        where=tuple(where or ()),
+        repetitions=repetitions,
+        blocks=tuple(blocks or ()),
     )
     judgement = Judgement(margin, alpha, paired, correction)
     if spec is not None and spec.exists():
         raise UsageError(f"{spec} exists. Give another name for the spec.")
+    if spec is not None and blocks:
+        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     reading = read(place, wanted, _component(source))
     study = study_of(reading, name, question, judgement)
     made = page(study)
-    _show(made, format_, output)
+    show_pages([made], format_, output, Path("reports"))
     if power:
         _show_power(study)
     if spec is not None:
@@ -125,25 +141,6 @@ def _component(source: str | None) -> Any:
     from ablate.strict import parse
 
     return parse(source, "--source") if source and source.lstrip().startswith("{") else source
-
-
-def _show(made: "Page", format_: str, output: Path | None) -> None:
-    from ablate.report.console import out, text, wide
-    from ablate.report.files import FORMATS, directory_of, render, write, write_all
-    from ablate.report.terminal import study_view
-
-    if format_ == "terminal" and output is None:
-        console = wide(out)
-        console.print(study_view(made, console.width))
-    elif format_ == "files":
-        for path in write_all(made, output or directory_of(Path("reports"), made.study.name)):
-            out.print(text(path), soft_wrap=True)
-    elif format_ == "terminal":
-        raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
-    elif output is None:
-        print_text(render([made], format_))
-    else:
-        write(output, render([made], format_))
 
 
 def _show_power(study: "Study") -> None:
@@ -177,10 +174,12 @@ def _write_spec(path: Path, study: "Study", reading: "Reading", differences: Any
 
 def _fail_on(made: "Page") -> None:
     """Ends with an exit code of its own; a comparison that tells nothing must not pass for one that found nothing."""
-    effects = made.analysis.effects
-    worse = [effect.variant for effect in effects if "worse" in (effect.verdict, effect.where_it_trains)]
-    untold = [effect.variant for effect in effects if effect.p_adjusted != effect.p_adjusted]
+    over = made.analysis.blocks
+    found = made.analysis.effects if over is None else over.comparisons
+    worse = [one.variant for one in found if "worse" in (one.verdict, one.where_it_trains)]
+    untold = [one.variant for one in found if one.p_adjusted != one.p_adjusted]
     if worse:
-        complain(f"worse than {made.study.compare.reference}: {', '.join(worse[:5])}", ExitCode.WORSE)
+        reference = made.study.compare.reference if over is None else over.reference
+        complain(f"worse than {reference}: {', '.join(worse[:5])}", ExitCode.WORSE)
     if untold:
         complain(f"cannot be judged, because runs are missing: {', '.join(untold[:5])}", ExitCode.WORSE)

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import sys
 from typing import Any
@@ -25,7 +26,8 @@ def prepare() -> None:
     """Makes standard output and error take all that is written.
 
     A descriptor that is closed would become that of the next file that is opened, such as the store: it gets the null device.
-    Characters that an encoding does not have are replaced.
+    Characters that an encoding does not have are replaced. matplotlib says nothing of a home directory that it cannot write to:
+    it needs none.
     """
     for number in range(3):
         try:
@@ -36,6 +38,7 @@ def prepare() -> None:
         given = getattr(sys, name)
         if given is None or (isinstance(given, io.TextIOWrapper) and given.fileno() == number):
             setattr(sys, name, _stream(number, given))
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _stream(number: int, given: Any) -> io.TextIOWrapper:

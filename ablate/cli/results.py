@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.errors import UsageError
-
 from . import completion
-from .common import AsJson, StoreDir, app, print_json, print_text, warn
+from .common import AsJson, Output, StoreDir, app, print_json, warn
+from .showing import show_pages
 
 if TYPE_CHECKING:
     from ablate.spec import Spec
@@ -53,15 +52,12 @@ def report(
             "the figures as SVG and PDF.",
         ),
     ] = "terminal",
-    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here (a directory for files).")] = None,
+    output: Output = None,
     store: StoreDir = None,
 ) -> None:
     """Show or write the results of studies that the store has. Nothing is trained."""
     from ablate import places
-    from ablate.report.console import out, text, wide
     from ablate.report.content import page
-    from ablate.report.files import FORMATS, directory_of, render, write, write_all
-    from ablate.report.terminal import study_view
     from ablate.spec import load
     from ablate.store import Store
 
@@ -70,21 +66,7 @@ def report(
     with Store(directory, create=False) as opened:
         names = [_stored(specs[study], opened) if study in specs else study for study in studies]
         pages = [page(opened.study(name)) for name in dict.fromkeys(names)]
-    if format_ == "terminal" and output is None:
-        console = wide(out)
-        for index, made in enumerate(pages):
-            console.print(*[""] * min(index, 1), study_view(made, console.width), sep="\n")
-    elif format_ == "files":
-        target = output or directory / "reports"
-        for made in pages:
-            for path in write_all(made, target if output and len(pages) == 1 else directory_of(target, made.study.name)):
-                out.print(text(path), soft_wrap=True)
-    elif format_ == "terminal":
-        raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
-    elif output is None:
-        print_text(render(pages, format_))
-    else:
-        write(output, render(pages, format_))
+    show_pages(pages, format_, output, directory / "reports")
 
 
 def _stored(spec: "Spec", store: "Store") -> str:

@@ -164,13 +164,14 @@ def _show_probe(job: Any, as_json: bool) -> None:
     from ablate.probing import in_words, probe
     from ablate.report.console import err, out, text
 
-    reference = job.plan.compare.reference
+    references = job.plan.references
     found = list(probe(job, lambda name: err.print(text(f"{name} …", "dim"), soft_wrap=True)))
     if as_json:
         print_json([asdict(one) for one in found])
     else:
         changes = {info.name: info.changes for info in job.plan.infos()}
         for one in found:
+            reference = references[one.variant]
             out.print(text(f"{one.variant}{'  (reference, twice)' if one.variant == reference else ''}", "bold"), soft_wrap=True)
             for line in changes[one.variant]:
                 out.print(text(f"    {line}"), soft_wrap=True)
@@ -212,7 +213,9 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
         return
     console = wide(out)
-    console.print(variants_view(infos, reference, {name: (sum(done), len(done)) for name, done in counts.items()}))
+    console.print(
+        variants_view(infos, job.plan.references.values(), {name: (sum(done), len(done)) for name, done in counts.items()})
+    )
     done, total, seeds = sum(p.cell.key in stored for p in job.cells), len(job.cells), len(job.plan.seeds)
     if tuning:
         console.print("", tuning_view(tuning), sep="\n")

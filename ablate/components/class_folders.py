@@ -242,8 +242,8 @@ def _instead(found: _Found, part: str, names: Sequence[str]) -> str:
 
 
 def _folded(name: str) -> str:
-    """What names have in common that differ by case, or by how an accent is encoded."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """What names have in common that differ by case, by spaces around them, or by how an accent is encoded."""
+    return unicodedata.normalize("NFC", name).casefold().strip()
 
 
 def _alike(folder: Path, classes: Sequence[str]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from ablate.writing import replaced
 from .class_folders import Listing
 from .splits import fingerprint, space_error
 
-NOTES = 2  # counts up when notes of older versions cannot be believed any more
+NOTES = 3  # counts up when notes of older versions cannot be believed any more
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ MOST_COLUMNS = 10_000
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "<na>"))  # what stands for no number, in small letters
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*")
 _SPECIAL = re.compile(r"\s*[-+]?(inf(inity)?|nan)\s*", re.IGNORECASE)
 
 Cell = Any  # text, a number, a truth value, None, or what JSON nests
@@ -133,10 +134,12 @@ def _typed(cells: list[str]) -> list[Cell]:
     numbers: dict[str, Cell] = {}  # each distinct cell once: there are few of most
     some = False
     for cell in dict.fromkeys(cells):
-        numbers[cell] = number(cell)
         if _NUMBER.fullmatch(cell):
+            numbers[cell] = _of_digits(cell)
             some = True
-        elif cell.strip().lower() not in MISSING and not _SPECIAL.fullmatch(cell):
+            continue
+        numbers[cell] = number(cell)
+        if cell.strip().lower() not in MISSING and not _SPECIAL.fullmatch(cell):
             return [cell.strip() for cell in cells]
     return [numbers[cell] for cell in cells] if some else [cell.strip() for cell in cells]
 
@@ -148,10 +151,14 @@ def number(cell: Cell) -> float | int | None:
     if not isinstance(cell, str):
         return None
     if _NUMBER.fullmatch(cell):
-        return int(cell) if re.fullmatch(r"\s*[-+]?\d{1,18}\s*", cell) else float(cell)
+        return _of_digits(cell)
     if _SPECIAL.fullmatch(cell):
         return float(cell)
     return None
+
+
+def _of_digits(cell: str) -> float | int:
+    return int(cell) if _WHOLE.fullmatch(cell) else float(cell)
 
 
 def _of_json(text: str, path: Path) -> Grid:
@@ -249,17 +256,14 @@ def _filled(grid: Grid) -> Grid:
 
 def is_number(column: Sequence[Cell]) -> bool:
     """Whether a column has numbers and nothing else, missing cells aside."""
-    some = False
-    for cell in column:
-        if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-            some = True
-        elif cell is not None:
-            return False
-    return some
+    kinds = set(map(type, column)) - {type(None)}
+    return bool(kinds) and all(issubclass(kind, (int, float)) and kind is not bool for kind in kinds)
 
 
 def strange(grid: Grid, name: str) -> Iterator[tuple[str, Cell]]:
     """The rows of a column that are to be numbers and are not, with what stands there."""
+    if is_number(grid.columns[name]):
+        return
     for row, cell in zip(grid.rows, grid.columns[name], strict=True):
         empty = cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)
         if not empty and number(cell) is None:

@@ -64,7 +64,7 @@ def _metrics(row: dict[str, Any], curve: "pd.DataFrame | None", names: list[str]
         steps = [] if curve is None or name not in curve else [int(step) for step in curve["epoch"]]
         values = [] if curve is None or name not in curve else [float(value) for value in curve[name].astype(float)]
         if name in row and row["status"] == "done":
-            steps, values = (steps[:-1] + steps[-1:], [*values[:-1], float(row[name])]) if steps else ([0], [float(row[name])])
+            steps, values = steps or [0], [*values[:-1], float(row[name])]
         if steps:
             found[name] = Curve(steps, values)
     return found

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -100,19 +100,21 @@ def _groups(grid: Grid, asked: Asked, step: str | None, run: str | None) -> tupl
     else:
         known = [run]
     by_key: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    for row in every:
-        by_key[tuple(repr(grid.columns[name][row]) for name in known)].append(row)
+    keys = zip(*(map(repr, grid.columns[name]) for name in known), strict=True) if known else repeat((), len(grid.rows))
+    for row, key in enumerate(keys):
+        by_key[key].append(row)
     several = sum(len(rows) > 1 for rows in by_key.values())
     step = step or _step_of(grid, by_key.values() if known and 2 * several >= len(by_key) else (), known)
     if step is None:
         if run is not None and several:
             raise UsageError(f"{grid.source}: {run!r} is the same in several rows. Say which column has the steps (`step`).")
         return None, [[row] for row in every]
-    groups = [sorted(rows, key=lambda row: _whole(grid, row, step)) for rows in by_key.values()]
+    steps = [_whole(grid, row, step) for row in every]
+    groups = [sorted(rows, key=steps.__getitem__) for rows in by_key.values()]
     for rows in groups:
-        for one, other in pairwise(rows):
-            if grid.columns[step][one] == grid.columns[step][other]:
-                raise UsageError(_twice(grid, known, step, one, other))
+        if len({steps[row] for row in rows}) < len(rows):
+            one, other = next((one, other) for one, other in pairwise(rows) if steps[one] == steps[other])
+            raise UsageError(_twice(grid, known, step, one, other))
     return step, groups
 
 
@@ -164,8 +166,10 @@ def _run(grid: Grid, rows: Sequence[int], step: str | None, numbers: Sequence[st
     return Run(name, settings, metrics, *told_status)
 
 
-def _constant(cells: Sequence[Cell]) -> bool:
-    return same(cells[0], cells[1]) and all(same(cell, cells[0]) for cell in cells[2:])
+def _constant(cells: list[Cell]) -> bool:
+    if cells.count(cells[0]) == len(cells) and len(set(map(type, cells))) == 1:  # most are, and this takes no time
+        return True
+    return all(same(cell, cells[0]) for cell in cells[1:])
 
 
 def curves(grid: Grid) -> dict[str, Curve]:

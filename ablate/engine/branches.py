@@ -43,7 +43,9 @@ def try_transforms(
         path, transform = f"{field}.{name}", pipeline.transforms[name]
         if field == "eval_transforms" and hasattr(transform, "mix"):
             raise PartError(path, "it mixes images and their labels, and metrics need images of one class: remove it here")
-        _try_nested(registry, spec, path, images, takes_labels=hasattr(transform, "mix"))
+        if field == "eval_transforms" and hasattr(transform, "at_epoch"):
+            raise PartError(path, "it changes with the epoch, and every epoch is evaluated alike: remove it here")
+        _try_nested(registry, spec, path, images, transform)
         outcomes = []
         for probability in (1.0, 0.0):
             forced = with_probability(spec, probability)
@@ -80,8 +82,9 @@ def _must_be_alike(path: str, outcomes: list[Tensor]) -> None:
         raise PartError(path, f"makes {' or '.join(sorted(forms))} of an image, as its draw is; images of one batch are alike")
 
 
-def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images: Tensor, takes_labels: bool) -> None:
+def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images: Tensor, holder: Any) -> None:
     """Tries each transform inside of another one, on the images that come in or as the one before it leaves them."""
+    outer = spec["use"].rpartition(":")[2]
     for parameter, described in registry.load("transform", spec["use"]).signature.parameters.items():
         nested, value = described.nested, spec[parameter]
         if nested is None or nested.kind != "transform" or value is None:
@@ -93,11 +96,12 @@ def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images:
             place = join(join(path, parameter), member) if member else join(path, parameter)
             with blame(place):
                 transform = build(registry, "transform", inner)
-            if hasattr(transform, "mix") and not takes_labels:
-                outer = spec["use"].rpartition(":")[2]
+            if hasattr(transform, "at_epoch") and not hasattr(holder, "at_epoch"):
+                raise PartError(place, f"it changes with the epoch, and {outer} hands no epoch on: name it beside {outer}")
+            if hasattr(transform, "mix") and not hasattr(holder, "mix"):
                 message = f"it mixes images and their labels, and {outer} hands no labels on"
                 raise PartError(place, f"{message}: name it beside {outer}, with its own `p`")
-            _try_nested(registry, inner, place, images, hasattr(transform, "mix"))
+            _try_nested(registry, inner, place, images, transform)
             if not hasattr(transform, "mix"):
                 seen.append(_first_that_works(place, transform, seen))
 

@@ -16,6 +16,7 @@ from ablate.registry import Given, Registry, build
 
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
+from .steps import Training, TrainStep
 
 Made = TypeVar("Made")
 
@@ -31,6 +32,7 @@ class Parts:
         loss: (logits `[N, K]`, labels) -> scalar.
         metrics: By name: (logits `[N, K]`, labels `[N]`) -> number.
         horizon: Length of the training.
+        step: The recipe's own step; None where it has none.
     """
 
     model: nn.Module
@@ -39,6 +41,7 @@ class Parts:
     loss: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Callable[[Tensor, Tensor], float]]
     horizon: Horizon
+    step: TrainStep | None = None
 
 
 class PartError(ValueError):
@@ -82,8 +85,25 @@ def batches_of(recipe: Recipe, images: int) -> int:
     return int(-(-images // recipe["batch_size"]))
 
 
-def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed: int, device: torch.device) -> Parts:
-    """Builds a recipe for training images of this form and number.
+def parts(
+    registry: Registry,
+    recipe: Recipe,
+    info: DataInfo,
+    images: int,
+    seed: int,
+    device: torch.device,
+    samples: int | None = None,
+) -> Parts:
+    """Builds a recipe for training images of this form.
+
+    Args:
+        registry: What is installed.
+        recipe: Resolved.
+        info: Form of the images behind the transforms.
+        images: How many an epoch trains on.
+        seed: That of the cell.
+        device: Where all parts are to be.
+        samples: Number of training images, where an epoch trains on more or less than all of them.
 
     Raises:
         PartError: A factory fails.
@@ -103,10 +123,15 @@ def parts(registry: Registry, recipe: Recipe, info: DataInfo, images: int, seed:
     with blame("scheduler"), global_rng(seed, "scheduler"):
         schedule = made("scheduler", recipe["scheduler"], horizon)
         float(schedule(0))
-    with blame("loss"), global_rng(seed, "loss"):
-        loss = _on(device, made("loss", recipe["loss"]))
+    loss = loss_of(registry, recipe, seed, device, given)
     metrics = metrics_of(registry, recipe, info.classes, seed, device, given)
-    return Parts(model, optimizer, schedule, loss, metrics, horizon)
+    step = None
+    if recipe.get("step"):
+        count = images if samples is None else samples
+        training = Training(model, optimizer, loss, horizon, count, info.classes, device, recipe["precision"])
+        with blame("step"), global_rng(seed, "step/made"):
+            step = _on(device, made("step", recipe["step"], training))
+    return Parts(model, optimizer, schedule, loss, metrics, horizon, step)
 
 
 def network(registry: Registry, recipe: Recipe, info: DataInfo, seed: int, given: Given) -> nn.Module:
@@ -134,8 +159,21 @@ def metrics_of(
     return metrics
 
 
+def loss_of(
+    registry: Registry, recipe: Recipe, seed: int, device: torch.device, given: Given
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A recipe's loss.
+
+    Raises:
+        PartError: The factory fails.
+    """
+    with blame("loss"), global_rng(seed, "loss"):
+        loss: Callable[[Tensor, Tensor], Tensor] = _on(device, build(registry, "loss", recipe["loss"], nested=given))
+        return loss
+
+
 def _on(device: torch.device, made: Any) -> Any:
-    """A loss or metric with what it holds where the images are, as far as torch can see it: buffers, and models nested in it."""
+    """A loss, metric or step with what it holds where the images are, as far as torch sees it: buffers, models nested in it."""
     return made.to(device) if isinstance(made, nn.Module) else made
 
 

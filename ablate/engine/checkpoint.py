@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,29 @@ FORMAT = "ablate-checkpoint-2"
 _TENSOR = "__tensor__"
 _DICT = "__dict__"
 _TUPLE = "__tuple__"
+
+
+@dataclass
+class Progress:
+    """Where a training is.
+
+    Attributes:
+        epoch: Finished epochs.
+        batch: Finished batches of the epoch that runs.
+        loss: Sum of the losses of the images of this epoch, float64 scalar.
+        train_seconds: Time spent in the batches of this epoch.
+        seconds: Time spent in all.
+        records: One a finished epoch.
+        selected: Weights of the best epoch so far, where the recipe selects one.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+    records: list[dict[str, Json]] = field(default_factory=list)
+    selected: dict[str, Tensor] | None = None
 
 
 def save(path: Path, key: str, state: Mapping[str, Any]) -> None:

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,36 +17,53 @@ from .data import Part
 from .pipeline import Pipeline
 
 Record = dict[str, Any]  # a part of one of `Result.epochs`
-BATCH = 1000  # images
+Metric = Callable[[Tensor, Tensor], float]
+BATCH = 1000
 Z = 1.645  # standard errors above which less than 5 % of guesses come
 
 
-@torch.no_grad()
-def logits_of(
+@dataclass(frozen=True)
+class Evaluation:
+    """What a metric is given that asks for more than logits and labels: what its factory returns has `of_model(evaluation)`.
+
+    Attributes:
+        model: A copy of the network, in evaluation mode, to do anything with.
+        images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
+        labels: int64 `[N]`.
+        logits: `[N, K]`, of all images.
+        loss: The recipe's: (logits, labels) -> scalar.
+        transform: Such images to what the model takes, float32.
+        autocast: The recipe's precision, for what calls the model.
+    """
+
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+    logits: Tensor
+    loss: Callable[[Tensor, Tensor], Tensor]
+    transform: Callable[[Tensor], Tensor]
+    autocast: Callable[[], AbstractContextManager[Any]]
+
+    def predict(self, images: Tensor) -> Tensor:
+        """The model's logits for images like `images`, without gradients."""
+        with torch.no_grad(), self.autocast():
+            return torch.cat([self.model(self.transform(some)).float() for some in images.split(BATCH)])
+
+
+def predicted(
     model: nn.Module,
-    part: Part,
     pipeline: Pipeline,
+    part: Part,
     chunk: int,
     seed: int,
     epoch: int,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> Tensor:
-    """What a model, in evaluation mode, says of images: float32 `[N, K]`.
-
-    Args:
-        model: The model.
-        part: The images.
-        pipeline: What they go through.
-        chunk: How many of them at once.
-        seed: The cell's, for transforms that draw.
-        epoch: Finished epochs before this one, for the same.
-        autocast: Gives the context of the precision.
-    """
-    model.eval()
+    """The logits `[N, K]` of all images, which are transformed so many at a time."""
     outputs = []
-    for index, (images, labels) in enumerate(zip(part.images.split(chunk), part.labels.split(chunk), strict=True)):
-        transformed, _ = pipeline.on_chunk(images, labels, seed, epoch, index)
-        for batch in transformed.split(BATCH):
+    for number, (images, labels) in enumerate(zip(part.images.split(chunk), part.labels.split(chunk), strict=True)):
+        done, _ = pipeline.on_chunk(images, labels, seed, epoch, number)
+        for batch in done.split(BATCH):
             with autocast():
                 outputs.append(model(pipeline.on_batch(batch)).float())
     return torch.cat(outputs)
@@ -60,9 +80,24 @@ def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
     return told, (best - logits.double().logsumexp(dim=1, keepdim=True)).exp().squeeze(1)
 
 
-def measured(
-    logits: Tensor, labels: Tensor, metrics: Mapping[str, Callable[[Tensor, Tensor], float]], train_loss: float | None
-) -> Record:
+def transformed(pipeline: Pipeline, seed: int, epoch: int, images: Tensor) -> Tensor:
+    """Images as a model takes them that is evaluated."""
+    labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    return pipeline.on_batch(pipeline.on_chunk(images, labels, seed, epoch, 0)[0])
+
+
+def with_model(metrics: Mapping[str, Metric], evaluation: Evaluation) -> dict[str, Metric]:
+    """The metrics as functions of logits and labels; those that ask for the model have a copy of it."""
+    asking = {name: metric for name, metric in metrics.items() if hasattr(metric, "of_model")}
+    return {**metrics, **{name: partial(_of_model, metric, evaluation) for name, metric in asking.items()}}
+
+
+def _of_model(metric: Any, evaluation: Evaluation, logits: Tensor, labels: Tensor) -> float:
+    own = replace(evaluation, model=deepcopy(evaluation.model), logits=logits, labels=labels)
+    return float(metric.of_model(own))
+
+
+def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], train_loss: float | None) -> Record:
     """Each metric, with what is to be said of it.
 
     A network whose output is not finite has no value in any metric: what `argmax` and its like make of NaN is a class like any

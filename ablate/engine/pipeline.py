@@ -55,7 +55,7 @@ class Pipeline:
         """
         names = []
         for name, transform in self.transforms.items():
-            if not getattr(transform, "deterministic", False):
+            if not getattr(transform, "deterministic", False) or hasattr(transform, "at_epoch"):
                 break
             images, _ = self.apply(name, transform, images, images, None)
             if images.dtype != torch.uint8:

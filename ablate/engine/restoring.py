@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ablate.errors import EnvironmentProblem, describe
+from ablate.recipe import Recipe
 from ablate.records import Cell
 from ablate.registry import Given, Registry
 
-from .build import network, pipelines
+from .batches import chunk_of
+from .build import blame, loss_of, metrics_of, network, pipelines
 from .data import Part
-from .evaluation import logits_of
+from .epochs import tell
+from .evaluation import Evaluation, Record, measured, predicted, transformed, with_model
 from .pipeline import Pipeline
 from .turns import arithmetic
 from .weights import Form, load
@@ -44,20 +48,49 @@ class Restored:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
-    def logits(self, part: Part, pipeline: Pipeline, chunk: int) -> Tensor:
+    @property
+    def epoch(self) -> int:
+        """That of the draws, as the training counts when it evaluates last."""
+        return self.form.epochs - (self.cell.recipe["select"] is None)
+
+    def arithmetic(self) -> AbstractContextManager[None]:
+        """That of the training."""
+        torch.set_num_threads(self.cell.recipe["threads"])
+        return arithmetic(self.cell.recipe["precision"]) if self.device.type == "cuda" else nullcontext()
+
+    @torch.no_grad()
+    def logits(self, part: Part, pipeline: Pipeline) -> Tensor:
         """What the model says of images, as it did after the training: float32 `[N, K]`."""
-        recipe, cuda = self.cell.recipe, self.device.type == "cuda"
-        epoch = recipe["epochs"] - (recipe["select"] is None)  # as the training counts when it evaluates last
-        torch.set_num_threads(recipe["threads"])
-        with arithmetic(recipe["precision"]) if cuda else nullcontext():
-            return logits_of(self.model, part, pipeline, chunk, self.cell.seed, epoch, self.autocast)
+        chunk = chunk_of(self.device, [self.form.images, self.form.input])
+        with self.arithmetic():
+            return predicted(self.model, pipeline, part, chunk, self.cell.seed, self.epoch, self.autocast)
+
+    def measured(self, registry: Registry, recipe: Recipe, part: Part, pipeline: Pipeline) -> Record:
+        """The metrics of a recipe on images, as its training would measure them after the last epoch.
+
+        Raises:
+            PartError: A factory or a metric fails.
+        """
+        seed, nested, logits = self.cell.seed, given(self.form), self.logits(part, pipeline)
+        metrics = metrics_of(registry, recipe, self.form.input.classes, seed, self.device, nested)
+        loss = loss_of(registry, self.cell.recipe, seed, self.device, nested)
+        tell(self.form.epochs - 1, self.form.horizon, loss)
+        transform = partial(transformed, pipeline, seed, self.epoch)
+        told = Evaluation(self.model, part.images, part.labels, logits, loss, transform, self.autocast)
+        with self.arithmetic(), torch.no_grad(), blame("metrics"):
+            return measured(logits, part.labels, with_model(metrics, told), train_loss=0.0)
 
     def probabilities(self, images: Sequence[Tensor], chunk: int) -> Iterator[Tensor]:
         """Softmax of what the model says of images, uint8 `[C, H, W]` each: float32 `[K]` each."""
         for start in range(0, len(images), chunk):
             some = torch.stack(list(images[start : start + chunk])).to(self.device)
             labels = torch.zeros(len(some), dtype=torch.int64, device=self.device)
-            yield from self.logits(Part(some, labels), self.pipeline, chunk).softmax(dim=1).cpu()
+            yield from self.logits(Part(some, labels), self.pipeline).softmax(dim=1).cpu()
+
+
+def given(form: Form) -> Given:
+    """What factories of nested components are given, as in the training."""
+    return {"model": (form.input,), "scheduler": (form.horizon,), "metric": (form.input.classes,)}
 
 
 def restored(registry: Registry, cell: Cell, file: Path, sha256: str, device: torch.device) -> Restored:
@@ -67,9 +100,9 @@ def restored(registry: Registry, cell: Cell, file: Path, sha256: str, device: to
         EnvironmentProblem: The weights are missing or damaged, or are not those of the model that is installed now.
     """
     tensors, form = load(file, cell.key, sha256)
-    given: Given = {"model": (form.input,), "metric": (form.input.classes,)}
-    model = network(registry, cell.recipe, form.input, cell.seed, given)
+    model = network(registry, cell.recipe, form.input, cell.seed, given(form))
     model.to(device).to(memory_format=torch.channels_last)  # as in a training
+    tell(form.epochs - 1, form.horizon, model)
     try:
         model.load_state_dict(tensors)
     except (RuntimeError, ValueError, TypeError) as error:

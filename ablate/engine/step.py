@@ -1,7 +1,6 @@
 """One batch of a training: eager, or replayed as a CUDA graph where that gives the same answer."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,6 +10,8 @@ from ablate.errors import describe
 
 from . import graphs
 from .build import Parts
+from .epochs import followed_by
+from .steps import EAGER, autocast
 
 EAGER_STEPS = 3  # before a graph is captured: lazy initialisations and the optimizer's state are done by then
 
@@ -35,9 +36,9 @@ class Step:
 
     def __init__(self, parts: Parts, recipe: Mapping[str, Any], device: torch.device, loss: Tensor, eager_because: str = ""):
         self.parts, self.recipe, self.device, self.loss = parts, recipe, device, loss
-        self.trainable = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
+        self.trainable = trainable(parts)
         self.rates = [group["lr"] for group in parts.optimizer.param_groups]
-        self.eager_because = eager_because or why_eager(recipe, device, parts.optimizer)
+        self.eager_because = eager_because or self._why_eager()
         self.eager_steps = 0
         self.replay: graphs.Make | None = None
         self.shape: tuple[torch.Size, torch.Size] | None = None
@@ -75,6 +76,11 @@ class Step:
         """Has the next replay compared with an eager step: what the host decides may have changed since the last one."""
         self.compared = False
 
+    def _why_eager(self) -> str:
+        if self.parts.step:
+            return EAGER
+        return why_eager(self.recipe, self.device, self.parts.optimizer) or followed_by(self.parts)
+
     def set_rates(self, factor: float) -> None:
         """Sets the learning rate of every group to its first one times `factor`."""
         for group, rate in zip(self.parts.optimizer.param_groups, self.rates, strict=True):
@@ -84,9 +90,7 @@ class Step:
                 group["lr"] = rate * factor
 
     def autocast(self) -> Any:
-        if self.recipe["precision"] != "bfloat16":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return autocast(self.device, self.recipe["precision"])
 
     def _eager(self, images: Tensor, targets: Tensor, members: int, update: bool) -> None:
         with self.autocast():
@@ -122,6 +126,14 @@ class Step:
             torch.cuda.synchronize(self.device)  # an error that leaves the device unusable is raised here again
             self.parts.optimizer.zero_grad(set_to_none=True)
             self.eager_because = f"the step cannot be captured as a CUDA graph: {describe(error)}"
+
+
+def trainable(parts: Parts) -> list[nn.Parameter]:
+    """The model's parameters that are trained, and after them those that a step of the recipe's own gave to the optimizer."""
+    own = {id(parameter): parameter for parameter in parts.model.parameters() if parameter.requires_grad}
+    if parts.step:
+        own |= {id(parameter): parameter for group in parts.optimizer.param_groups for parameter in group["params"]}
+    return list(own.values())
 
 
 def why_eager(recipe: Mapping[str, Any], device: torch.device, optimizer: torch.optim.Optimizer) -> str:

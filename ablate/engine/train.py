@@ -2,55 +2,31 @@
 
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ablate.predictions import Predictions, packed
 from ablate.recipe import lower_is_better
-from ablate.records import LOSS_NOT_FINITE, Cell, DataInfo, Environment, Result
+from ablate.records import LOSS_NOT_FINITE, Cell, Environment, Result
 from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
 from . import checkpoint, data, weights
-from .build import Parts, average, batches_of, parts, pipelines
-from .data import CHUNK
-from .evaluation import Record, answers, logits_of, measured
-from .pipeline import Pipeline
+from .batches import Images, chunk_of, chunks, form_of
+from .build import Parts, average, batches_of, horizon_of, parts, pipelines
+from .epochs import tell, tell_transforms
+from .evaluation import Evaluation, Record, answers, measured, predicted, transformed, with_model
+from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
+from .steps import Batch, OwnStep
 from .turns import on_gpu
 from .weights import weights_digest
-
-GPU_CHUNK = 256 << 20  # bytes of float32 images, in place of `data.CHUNK`: each kernel's launch costs, and so does memory
-
-
-@dataclass
-class Progress:
-    """Where a training is.
-
-    Attributes:
-        epoch: Finished epochs.
-        batch: Finished batches of the epoch that runs.
-        loss: Sum of the losses of the images of this epoch, float64 scalar.
-        train_seconds: Time spent in the batches of this epoch.
-        seconds: Time spent in all.
-        records: One a finished epoch.
-        selected: Weights of the best epoch so far, where the recipe selects one.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-    train_seconds: float = 0.0
-    seconds: float = 0.0
-    records: list[Record] = field(default_factory=list)
-    selected: dict[str, Tensor] | None = None
 
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
@@ -122,29 +98,32 @@ class _Training:
         self.evaluation, self.eval_pipeline = data.prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms")
         if cell.recipe["select"] is not None:
             self.test, _ = data.prepare(tensors.test, evaluation, cell.recipe, "eval_transforms")
-        info = _transformed(self.train_pipeline, self.train, tensors.info.classes)
-        self.form = weights.Form(tensors.info, info, tensors.class_names)
-        self.chunk = chunk_of(device, [tensors.info, info])
-        self.parts: Parts = parts(registry, cell.recipe, info, len(tensors.train.labels), cell.seed, device)
+        self.order = Order(registry, cell.recipe, tensors.train.labels, tensors.info.classes, cell.seed)
+        horizon = horizon_of(cell.recipe, self.order.first)
+        tell_transforms(horizon.epochs - 1, horizon, self.train_pipeline.transforms, "train_transforms")
+        info = form_of(self.train_pipeline, self.train, tensors.info.classes)
+        self.forms, self.class_names = (tensors.info, info), tensors.class_names
+        self.chunk = chunk_of(device, self.forms)
+        samples = len(tensors.train.labels)
+        self.parts: Parts = parts(registry, cell.recipe, info, self.order.first, cell.seed, device, samples)
         self.model = self.parts.model
         self.ema = average(self.model, self.recipe["ema"])
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
-        self.batches = batches_of(cell.recipe, len(tensors.train.labels))
-        self.shown = tensors.evaluation if selecting is None else tensors.test
-        self.said: tuple[Tensor, Tensor] | None = None
-        self.at = Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
+        self.shown = tensors.evaluation if selecting is None else tensors.test  # what the metrics are of
+        self.said: str | None = None  # what was said of each of them, packed
+        self.seen = self.order.first  # images of the epoch that runs
+        self.at = checkpoint.Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
+        self.own = OwnStep(self.parts, self.step.trainable, cell.recipe, self.at.loss) if self.parts.step else None
 
     def fit(self, controls: Controls) -> Iterator[Record | None]:
         begun = saved = time.monotonic() - self.at.seconds
         saved += self.at.seconds
-        while self.at.epoch < self.recipe["epochs"]:
-            self.model.train()
-            self.step.compare_again()
-            for images, targets in self._batches():
+        while self.at.epoch < self.recipe["epochs"] and not (self.at.records and "stopped" in self.at.records[-1]):
+            for images in self._begin_epoch():
                 started = time.monotonic()
-                self._train_on(images, targets)
+                self._train_on(images)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
                 stop = controls.should_stop()
@@ -159,37 +138,55 @@ class _Training:
             self.at.seconds = time.monotonic() - begun
             yield record
 
-    def _batches(self) -> Any:
+    def _begin_epoch(self) -> Iterator[Images]:
+        """Gets everything ready for this epoch, and gives its batches from where the training is."""
+        epoch, horizon = self.at.epoch, self.parts.horizon
+        tell_transforms(epoch, horizon, self.train_pipeline.transforms, "train_transforms")
+        tell(epoch, horizon, self.model, self.parts.loss, self.parts.optimizer, self.ema)
+        order = self.order(epoch)
+        self.seen = len(order)
+        self.model.train()
+        self.step.compare_again()
+        return self._batches(order)
+
+    def _batches(self, order: Tensor) -> Iterator[Images]:
         """The rest of this epoch's batches, transformed a chunk at a time."""
-        size, train = self.recipe["batch_size"], self.train
-        epoch, batches_per_chunk = self.at.epoch, max(1, self.chunk // size)
-        order = torch.randperm(len(train.labels), generator=generator(self.seed, "order", epoch)).to(self.device)
-        for chunk, indices in enumerate(order.split(size * batches_per_chunk)):
-            first = chunk * batches_per_chunk
-            if first + -(-len(indices) // size) <= self.at.batch:
+        size, first = self.recipe["batch_size"], 0
+        for chunk in chunks(self.train, order, self.train_pipeline, self.seed, self.at.epoch, size, self.chunk):
+            begin, first = first, first + -(-len(chunk.indices) // size)
+            if first <= self.at.batch:
                 continue
             started = time.monotonic()
-            images, targets = self.train_pipeline.on_chunk(train.images[indices], train.labels[indices], self.seed, epoch, chunk)
+            chunk.transformed()
             self.at.train_seconds += time.monotonic() - started
-            pairs = list(zip(images.split(size), targets.split(size), strict=True))
-            yield from pairs[self.at.batch - first if self.at.batch > first else 0 :]
+            yield from chunk.batches(size, max(0, self.at.batch - begin))
 
-    def _train_on(self, images: Tensor, targets: Tensor) -> None:
+    def _train_on(self, some: Images) -> None:
         """One batch, with the draws and the learning rate that belong to its place in the training."""
-        accumulate = self.recipe["accumulate"]
+        accumulate, batches = self.recipe["accumulate"], batches_of(self.recipe, self.seen)
         group, place = divmod(self.at.batch, accumulate)
-        members = min(accumulate, self.batches - group * accumulate)
+        members = min(accumulate, batches - group * accumulate)
         update = place == members - 1
         if update:
-            self.step.set_rates(self.parts.schedule(self.at.epoch * self.parts.horizon.steps_per_epoch + group))
+            self.step.set_rates(self.parts.schedule(self._place(group, -(-batches // accumulate))))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
-        self.step(self.train_pipeline.on_batch(images), targets, members, update)
+        images = self.train_pipeline.on_batch(some.images)
+        if self.own is None:
+            self.step(images, some.labels, members, update)
+        else:
+            draws = generator(self.seed, "step/draws", self.at.epoch, self.at.batch)
+            update = self.own(Batch(images, some.labels, some.indices, self.at.epoch, self.at.batch, draws, some.view))
         self.at.batch += 1
         if update and self.ema is not None:
             self.ema.update_parameters(self.model)
 
+    def _place(self, step: int, steps: int) -> int:
+        """The step of the schedule that a step of this epoch is; an epoch that a sampler made shorter or longer is one, too."""
+        per_epoch = self.parts.horizon.steps_per_epoch
+        return self.at.epoch * per_epoch + step * per_epoch // steps
+
     def _end_epoch(self) -> Record:
-        images = len(self.train.labels)
+        images = self.seen
         started = time.monotonic()
         loss = self.at.loss.item()  # waits for the device, which may be behind
         self.at.train_seconds += time.monotonic() - started
@@ -203,18 +200,25 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate(
-                self.evaluation,
-                record["train_loss"],
-                last=record["epoch"] == self.recipe["epochs"] and self.recipe["select"] is None,
-            )
+            told, logits = self.evaluate(self.evaluation, record["train_loss"])
+            record |= told
             self._select(record)
+            self._stop(record)
+            if self.recipe["select"] is None and (record["epoch"] == self.recipe["epochs"] or "stopped" in record):
+                self._remember(record, logits)
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
         self.at.loss.zero_()
         return record
+
+    def _stop(self, record: Record) -> None:
+        """Notes in the record of an epoch that was evaluated where the recipe's step ends the training with it."""
+        hidden = self.recipe["metrics"] if self.recipe["eval_split"] == "test" else ()
+        more = self.recipe["epochs"] - record["epoch"]
+        if self.own is not None and more and self.own.stops([*self.at.records, record], hidden):
+            record["stopped"] = f"the step ended it {more} {'epoch' if more == 1 else 'epochs'} before the last"
 
     def _select(self, record: Record) -> None:
         """Keeps the weights of the epoch that is the best so far; the earlier one of two equal ones."""
@@ -235,19 +239,15 @@ class _Training:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: data.Part, train_loss: float | None, last: bool) -> Record:
-        """The recipe's metrics on these images, after an epoch with this loss; see `measured`.
-
-        Args:
-            part: The images.
-            train_loss: The loss.
-            last: Whether these are the numbers that count, so that what is said of each image is kept.
-        """
-        logits = logits_of(self.evaluated, part, self.eval_pipeline, self.chunk, self.seed, self.at.epoch, self.step.autocast)
-        record = measured(logits, part.labels, self.parts.metrics, train_loss)
-        if last and "diverged" not in record:
-            self.said = answers(logits)
-        return record
+    def evaluate(self, part: data.Part, train_loss: float | None) -> tuple[Record, Tensor]:
+        """The recipe's metrics on these images, after an epoch with this loss, see `measured`; and the logits `[N, K]`."""
+        model = self.evaluated
+        model.eval()
+        pipeline, seed, epoch = self.eval_pipeline, self.seed, self.at.epoch
+        logits = predicted(model, pipeline, part, self.chunk, seed, epoch, self.step.autocast)
+        transform = partial(transformed, pipeline, seed, epoch)
+        told = Evaluation(model, part.images, part.labels, logits, self.parts.loss, transform, self.step.autocast)
+        return measured(logits, part.labels, with_model(self.parts.metrics, told), train_loss), logits
 
     def result(self, keep: Path | None) -> Result:
         """What the training gave; the weights that the metrics are of are written to `keep`, where it is given."""
@@ -257,7 +257,7 @@ class _Training:
         else:
             metrics, part = self._tested(), self.test
         counted = self.recipe["select"] is None or self.at.selected is not None
-        kept = weights.save(keep, self.cell.key, self.evaluated, self.form) if keep and counted else None
+        kept = weights.save(keep, self.cell.key, self.evaluated, self._form()) if keep and counted else None
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
@@ -266,15 +266,18 @@ class _Training:
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
             evaluated_images=len(part.labels),
             kept_sha256=kept,
-            predictions=self._predictions(part.labels),
+            predictions=self.said,
         )
 
-    def _predictions(self, labels: Tensor) -> str | None:
-        """What the model said of each image that the metrics are of, packed."""
-        if self.said is None:
-            return None
-        told, confidence = (array.cpu().numpy() for array in self.said)
-        return packed(Predictions(labels.cpu().numpy(), told, confidence, self.form.class_names, data.sample_digest(self.shown)))
+    def _form(self) -> weights.Form:
+        return weights.Form(*self.forms, self.class_names, len(self.at.records), self.parts.horizon)
+
+    def _remember(self, record: Record, logits: Tensor) -> None:
+        """Keeps what was said of each image, where the output was finite."""
+        if "diverged" not in record:
+            told, confidence = (array.cpu().numpy() for array in answers(logits))
+            labels = self.shown.labels.cpu().numpy()
+            self.said = packed(Predictions(labels, told, confidence, self.class_names, data.sample_digest(self.shown)))
 
     def _tested(self) -> Record:
         """The metrics on the test images with the selected weights; the selected epoch's record says why one has no value."""
@@ -284,7 +287,8 @@ class _Training:
             return dict.fromkeys(self.recipe["metrics"])
         self.evaluated.load_state_dict(self.at.selected)
         chosen = next(record for record in self.at.records if record.get("selected"))
-        found = self.evaluate(self.test, chosen["train_loss"], last=True)
+        found, logits = self.evaluate(self.test, chosen["train_loss"])
+        self._remember(found, logits)
         if any(found[name] is None for name in self.recipe["metrics"]):
             why = found.get("missing") or dict.fromkeys(self.recipe["metrics"], found["diverged"])
             chosen["missing"] = {name: f"{reason} (test images)" for name, reason in why.items()}
@@ -297,7 +301,7 @@ class _Training:
             "ema": self.ema.state_dict() if self.ema is not None else None,
             "gradients": [parameter.grad for parameter in self.step.trainable],
             "progress": vars(self.at),
-        }
+        } | ({"step": self.own.state()} if self.own is not None else {})
         checkpoint.save(path, self.cell.key, state)
 
     def restore(self, path: Path) -> None:
@@ -308,23 +312,11 @@ class _Training:
         self.parts.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
+        if self.own is not None:
+            self.own.restore(state["step"])
         for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
-        self.at = Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
-
-
-def chunk_of(device: torch.device, forms: Sequence[DataInfo]) -> int:
-    """How many images are transformed at once, of which the largest form decides."""
-    if device.type != "cuda":
-        return CHUNK
-    return max(1, GPU_CHUNK // max(4 * form.channels * form.height * form.width for form in forms))
-
-
-def _transformed(pipeline: Pipeline, part: data.Part, classes: int) -> DataInfo:
-    """What the model gets to see: the form of the images after the transforms."""
-    images, _ = pipeline.on_chunk(part.images[:2], part.labels[:2], 0, 0, 0)
-    channels, height, width = pipeline.on_batch(images).shape[1:]
-    return DataInfo(channels, height, width, classes)
+        self.at = checkpoint.Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
 
 
 def _finite(value: float) -> float | None:

@@ -1,8 +1,10 @@
 """A trial of each recipe before anything is trained: what cannot work is known after a few images, and not after hours."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,14 +12,19 @@ from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe
 from ablate.recipe import Recipe
-from ablate.records import DataInfo, Environment
+from ablate.records import Environment
 from ablate.registry import Registry
 from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
+from .batches import chunks, form_of
 from .branches import notes_of_random_evaluation, try_transforms
-from .build import PartError, Parts, average, blame, parts, pipelines
+from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
+from .epochs import tell_transforms, try_epochs
+from .evaluation import Evaluation, transformed, with_model
+from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
+from .sampling import Order
 from .seeding import global_rng
 from .step import Step
 
@@ -30,6 +37,7 @@ STEPS = 2  # of the optimizer: what fails at the second one would fail hours lat
 FACTORS = 1000  # places of a schedule that are looked at, its first and last among them
 
 Batch = tuple[Tensor, Tensor]
+Transform = Callable[[Tensor], Tensor]
 
 
 def preflight(
@@ -118,7 +126,7 @@ def _try(
         train, evaluation = pipelines(registry, recipe, tensors.info.classes)
     except PartError as error:
         return [Problem(error.field, str(error))]
-    problems, batches = [], []
+    problems, batches, tried = [], [], []
     for field, pipeline, images_of in (
         ("train_transforms", train, tensors.train),
         ("eval_transforms", evaluation, tensors.evaluation),
@@ -127,22 +135,35 @@ def _try(
         try:
             try_transforms(registry, recipe[field], field, pipeline, part.images, part.labels)
             batches.append(_batch(pipeline, part))
+            tried.append(part)
         except PartError as error:
             problems.append(Problem(error.field, str(error)))
         except TransformError as error:
             problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
     if problems:
         return problems
-    images = len(tensors.train.labels)
     try:
-        channels, height, width = batches[0][0].shape[1:]
-        info = DataInfo(channels, height, width, tensors.info.classes)
-        built = parts(registry, recipe, info, images, 0, device)
-        _try_model(built, recipe, batches[0], batches[1], info.classes, images)
+        order = Order(registry, recipe, tensors.train.labels, tensors.info.classes, 0)
+        images, last = order.first, recipe["epochs"] - 1
+        for epoch in (last // 2, last) if order.sampler else ():
+            order(epoch)
+        tell_transforms(last, horizon_of(recipe, images), train.transforms, "train_transforms")
+        built = parts(
+            registry, recipe, form_of(train, tried[0], tensors.info.classes), images, 0, device, len(tensors.train.labels)
+        )
+        try_epochs(built, train, tried[0])
+        transform = partial(transformed, evaluation, 0, 0)
+        _try_model(built, recipe, batches[0], batches[1], tried[1].images, transform, tensors.info.classes, images)
         _try_schedule(built)
-        _try_steps(built, recipe, batches[0], device)
+        if built.step is None:
+            _try_steps(built, recipe, batches[0], device)
+        else:
+            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), train, 0, 0, TRIAL, TRIAL))
+            try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
         return [Problem(error.field, str(error))]
+    except TransformError as error:  # of one that changes with the epoch
+        return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
         notices += [*notes_of_random_evaluation(evaluation, part.images), *size_notes(recipe, images)]
     return []
@@ -153,23 +174,28 @@ def _batch(pipeline: Pipeline, part: data.Part) -> Batch:
     return pipeline.on_batch(images), labels
 
 
-def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> None:
+def _try_model(
+    built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, raw: Tensor, transform: Transform, classes: int, images: int
+) -> None:
     """Runs a batch in training, an evaluation batch, the loss and the metrics."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
-        _check_logits(logits, len(train[0]), classes)
+        if built.step is None:  # a step of the recipe's own knows what its model gives in training
+            _check_logits(logits, len(train[0]), classes)
     if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
         with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
             built.model(train[0][:1])
-    with blame("loss"):
-        loss = _tried_loss(built, logits, train[1])
-    with blame("model"):
-        loss.backward()
-        built.model.zero_grad()
+    if built.step is None:
+        with blame("loss"):
+            loss = _tried_loss(built, logits, train[1])
+        with blame("model"):
+            loss.backward()
+            built.model.zero_grad()
     with blame("model"), torch.no_grad():
         logits = built.model.eval()(evaluation[0])
         _check_logits(logits, len(evaluation[0]), classes)
-    for name, metric in built.metrics.items():
+    told = Evaluation(built.model, raw, evaluation[1], logits, built.loss, transform, nullcontext)
+    for name, metric in with_model(built.metrics, told).items():
         with blame(f"metrics.{name}"):
             float(metric(logits, evaluation[1]))
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.records import DataInfo
+from ablate.records import DataInfo, Horizon
 from ablate.writing import REMEDY, replaced
 
 FORMAT = "ablate-weights-1"
@@ -27,11 +27,15 @@ class Form:
         images: Form of the dataset's images, before any transform.
         input: Form of what comes out of the transforms, which the model gets.
         class_names: One a class, in the order of its outputs.
+        epochs: Those that it was trained for: fewer than the horizon's where a step ended it.
+        horizon: Length of the training, which what follows the epoch is told.
     """
 
     images: DataInfo
     input: DataInfo
     class_names: tuple[str, ...]
+    epochs: int
+    horizon: Horizon
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -82,7 +86,13 @@ def load(path: Path, key: str, sha256: str) -> tuple[dict[str, Tensor], Form]:
                 raise EnvironmentProblem(f"{path}: are not the weights of cell {key[:12]}. {DAMAGED}")
             tensors = {name: file.get_tensor(name) for name in json.loads(about["order"])}
         form = json.loads(about["form"])
-        told = Form(DataInfo(**form["images"]), DataInfo(**form["input"]), tuple(form["class_names"]))
+        told = Form(
+            DataInfo(**form["images"]),
+            DataInfo(**form["input"]),
+            tuple(form["class_names"]),
+            form["epochs"],
+            Horizon(**form["horizon"]),
+        )
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentProblem(f"{path}: the weights cannot be read: {error}. {DAMAGED}") from error
     if digest({f"model.{name}": value for name, value in tensors.items()}) != sha256:

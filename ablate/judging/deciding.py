@@ -35,7 +35,8 @@ def deciding_spec(study: Study, reading: Reading, differences: Sequence[float]) 
     """
     if reading.spec is not None:
         return {**reading.spec, "name": _slug(study.name), "seeds": _seeds(study, differences)}
-    runs = {names: cell.run for cell in reversed(reading.cells) for names in [list(reading.variants)[cell.variant]]}
+    names = list(reading.variants)
+    runs = {names[cell.variant]: cell.run for cell in reversed(reading.cells)}
     constant = {name: runs[study.compare.reference].settings.get(name) for name in reading.roles.constant}
     reference = _settings(reading, study.compare.reference, runs)
     document: dict[str, Json] = {"name": _slug(study.name), "question": study.question or _question(study)}

@@ -37,7 +37,7 @@ def read(place: Any, wanted: Wanted, source: str | Mapping[str, Any] | None = No
     """
     called = str(place) if isinstance(place, (str, Path)) else "runs"
     with _uncollected():
-        used, runs = runs_of(default(), Asked(place, wanted.metric, wanted.factors, wanted.seed), source)
+        used, runs = runs_of(default(), Asked(place, wanted.metric, (*wanted.factors, *wanted.blocks), wanted.seed), source)
         return reading_of(runs, used, called, wanted)
 
 

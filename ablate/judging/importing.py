@@ -1,6 +1,7 @@
 """What was read -> a `Study`, which statistics and reports take as they are."""
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +54,7 @@ def study_of(reading: Reading, name: str | None, question: str, judgement: Judge
             reading.goal,
             judgement.paired,
             judgement.correction,
+            blocks=reading.roles.blocks,
         ),
         variants=tuple(order),
         cells=pd.DataFrame(rows, columns=[*CELL_COLUMNS, metric]),
@@ -76,16 +78,16 @@ def _epochs(names: list[str], metric: str, reading: Reading) -> pd.DataFrame:
     steps = any(len(cell.run.metrics[reading.metric].steps) > 1 for cell in reading.cells if reading.metric in cell.run.metrics)
     for cell in reading.cells:
         curve = cell.run.metrics.get(reading.metric)
-        found: list[tuple[int, float, dict[str, str] | None]] = []
-        if curve and steps:
-            found = [(step, value, None) for step, value in zip(curve.steps, curve.values, strict=True)]
+        at, values = (list(curve.steps), list(curve.values)) if curve and steps else ([], [])
+        why: list[dict[str, str] | None] = [None] * len(at)
         if cell.run.status == "done" and not math.isfinite(value_of(cell.run, reading.metric, reading.at)):
-            at = reading.at if isinstance(reading.at, int) else (curve.steps[-1] if curve and curve.steps else 0)
-            found = [row for row in found if row[0] != at]
-            found.append((at, math.nan, {metric: _why(cell.run, reading)}))
-        for (step, value, missing), place in ((row, cell) for row in sorted(found, key=lambda row: row[0])):
-            for column, entry in zip(columns.values(), (names[place.variant], place.seed, step, value, missing), strict=True):
-                column.append(entry)
+            gap = reading.at if isinstance(reading.at, int) else (curve.steps[-1] if curve and curve.steps else 0)
+            place = bisect_left(at, gap)
+            gone = slice(place, bisect_right(at, gap))
+            at[gone], values[gone], why[gone] = [gap], [math.nan], [{metric: _why(cell.run, reading)}]
+        own: tuple[list[Any], ...] = [names[cell.variant]] * len(at), [cell.seed] * len(at), at, values, why
+        for column, entries in zip(columns.values(), own, strict=True):
+            column.extend(entries)
     frame = pd.DataFrame(columns)
     return frame.astype({metric: float}) if len(frame) else frame.astype(object)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
+from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
 
 from .directions import Goal, goal_of, is_rate
-from .naming import BASES
-from .roles import Roles, is_name, roles_of, told
+from .reference import reference_of
+from .roles import Roles, roles_of, told
 from .runs import Curve, Json, Run, Runs, label
 
 SHOWN = 5
@@ -33,6 +34,7 @@ class Wanted:
         ignore: Settings that are not looked at.
         where: Values of settings, as `NAME=VALUE`, of the runs that are judged.
         repetitions: Whether the runs of a variant are independent repetitions, where nothing says which seed they had.
+        blocks: Settings, such as the dataset, in whose every value the factors are compared.
     """
 
     metric: str | None = None
@@ -44,6 +46,7 @@ class Wanted:
     ignore: tuple[str, ...] = ()
     where: tuple[str, ...] = ()
     repetitions: bool = False
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,15 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
         raise UsageError(
             f"nothing says whether a larger or a smaller {metric!r} is better. Say it with --goal maximize or --goal minimize."
         )
-    roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore)
+    roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, wanted.blocks)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = _cells(runs, roles, variants, of_run, wanted, metric)
     cells, left_out, problems = _once_each(cells, variants, metric)
-    at, ends = _at(cells, variants, metric, wanted.at)
+    at, ends = _at(cells, variants, metric, wanted.at, roles.blocks)
     problems = [*problems, *ends, *_units(cells, metric)]
     if problems:
         raise SpecError(place, problems)
-    reference, chosen = _reference(variants, roles, wanted.reference)
+    reference, chosen = reference_of(variants, roles, wanted.reference)
     better = "larger" if goal == "maximize" else "smaller"
     by_name = "" if wanted.goal or metric in runs.goals else ", by its name"
     said = [f"Metric: {metric}, {better} is better{by_name}", *said, *runs.notices, *about_seeds, *told(roles), chosen]
@@ -163,7 +166,7 @@ def _variants(roles: Roles, count: int, source: str) -> tuple[dict[str, dict[str
     names: dict[tuple[str, ...], str] = {}
     found: dict[str, dict[str, str]] = {}
     of_run = []
-    alone = len(roles.factors) == 1 and sum(map(is_name, set(roles.values[roles.factors[0]]))) > 1
+    alone = len(roles.factors) == 1 and sum(map(says_itself, set(roles.values[roles.factors[0]]))) > 1
     for run in range(count):
         levels = roles.levels(run)
         key = tuple(levels.values())
@@ -285,20 +288,26 @@ def value_of(run: Run, metric: str, at: Literal["last"] | int) -> float:
 
 
 def _at(
-    cells: Sequence[Cell], variants: Mapping[str, object], metric: str, asked: Literal["last"] | int | None
+    cells: Sequence[Cell],
+    variants: Mapping[str, Mapping[str, str]],
+    metric: str,
+    asked: Literal["last"] | int | None,
+    blocks: Sequence[str],
 ) -> tuple[Literal["last"] | int, list[Problem]]:
-    """The step that counts. Runs that end at different ones are not compared unless the user says how."""
+    """The step that counts. Runs of a block that end at different ones are not compared unless the user says how."""
     if asked is not None:
         if asked != "last" and not any(asked in c.run.metrics.get(metric, Curve([], [])).steps for c in cells):
             return asked, [Problem(f"--at {asked}", f"no run has {metric} at this step", "")]
         return asked, []
     names = list(variants)
     ends: defaultdict[int, list[str]] = defaultdict(list)
+    in_block: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
     for cell in cells:
         curve = cell.run.metrics.get(metric)
         if cell.run.status == "done" and curve and curve.steps:
             ends[curve.steps[-1]].append(f"{names[cell.variant]}, seed {cell.seed}")
-    if len(ends) < 2:
+            in_block[tuple(variants[names[cell.variant]][name] for name in blocks)].add(curve.steps[-1])
+    if all(len(steps) < 2 for steps in in_block.values()):
         return "last", []
     usual = max(ends, key=lambda step: len(ends[step]))
     others = [
@@ -327,24 +336,3 @@ def _units(cells: Sequence[Cell], metric: str) -> Iterator[Problem]:
             f"the units are mixed: {len(low)} runs are at most 1, such as {one}, and {len(high)} are above 1, such as {other}"
         )
         yield Problem(metric, message, "Write all as parts of 1, or all in percent.")
-
-
-def _reference(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
-    """The variant that others are compared with, and a sentence on how it was chosen."""
-    if asked is not None:
-        for name, levels in variants.items():
-            if asked in (name, ",".join(f"{factor}={level}" for factor, level in levels.items())):
-                return name, f"Reference: {name}, as said"
-        raise UsageError(f"--reference {asked}: there is no such variant. {did_you_mean(asked, variants)}")
-    named = [name for name, levels in variants.items() if all(level.lower() in BASES for level in levels.values())]
-    if len(named) == 1:
-        return named[0], f"Reference: {named[0]}, by its name (--reference chooses another)"
-    parts = {
-        factor: [level for level in dict.fromkeys(roles.values[factor]) if level.lower() in BASES] for factor in roles.factors
-    }
-    first = {factor: found[0] if len(found) == 1 else None for factor, found in parts.items()}
-    for name, levels in variants.items():
-        if all(first[factor] in (None, level) for factor, level in levels.items()):
-            return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"
-    name = next(iter(variants))
-    return name, f"Reference: {name}, the first in the order of the runs (--reference chooses another)"

@@ -1,11 +1,12 @@
 """What each setting of the runs is: compared, the seed, constant, one that goes with another, or one that nobody declared."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ablate.errors import UsageError, did_you_mean
+from ablate.names import says_itself
 from ablate.report.plain import shorten
 
 from .naming import is_seed
@@ -20,7 +21,7 @@ class Roles:
 
     Attributes:
         values: Labels of every setting that counts as one, a label a run.
-        factors: Those that are compared.
+        factors: Those that are compared, and the blocks.
         seed: The one that has the seed; None where there is none.
         constant: Those that are the same in all runs.
         goes_with: Settings that follow from a factor, by that factor.
@@ -30,6 +31,8 @@ class Roles:
         measured: Numbers of a table that were taken for measurements.
         ignored: Those that the user said to ignore.
         found: Whether the factors were found, and not named.
+        blocks: The factors in whose every level the others are compared.
+        of_block: Those that vary with the block alone.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -43,12 +46,19 @@ class Roles:
     measured: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     found: bool = False
+    blocks: tuple[str, ...] = ()
+    of_block: tuple[str, ...] = ()
 
     def levels(self, run: int) -> dict[str, str]:
         return {name: self.values[name][run] for name in self.factors}
 
+    def block(self, run: int) -> tuple[str, ...]:
+        return tuple(self.values[name][run] for name in self.blocks)
 
-def roles_of(runs: Runs, factors: Sequence[str], seed: str | None, metric: str, ignore: Sequence[str]) -> Roles:
+
+def roles_of(
+    runs: Runs, factors: Sequence[str], seed: str | None, metric: str, ignore: Sequence[str], blocks: Sequence[str] = ()
+) -> Roles:
     """Finds out what each setting is.
 
     Args:
@@ -57,26 +67,41 @@ def roles_of(runs: Runs, factors: Sequence[str], seed: str | None, metric: str, 
         seed: The setting that has the seed; the one that is named like it unless given.
         metric: Which is no setting, in a table either.
         ignore: Names of settings that are left out, with `*` for any part.
+        blocks: Settings in whose every value the factors are compared.
 
     Raises:
         UsageError: A name is none of a setting, nothing differs, or nobody can tell what the seed is.
     """
     names = dict.fromkeys(name for run in runs.runs for name in run.settings)
-    _check_names(names, {"--factor": factors, "--seed": [seed] if seed else []})
+    _check_names(names, {"--factor": factors, "--block": blocks, "--seed": [seed] if seed else []})
+    if both := [name for name in blocks if name in (*factors, seed)]:
+        raise UsageError(f"--block {both[0]}: it is {'the seed' if both[0] == seed else 'a factor'} already. Name it once.")
     values = {name: [_label(run, name) for run in runs.runs] for name in names}
-    ignored = tuple(name for name in names if name not in factors and any(fnmatchcase(name, pattern) for pattern in ignore))
+    ignored = tuple(
+        name for name in names if name not in (*factors, *blocks) and any(fnmatchcase(name, pattern) for pattern in ignore)
+    )
     for pattern in ignore:
         if not any(fnmatchcase(name, pattern) for name in (*names, metric)):
             raise UsageError(f"--ignore {pattern}: there is no such setting. {did_you_mean(pattern, names)}")
-    seed = seed or _seed_of(values, [n for n in names if n not in (*factors, *ignored)])
-    asked = {*factors, seed}
+    seed = seed or _seed_of(values, [n for n in names if n not in (*factors, *blocks, *ignored)])
+    asked = {*factors, *blocks, seed}
     rest = [name for name in names if name not in asked and name not in ignored and name != metric]
     measured = tuple(name for name in rest if not runs.apart and _is_measured(runs, name, values[name]))
     rest = [name for name in rest if name not in measured]
     constant = tuple(name for name in rest if len(set(values[name])) == 1)
     rest = [name for name in rest if name not in constant]
-    sorted_out = Roles(values, tuple(factors), seed, constant, measured=measured, ignored=ignored)
-    return _declared(sorted_out, rest) if factors else _found(sorted_out, rest)
+    known = Roles(values, tuple(factors), seed, constant, measured=measured, ignored=ignored, blocks=tuple(blocks))
+    known = replace(known, of_block=_of_block(known, rest))
+    rest = [name for name in rest if name not in known.of_block]
+    return _declared(replace(known, factors=(*factors, *blocks)), rest) if factors else _found(known, rest)
+
+
+def _of_block(roles: Roles, rest: Sequence[str]) -> tuple[str, ...]:
+    """Settings that follow from the block, such as epochs for each dataset: there, variants do not differ in them."""
+    if not roles.blocks:
+        return ()
+    places = [repr(roles.block(run)) for run in range(len(roles.values[roles.blocks[0]]))]
+    return tuple(name for name in rest if _follows(roles.values[name], places))
 
 
 def _label(run: Run, name: str) -> str:
@@ -136,24 +161,23 @@ def _declared(roles: Roles, rest: Sequence[str]) -> Roles:
             own.append(name)
         elif within and _follows(labels, roles.values.get(roles.seed or "")):
             of_seed.append(name)
-        elif _separates(labels, variants):
+        elif any(_separates(labels, own) for own in _by_block(roles, variants)):
             confounded.append(name)
         else:
             loose.append(name)
     if confounded:
         raise UsageError(_confounded(roles, confounded, variants))
-    return Roles(
-        roles.values,
-        roles.factors,
-        roles.seed,
-        roles.constant,
-        {},
-        tuple(of_seed),
-        tuple(own),
-        tuple(loose),
-        roles.measured,
-        roles.ignored,
-    )
+    return replace(roles, of_seed=tuple(of_seed), own=tuple(own), loose=tuple(loose))
+
+
+def _by_block(
+    roles: Roles, variants: Mapping[tuple[str, ...], Sequence[int]]
+) -> Iterable[Mapping[tuple[str, ...], Sequence[int]]]:
+    """The runs of the variants, apart for each block."""
+    found: defaultdict[tuple[str, ...], dict[tuple[str, ...], Sequence[int]]] = defaultdict(dict)
+    for levels, runs in variants.items():
+        found[roles.block(runs[0])][levels] = runs
+    return found.values()
 
 
 def _follows(labels: Sequence[str], others: Sequence[str] | None) -> bool:
@@ -214,39 +238,29 @@ def _found(roles: Roles, rest: Sequence[str]) -> Roles:
         leaders.append(name) if leader is None else goes_with[leader].append(name)
     factors = tuple(name for name in rest if name in leaders)
     grouped = {name: tuple(found) for name, found in goes_with.items()}
-    return Roles(
-        roles.values,
-        factors,
-        roles.seed,
-        roles.constant,
-        grouped,
-        tuple(of_seed),
-        tuple(own),
-        (),
-        roles.measured,
-        roles.ignored,
-        True,
+    return replace(
+        roles, factors=(*factors, *roles.blocks), goes_with=grouped, of_seed=tuple(of_seed), own=tuple(own), found=True
     )
 
 
 def _is_word(labels: Sequence[str]) -> bool:
     """Whether the values are names, and not numbers: of settings that go together, a name says more."""
-    return any(is_name(value) for value in labels)
-
-
-def is_name(value: str) -> bool:
-    """Whether a level says by itself what it is, as `adam` does, and 0.1 or true do not."""
-    return value[:1].isalpha() and value.lower() not in ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off")
+    return any(says_itself(value) for value in labels)
 
 
 def told(roles: Roles) -> list[str]:
     """How the settings were read, a line each."""
-    said = [f"Compared: {_few(roles.factors, MOST_SHOWN)}{', which differs between the runs' if roles.found else ''}"]
+    compared = [name for name in roles.factors if name not in roles.blocks]
+    said = [f"Compared: {_few(compared, MOST_SHOWN)}{', which differs between the runs' if roles.found else ''}"]
+    if roles.blocks:
+        count = len({roles.block(run) for run in range(len(roles.values[roles.blocks[0]]))})
+        said.append(f"Blocks: {' × '.join(roles.blocks)}, {count} of them; variants are compared in each")
     said += [
         f"Goes with {name}, so that a difference is of all of them together: {_few(names, MOST_SHOWN)}"
         for name, names in roles.goes_with.items()
     ]
     for what, names in (
+        ("Varies with the block alone", roles.of_block),
         ("Varies with the seed alone", roles.of_seed),
         ("Another value in every run, which counts as noise", roles.own),
         ("Varies within variants, which counts as noise", roles.loose),

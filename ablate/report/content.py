@@ -1,12 +1,13 @@
 """What a report says, section by section, before any format makes text of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from ablate.blocking import grid_of
 from ablate.stats.records import Analysis
 from ablate.stats.summary import by_epoch, in_words, missing, reproduction, summarise
 from ablate.stats.training import notes as training_notes
@@ -14,9 +15,11 @@ from ablate.stats.wording import verdict
 from ablate.study import Study
 
 from . import per_image
+from .blocks import block_notes, over, sizes_table, verdicts_table
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
+from .ranks import ranks_picture
 from .reading import caption, covered, interval_heading, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
@@ -52,8 +55,8 @@ class Page:
         study: The study.
         analysis: What is concluded from it.
         summary: What `summarise` makes of it: one row a variant.
-        sections: In the order in which they are read; `Comparison` has the verdicts, and of imported runs, how they were read is
-            before it.
+        sections: In the order in which they are read; `Comparison` has the verdicts, over the blocks where there are some, and of
+            imported runs, how they were read is before it.
     """
 
     study: Study
@@ -72,7 +75,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
     digits = decimals(summary["mean"])
     sections = [
         runs_read(study),
-        _comparison(study, analysis, summary, digits),
+        *_comparisons(study, analysis, summary, digits),
         _tuning(study, analysis, digits),
         _curves(study, summary),
         _factorial(study, analysis, digits),
@@ -109,19 +112,38 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def runs_read(study: Study) -> Section | None:
-    """How imported runs were read: a row a variant, and a sentence for each thing that was decided."""
+    """How imported runs were read: a row a variant (over all blocks), and a sentence for each thing that was decided."""
     if study.imported is None:
         return None
-    metric = study.compare.metric
+    metric, compare = study.compare.metric, study.compare
+    groups = {variant.name: [variant.name] for variant in study.variants}
+    if compare.blocks:
+        grid = grid_of(study.variants, compare.blocks, compare.reference)
+        groups = {name: list(own.values()) for name, own in grid.variants.items()}
+    group = {variant: name for name, variants in groups.items() for variant in variants}
+    cells = dict(iter(study.cells.groupby(study.cells["variant"].map(group))))
     rows = []
-    for variant in study.variants:
-        own = study.cells[study.cells["variant"] == variant.name]
+    for name in groups:
+        own = cells[name]
         valued = own[np.isfinite(own[metric].astype(float))]
-        rows.append([variant.name, f"{len(own):,}", f"{len(valued):,}", ranges([int(seed) for seed in own["seed"].unique()])])
+        blocks = f"{valued['variant'].nunique():,}" if compare.blocks else ""
+        seeds = ranges([int(seed) for seed in own["seed"].unique()])
+        rows.append([name, f"{len(own):,}", f"{len(valued):,}", blocks, seeds])
     read = study.imported
     notes = f"{plural(len(study.cells), 'run')} of {read.place}, read by {read.source!r}.", *(f"{said}." for said in read.read)
-    table = make_table(["variant", "runs", "with a value", "seeds"], rows, ["seeds"])
+    table = make_table(["variant", "runs", "with a value", "blocks", "seeds"], rows, ["seeds"])
     return Section("How the runs were read", (table,), items=read.left_out, notes=notes)
+
+
+def _comparisons(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Iterator[Section]:
+    """Every variant against the reference; where there are blocks, over all of them, and then within each."""
+    found = analysis.blocks
+    if found is None:
+        yield _comparison(study, analysis, summary, digits)
+        return
+    tables = verdicts_table(study, found), sizes_table(study, found)
+    yield Section("Comparison", tables, ranks_picture(study, found), notes=block_notes(study, found), alone=over(study, found))
+    yield replace(_comparison(study, analysis, summary, digits), title="Within each block")
 
 
 def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
@@ -140,10 +162,10 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
             if study.compare.paired and effect.n != row["n"]:
                 start[2] += f", {plural(effect.n, 'pair')}"
             start += [
-                number(effect.difference, f"+.{digits}f"),
-                number(effect.corrected, f"+.{digits}f"),
+                number(effect.difference, f"+z.{digits}f"),
+                number(effect.corrected, f"+z.{digits}f"),
                 interval(effect.low, effect.high, digits),
-                number(effect.effect_size, "+.2f"),
+                number(effect.effect_size, "+z.2f"),
                 probability(effect.p_adjusted),
             ]
         rows.append([*start, number(row["published"], ".4g")])
@@ -193,7 +215,7 @@ def _published(study: Study, digits: int) -> Section | None:
             str(row["n"]),
             measured(row["measured"], row["sd"], digits),
             number(row["published"], ".4g"),
-            number(row["difference"], f"+.{digits}f"),
+            number(row["difference"], f"+z.{digits}f"),
         ]
         for row in _records(reproduction(study))
     ]

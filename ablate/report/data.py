@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablate.blocking import grid_of
 from ablate.patch import show
 from ablate.stats.records import Analysis, Effect, Tuned
 from ablate.stats.summary import in_words, missing, reproduction
@@ -89,6 +90,26 @@ def effects_of_design(analysis: Analysis) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def blocks(page: Page) -> pd.DataFrame:
+    """The comparison over blocks, one row a variant, the reference among them; no rows where there are no blocks."""
+    found = page.analysis.blocks
+    if found is None:
+        return pd.DataFrame()
+    compared = {one.variant: asdict(one) for one in found.comparisons}
+    rows = [{"variant": name, "mean_rank": rank, **compared.get(name, {})} for name, rank in found.ranks.items()]
+    return pd.DataFrame(rows)
+
+
+def _over_blocks(page: Page) -> pd.DataFrame:
+    """For every variant of the summary: what it is called over the blocks, its block, and the comparison there."""
+    compare = page.study.compare
+    grid = grid_of(page.study.variants, compare.blocks, compare.reference)
+    places = {name: (over, block) for over, own in grid.variants.items() for block, name in own.items()}
+    over = blocks(page).set_index("variant").add_prefix("over_blocks_")
+    frame = pd.DataFrame([places[name] for name in page.summary["variant"]], columns=["over_blocks", "block"])
+    return frame.join(over, on="over_blocks")
+
+
 def _records(frame: pd.DataFrame) -> Json:
     return finite(frame.astype(object).to_dict(orient="records"))
 
@@ -126,6 +147,8 @@ def as_csv(pages: Sequence[Page]) -> str:
             frame["imported"] = IMPORTED
         if page.analysis.tuned:
             frame = pd.concat([frame, _tuned(page.analysis.tuned)], axis=1)
+        if page.analysis.blocks:
+            frame = pd.concat([frame, _over_blocks(page)], axis=1)
         if len(pages) > 1:
             frame.insert(0, "study", page.study.name)
         frames.append(frame)

@@ -31,7 +31,7 @@ def terms_table(study: Study, found: Factorial, digits: int) -> Table:
         [
             term.name,
             term.verdict,
-            number(term.estimate, f"+.{digits}f"),
+            number(term.estimate, f"+z.{digits}f"),
             interval(term.low, term.high, digits),
             probability(term.p_adjusted),
             ", ".join(term.aliases),
@@ -100,10 +100,10 @@ def shares_table(study: Study, found: Attribution, digits: int) -> Table:
     rows = [
         [
             share.factor,
-            number(share.value, f"+.{digits}f"),
+            number(share.value, f"+z.{digits}f"),
             interval(share.low, share.high, digits),
             number(share.percent, ".0f"),
-            number(share.last, f"+.{digits}f"),
+            number(share.last, f"+z.{digits}f"),
             interval(share.last_low, share.last_high, digits),
         ]
         for share in found.rows
@@ -139,6 +139,6 @@ def _contradiction(study: Study, share: Share, digits: int) -> str:
     better = "better" if (share.last < 0) == (study.compare.goal == "maximize") else "worse"
     without = f"{better} by {abs(share.last):.{digits}f}" if share.last else "the same"
     return (
-        f"A contradiction: {share.factor} has a share of {share.value:+.{digits}f}{part}, and the full recipe is {without} "
+        f"A contradiction: {share.factor} has a share of {share.value:+z.{digits}f}{part}, and the full recipe is {without} "
         "without it. Another factor does its work there, or it is in the way of one."
     )

@@ -18,7 +18,7 @@ from ablate.study import Study
 
 from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
 from .plain import shorten
-from .reading import SOURCES, together
+from .reading import SOURCES, against, together
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ class Row:
 def effects_picture(study: Study, effects: Sequence[Effect]) -> tuple[Picture, ...]:
     """The forest plot: every variant's difference with its interval, and the margin as a band."""
     rows = [Row(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects]
-    caption = f"Difference in {study.compare.metric} from {study.compare.reference!r}"
+    caption = f"Difference in {study.compare.metric} from {against(study)}"
     label = f"difference in {study.compare.metric}"
     return _forest(study, "effects", caption, label, rows, study.compare.margin, together(study))
 
@@ -109,7 +109,7 @@ def _forest(
         caption += f". The {MOST_ROWS} largest of {len(rows)} are drawn"
         largest = {row.name for row in sorted(rows, key=lambda row: -abs(row.value))[:MOST_ROWS]}
         rows = [row for row in rows if row.name in largest]
-    names = [_wrapped(row.name) for row in rows]
+    names = [wrapped(row.name) for row in rows]
     lines = [max(1.3, text.count("\n") + 1.4) for text in names]
     places = np.cumsum(lines) - np.array(lines) / 2
 
@@ -137,14 +137,14 @@ def _forest(
     return (Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines)),), key),)
 
 
-def _wrapped(name: str) -> str:
-    """A name in lines of 24 characters, broken after commas where there are some, and in longer parts after other signs."""
+def wrapped(name: str, line: int = LINE) -> str:
+    """A name in lines of so many characters, broken after commas where there are some, and in longer parts after other signs."""
     parts = [part for part in re.split(r"(?<=[,\s])", shorten(name, 120)) if part]
     signs = r"(?<=[_=/.])"
-    shorter = [piece for part in parts for piece in ([part] if len(part) <= LINE else re.split(signs, part))]
+    shorter = [piece for part in parts for piece in ([part] if len(part) <= line else re.split(signs, part))]
     lines = [""]
-    for piece in chain.from_iterable(textwrap.wrap(part, LINE, drop_whitespace=False) for part in shorter):
-        if len(lines[-1]) + len(piece.rstrip()) <= LINE:
+    for piece in chain.from_iterable(textwrap.wrap(part, line, drop_whitespace=False) for part in shorter):
+        if len(lines[-1]) + len(piece.rstrip()) <= line:
             lines[-1] += piece
         else:
             lines.append(piece)

@@ -83,6 +83,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
         contents["effects.csv"] = data.frame_csv(effects)
     if page.analysis.per_image and page.analysis.per_image.classes:
         contents["classes.csv"] = data.frame_csv(pd.DataFrame(map(asdict, page.analysis.per_image.classes)))
+    if len(over := data.blocks(page)):
+        contents["blocks.csv"] = data.frame_csv(over)
     if page.study.tuning is not None:
         contents["trials.csv"] = data.frame_csv(data.trials(page.study.tuning))
     for picture in (picture for section in page.sections for picture in section.pictures):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
+from ablate.blocking import grid_of
 from ablate.stats.records import Analysis, JudgedBy
 from ablate.study import Study
 
@@ -11,6 +12,7 @@ from .tables import plural
 
 CORRECTIONS = {"holm": "Holm", "benjamini_hochberg": "Benjamini–Hochberg"}
 METHODS = {"holm": "Holm's method", "benjamini_hochberg": "the method of Benjamini and Hochberg"}
+TOGETHER = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}  # what intervals of several hold
 SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; said where it is not what a reader expects
     "seeds": "",
     "residual": "from what the terms of the design leave, not from seeds",
@@ -33,8 +35,7 @@ def interval_heading(study: Study) -> str:
 
 def together(study: Study) -> str:
     """Whether the intervals of several comparisons hold all together, or each for itself."""
-    told = {"holm": ", all together", "benjamini_hochberg": ", each for itself"}[study.compare.correction]
-    return told if len(study.variants) > 2 else ""
+    return TOGETHER[study.compare.correction] if len(study.variants) > 2 else ""
 
 
 IMPORTED = "Imported, not planned before the run"
@@ -42,13 +43,26 @@ IMPORTED = "Imported, not planned before the run"
 
 def caption(study: Study) -> str:
     """What the numbers are."""
+    text = f"{position(study)}; differences from {against(study)}"
+    return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
+
+
+def against(study: Study) -> str:
+    """What variants are compared with, in words."""
+    compare = study.compare
+    if not compare.blocks:
+        return repr(compare.reference)
+    return f"{grid_of(study.variants, compare.blocks, compare.reference).reference!r} in the same block"
+
+
+def position(study: Study) -> str:
+    """Which number of a run counts, and which way it is better."""
     unit = "epoch" if study.imported is None else "step"
     at = f"the last {unit}" if study.compare.at == "last" else f"{unit} {study.compare.at}"
     better = "larger" if study.compare.goal == "maximize" else "smaller"
     stepped = study.imported is None or not study.epochs.empty
-    text = f"{study.compare.metric}{f' at {at}' * stepped}, {better} is better; differences from {study.compare.reference!r}"
-    text = text if study.imported is None else f"{IMPORTED}: {text}"
-    return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
+    text = f"{study.compare.metric}{f' at {at}' * stepped}, {better} is better"
+    return text if study.imported is None else f"{IMPORTED}: {text}"
 
 
 def covered(study: Study, analysis: Analysis) -> str:
@@ -97,13 +111,15 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     """Which test, correction, level and margin the verdicts come from."""
     compare, rule = study.compare, study.stopping
     test = "the t-test of the differences within each seed" if compare.paired else "Welch's t-test"
+    within = "Within each block, differences" if compare.blocks else "Differences"
     tests = (
-        f"Differences are tested by {test}; p-values are corrected for {plural(len(analysis.effects), 'comparison')} by "
+        f"{within} are tested by {test}; p-values are corrected for {plural(len(analysis.effects), 'comparison')} by "
         f"{METHODS[compare.correction]}, at level {compare.alpha:g}. {_intervals(study)}"
         "The effect size is Hedges' g, in standard deviations of one seed."
     )
     if not any(math.isfinite(effect.p_adjusted) for effect in analysis.effects):
-        tests = "Nothing is tested: no comparison has values enough to tell noise."
+        nothing = "Within each block nothing" if compare.blocks else "Nothing"
+        tests = f"{nothing} is tested: no comparison has values enough to tell noise."
     if rule:
         tests += (
             f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
@@ -146,6 +162,8 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
 
 def _more_seeds(study: Study) -> str:
     """Why none are to be added, and what to do instead."""
+    if study.imported is None and study.compare.blocks:
+        return "Seeds that are added to this study now would make its error rate void."
     if study.imported is None:
         return (
             "Seeds that are added to this study now would make its error rate void: "
@@ -153,8 +171,12 @@ def _more_seeds(study: Study) -> str:
         )
     return (
         f"{IMPORTED}: who chose metric, step, runs or reference after seeing the values errs more often than the level says, and "
-        "so does who adds runs until something is found. `ablate judge … --spec FILE` writes the study with fresh seeds "
-        "that would decide it."
+        "so does who adds runs until something is found."
+        + (
+            ""
+            if study.compare.blocks
+            else " `ablate judge … --spec FILE` writes the study with fresh seeds that would decide it."
+        )
     )
 
 

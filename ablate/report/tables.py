@@ -54,7 +54,7 @@ def number(value: float, form: str) -> str:
 
 def interval(low: float, high: float, digits: int) -> str:
     """Both ends with their signs; a dash where there is no interval."""
-    return NOTHING if math.isnan(low) or math.isnan(high) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    return NOTHING if math.isnan(low) or math.isnan(high) else f"[{low:+z.{digits}f}, {high:+z.{digits}f}]"
 
 
 def probability(p: float) -> str:

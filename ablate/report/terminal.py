@@ -1,6 +1,6 @@
 """A study and a plan in the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -61,13 +61,13 @@ def _blocks(shown: Table) -> Iterator[RenderableType]:
         yield Padding(text(", ".join(filled)), (0, 0, 0, 4), expand=False)
 
 
-def variants_view(infos: Sequence[VariantInfo], reference: str, stored: dict[str, tuple[int, int]]) -> RenderableType:
-    """What each variant changes of the reference, and how many of its cells are stored."""
+def variants_view(infos: Sequence[VariantInfo], references: Container[str], stored: dict[str, tuple[int, int]]) -> RenderableType:
+    """What each variant changes of the first reference, and how many of its cells are stored."""
     parts: list[RenderableType] = []
     for info in infos:
         done, cells = stored[info.name]
         line = text(info.name, "bold")
-        note = "reference, " if info.name == reference else ""
+        note = "reference, " if info.name in references else ""
         parts.append(line.append(f"  ({note}{done} of {cells} stored)", "dim"))
         parts += [Padding(text(change), (0, 0, 0, 4), expand=False) for change in info.changes]
     return Group(*parts)

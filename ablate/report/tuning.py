@@ -32,7 +32,7 @@ def tuning_table(study: Study, tuned: Sequence[Tuned], digits: int) -> Table:
             row.variant,
             measured(row.untuned, row.untuned_sd, digits),
             measured(row.tuned, row.tuned_sd, digits),
-            number(row.difference, f"+.{digits}f"),
+            number(row.difference, f"+z.{digits}f"),
             interval(row.low, row.high, digits),
             f"{row.trials} ({row.failed} failed)" if row.failed else str(row.trials),
             f"{duration(row.seconds)} ({number(100 * row.share, '.0f')} %)",

@@ -13,8 +13,9 @@ from ablate import __version__
 from .content import Page, cells_done, overview
 from .drawing import Picture, css_color, panels_svg
 from .plain import one_line
+from .reading import IMPORTED
 
-SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕"}
+SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆"}
 
 
 def html(pages: Sequence[Page]) -> str:
@@ -34,7 +35,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"svg": svg, "cells_done": cells_done, "verdict_class": verdict_class, "symbols": SYMBOLS}
+    made.globals |= {
+        "svg": svg,
+        "cells_done": cells_done,
+        "verdict_class": verdict_class,
+        "symbols": SYMBOLS,
+        "imported": IMPORTED,
+    }
     made.filters |= {"minus": minus, "color": css_color, "breakable": breakable}
     made.tests |= {"symbol": lambda mark: mark.dashes is None}
     return made

@@ -8,6 +8,8 @@ from typing import get_args
 from ablate.study import Compare, Study
 
 from .attribution import attribution
+from .block_headline import over_blocks
+from .blocks import blocks
 from .effects import effects
 from .factorial import factorial
 from .headline import headline, short, signed
@@ -27,25 +29,26 @@ UNREACHED = {
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found, terms = effects(study), factorial(study)
-    shares = attribution(study) or by_main_effects(study)
-    told = headline(study, terms, shares)
+    found, over = effects(study), blocks(study)
+    terms = None if over else factorial(study)
+    shares = None if over else attribution(study) or by_main_effects(study)
+    told = over_blocks(study.compare, over) if over else headline(study, terms, shares)
     if told is None:
         told = answer(study.compare, found)
-    else:
-        beside = (f"{words[0].upper()}{words[1:]}." for words in [*_lost(study.compare, found), *_unreached(found)])
-        told = " ".join([told, *beside])
+    elif over is None:
+        told = "; ".join([told.removesuffix("."), *_lost(study.compare, found), *_unreached(found)]) + "."
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study), per_image(study))
+    return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:
     """The conclusion in plain words: the best variant that is better by how much, what became of the others, what to do."""
-    told = [effect for effect in effects if not math.isnan(effect.difference)]
+    told = [effect for effect in effects if not math.isnan(effect.difference) or effect.verdict != "undecided"]
     if not told:
         return f"Nothing can be concluded: no variant can be compared with {short(compare.reference)}."
-    if all(min(effect.n, effect.n_reference) < 2 for effect in told):
+    reached = [effect for effect in told if not effect.unreached]
+    if reached and all(effect.verdict == "undecided" and min(effect.n, effect.n_reference) < 2 for effect in reached):
         nothing = "Nothing can be concluded: one seed tells no difference from noise, so run at least 3 seeds a variant"
         return "; ".join([nothing, *_unreached(told)]) + "."
     undecided = [effect for effect in told if effect.verdict == "undecided"]
@@ -75,15 +78,22 @@ def _best(compare: Compare, effects: Sequence[Effect]) -> str:
     better = [effect for effect in effects if effect.verdict == "better"]
     if not better:
         return f"No variant is shown to be better than {short(compare.reference)}"
-    best = max(better, key=lambda effect: abs(effect.difference))
-    most = "is best and" if len(better) > 1 else "is"
+    best = max(better, key=lambda effect: -1.0 if math.isnan(effect.difference) else abs(effect.difference))
+    most = "is best and" if len(better) > 1 and not math.isnan(best.difference) else "is"
     return f"{short(best.variant)} {most} better than {short(compare.reference)}: {_size(compare, best)}"
 
 
 def _size(compare: Compare, effect: Effect) -> str:
-    """The difference with its interval, to three digits of its width; there is none without noise, or before the first look."""
+    """The difference with its interval, to three digits of its width.
+
+    There is no interval without noise, before the first look, and by ranks, where a run without a value counts as the worst.
+    """
+    if math.isnan(effect.difference):
+        return f"by ranks, as no run of one side has a value of {compare.metric}"
+    if compare.failed == "worst" and (effect.lost or effect.lost_reference):
+        return f"by ranks; where both train, {compare.metric} differs by {effect.difference:+z.4g}"
     if math.isnan(effect.low):
-        return f"{compare.metric} differs by {effect.difference:+.4g} (no interval)"
+        return f"{compare.metric} differs by {effect.difference:+z.4g} (no interval)"
     level = f"{100 * (1 - compare.alpha):g} %" + (", all together:" if effect.low < effect.pointwise_low else " interval")
     numbers = signed(effect.difference, effect.low, effect.high)
     corrected = ""

@@ -20,13 +20,14 @@ from .summary import table
 
 
 def effects(study: Study) -> tuple[Effect, ...]:
-    """Every variant but the reference, in the order of the spec.
+    """Every variant but the reference, in the order of the spec; where there are blocks, against the reference of its block.
 
     Where the study stops by a rule, the values are those of the last look at each comparison, and interval, `p_adjusted`,
     `p_equivalence` and verdict are corrected for the looks (see `stopping`): `p_adjusted` is the smallest error rate of all
     looks and comparisons together at which the rule would have found a difference by now.
     """
-    names = [variant.name for variant in study.variants if variant.name != study.compare.reference]
+    references = study.references
+    names = [name for name, reference in references.items() if name != reference]
     if not names:
         return ()
     found = _at_the_looks(study, names, study.stopping) if study.stopping else _at_once(study, names)
@@ -47,12 +48,12 @@ def effects(study: Study) -> tuple[Effect, ...]:
     resampled = [_resampled(found.values[i], found.reference[i], e.se[i], compare) for i in range(len(names))]
     p_robust = comparison.adjusted([row["p_permutation"] for row in resampled], compare.correction)
     least, most = seeds_needed(e, compare, comparisons, found.level)
-    reference = runs.lost(study, compare.reference)
+    lost = {"": runs.Lost(0, 0, 0), **runs.lost(study)}  # a block may have no reference
     unreached = runs.unreached(study)
     effects = []
     for i, name in enumerate(names):
-        own = runs.lost(study, name)
-        verdict, where_it_trains = _told(compare, "no change" if name in unreached else found.verdict[i], own, reference)
+        own, reference = lost[name], lost[references[name]]
+        verdict, where_it_trains = as_told(compare, "no change" if name in unreached else found.verdict[i], own, reference)
         open_ = verdict == "undecided" and where_it_trains is None and found.ended and np.isfinite(least[i])
         effects.append(
             Effect(
@@ -77,7 +78,7 @@ def effects(study: Study) -> tuple[Effect, ...]:
     return tuple(effects)
 
 
-def _told(compare: Compare, verdict: Verdict, own: runs.Lost, reference: runs.Lost) -> tuple[Verdict, Verdict | None]:
+def as_told(compare: Compare, verdict: Verdict, own: runs.Lost, reference: runs.Lost) -> tuple[Verdict, Verdict | None]:
     """The verdict, and the one over the runs that trained where it is withheld because others diverged."""
     if compare.failed == "missing" and runs.withheld(verdict, own.diverged > 0, reference.diverged > 0):
         return "undecided", verdict
@@ -110,17 +111,18 @@ class _Found:
 
 def _at_once(study: Study, names: Sequence[str]) -> _Found:
     compare = study.compare
-    both, _ = _values(study, [*names, compare.reference])
-    values, reference = both[:-1], both[-1]
+    references = study.references
+    both, _ = samples(study, [*names, *(references[name] for name in names)])
+    values, reference = both[: len(names)], both[len(names) :]
     e = comparison.estimate(values, reference, compare.paired)
     level = comparison.interval_alpha(compare, int((~np.isnan(e.se)).sum()))
     ends = (*comparison.interval(e, level), *comparison.interval(e, compare.alpha))
     nothing, levels = np.full(len(names), np.nan), np.full(len(names), level)
     judged = comparison.judge(e, compare, resolution(study))
-    return _Found(values, both[[-1] * len(names)], e, *ends, nothing, levels, True, *judged)
+    return _Found(values, reference, e, *ends, nothing, levels, True, *judged)
 
 
-def _values(study: Study, variants: Sequence[str], seeds: Sequence[int] | None = None) -> tuple[Array, NDArray[np.bool_]]:
+def samples(study: Study, variants: Sequence[str], seeds: Sequence[int] | None = None) -> tuple[Array, NDArray[np.bool_]]:
     """Values `[variants, seeds]`, NaN or the worst where a cell has none, and which cells have ended."""
     numbers, cells = summary.values(study), study.cells
     over = cells.loc[cells["status"].isin(["done", "failed"]), ["variant", "seed"]].itertuples(index=False, name=None)
@@ -131,7 +133,7 @@ def _values(study: Study, variants: Sequence[str], seeds: Sequence[int] | None =
 
 def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
     compare, seeds = study.compare, list(dict.fromkeys(study.cells["seed"]))
-    both, known = _values(study, [*names, compare.reference], seeds)
+    both, known = samples(study, [*names, compare.reference], seeds)
     looks = stopping.replay(both[:-1], both[-1], known[:-1] & known[-1], compare, rule, resolution(study))
     seen = np.arange(len(seeds)) < np.where(looks.seeds > 0, looks.seeds, len(seeds))[:, None]  # before a first look, all
     values, reference = np.where(seen, both[:-1], np.nan), np.where(seen, both[-1], np.nan)

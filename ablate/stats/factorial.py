@@ -110,7 +110,7 @@ def factorial(study: Study) -> Factorial | None:
     return Factorial(
         terms=tuple(_terms(study, fit, aliases)),
         anova=tuple(_anova(fit)),
-        residual_sd=NOTHING if fit.pseudo else fit.sd,
+        residual_sd=fit.sd if fit.judged and not fit.pseudo else NOTHING,
         normality_p=_normality(fit),
         equal_variance_p=_equal_variance(model),
         note=_note(fit, aliases),

@@ -9,6 +9,7 @@ from ablate.study import Compare, Study
 
 from .factorial import LACK_OF_FIT, RESIDUAL
 from .records import AnovaRow, Attribution, Factorial, Share, Term
+from .summary import values
 
 MOST_NAMED = 3
 LONGEST = 80  # characters of a name
@@ -29,16 +30,16 @@ def headline(study: Study, factorial: Factorial | None, attribution: Attribution
     """
     asks = ASKS.get((study.design or {}).get("use", ""))
     if factorial is not None and asks in ("effects", None):
-        return _effects(study.compare, factorial)
+        return _effects(study, factorial)
     if attribution is not None and asks in ("shares", None):
-        return _shares(study.compare, attribution)
+        return _shares(study, attribution)
     return None
 
 
-def _effects(compare: Compare, found: Factorial) -> str:
-    terms = found.terms
+def _effects(study: Study, found: Factorial) -> str:
+    terms, compare = found.terms, study.compare
     if all(isnan(term.p) for term in terms):
-        return "Nothing can be concluded: there is no noise to judge the effects by, so run at least 3 seeds a variant."
+        return f"Nothing can be concluded: there is no noise to judge the effects by; {_more_seeds(study)}."
     shown = sorted((term for term in terms if term.verdict.startswith(("better", "worse"))), key=lambda term: -abs(term.estimate))
     rest = [term for term in terms if term not in shown]
     what = f"{len(terms)} main effects and interactions on {compare.metric}"
@@ -55,6 +56,13 @@ def _effects(compare: Compare, found: Factorial) -> str:
     elif found.anova[-1].source == RESIDUAL:
         told += ". Each variant has one value, so that what the terms leave was taken for noise"
     return f"{told}.{_lack_of_fit(compare, found.anova)}"
+
+
+def _more_seeds(study: Study) -> str:
+    """What to do where there is no noise to judge by."""
+    if values(study).dropna()["variant"].duplicated().any():
+        return "the seeds of each variant agree, so run more"
+    return "run at least 3 seeds a variant"
 
 
 def _is(count: int) -> str:
@@ -92,17 +100,17 @@ def _lack_of_fit(compare: Compare, rows: Sequence[AnovaRow]) -> str:
     return ""
 
 
-def _shares(compare: Compare, found: Attribution) -> str:
-    gain = found.rows[-1]
+def _shares(study: Study, found: Attribution) -> str:
+    gain, compare = found.rows[-1], study.compare
     way = f"from {short(found.plain)} to {short(found.full)} {compare.metric} changes by"
     if isnan(gain.low) or isnan(gain.high):
-        return f"Nothing can be concluded: {way} {gain.value:+.4g}, with no noise to judge it by; run at least 3 seeds a variant."
+        return f"Nothing can be concluded: {way} {gain.value:+z.4g}, with no noise to judge it by; {_more_seeds(study)}."
     shares = sorted(found.shares, key=lambda share: -abs(share.value))
     sure = [share for share in shares if share.sure]
     named = _named([_share(share) for share in sure])
     told = f"{way[0].upper()}{way[1:]} {_size(compare, gain)}" if gain.sure else f"No gain is shown: {way} {_size(compare, gain)}"
     told += f"; beyond the noise, each by itself: {named}" if sure else "; no share is beyond the noise by itself"
-    if against := [f"by {-share.last:+.4g} without {short(share.factor)}" for share in sure if share.contradicted]:
+    if against := [f"by {-share.last:+z.4g} without {short(share.factor)}" for share in sure if share.contradicted]:
         told += f". Yet the full recipe says otherwise: its {compare.metric} changes {_named(against)}"
     return f"{told}."
 
@@ -125,4 +133,4 @@ def _size(compare: Compare, found: Term | Share) -> str:
 def signed(value: float, low: float, high: float) -> list[str]:
     """A number and the ends of its interval, with signs, to three digits of its width."""
     digits = max(0, 2 - floor(log10(high - low)))
-    return [f"{number:+.{digits}f}" for number in (value, low, high)]
+    return [f"{number:+z.{digits}f}" for number in (value, low, high)]

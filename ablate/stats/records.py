@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from .block_records import Blocks
+
 if TYPE_CHECKING:
     from .per_image import PerImage
 
@@ -312,6 +314,7 @@ class Analysis:
         answer: The conclusion in a sentence.
         tuned: Every variant with and without tuning, where settings were tuned.
         images: What the metric was evaluated on; None where the cells do not say.
+        blocks: The comparison over the blocks, where the study has some; `effects` are within each block then.
         per_image: What was said of each of them; None where nobody evaluated images.
     """
 
@@ -321,4 +324,5 @@ class Analysis:
     answer: str
     tuned: tuple[Tuned, ...] = ()
     images: Images | None = None
+    blocks: Blocks | None = None
     per_image: "PerImage | None" = None

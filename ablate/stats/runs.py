@@ -42,21 +42,24 @@ class Lost:
         return ", ".join(f"{count} of {self.runs} runs {what}" for count, what in counts if count)
 
 
-def lost(study: Study, variant: str) -> Lost:
-    """What became of a variant's runs."""
-    status = study.cells.loc[study.cells["variant"] == variant, "status"]
-    numbers = summary.values(study)
-    own = numbers.loc[numbers["variant"] == variant, "value"].to_numpy(float)
-    done, failed = int((status == "done").sum()), int((status == "failed").sum())
-    word = "diverged" if study.imported is None else "without a value"
-    return Lost(done + failed, done - int(np.isfinite(own).sum()), failed, word)
+def lost(study: Study) -> dict[str, Lost]:
+    """What became of the runs of each variant."""
+    numbers, word = summary.values(study), "diverged" if study.imported is None else "without a value"
+    valued = numbers.loc[np.isfinite(numbers["value"].astype(float)), "variant"].value_counts()
+    done, failed = (study.cells.loc[study.cells["status"] == status, "variant"].value_counts() for status in ("done", "failed"))
+    found = {}
+    for variant in (variant.name for variant in study.variants):
+        ended, gone = int(done.get(variant, 0)), int(failed.get(variant, 0))
+        found[variant] = Lost(ended + gone, ended - int(valued.get(variant, 0)), gone, word)
+    return found
 
 
 def unreached(study: Study) -> dict[str, str]:
     """The variants whose change did not reach the run, by name, with what shows it.
 
     Every number that the runs recorded, but times, is that of the reference's run with the same seed, and so are the final
-    weights where they are known: of runs that are not the same, two such streams of numbers are not.
+    weights where they are known: of runs that are not the same, two such streams of numbers are not. Runs that diverged are no
+    sign of it, because all weights that are NaN are the same.
     """
     if study.epochs.empty:
         return {}
@@ -65,10 +68,12 @@ def unreached(study: Study) -> dict[str, str]:
     rows: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
     done = study.cells[study.cells["status"] == "done"]
     weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
-    reference = study.compare.reference
+    references = study.references
+    lost = summary.diverged(study)
+    gone = set(zip(lost["variant"], lost["seed"], strict=True))
 
     def same(own: Place) -> bool:
-        other = (reference, own[1])
+        other = (references[own[0]], own[1])
         if other not in weights or weights[own] != weights[other] or own not in rows or other not in rows:
             return False
         ours, theirs = (epochs.loc[rows[place]].reset_index(drop=True) for place in (own, other))
@@ -79,7 +84,7 @@ def unreached(study: Study) -> dict[str, str]:
         runs.setdefault(place[0], []).append(place)
     found = {}
     for variant, own in runs.items():
-        if variant != reference and all(map(same, own)):
+        if variant != references[variant] and all(map(same, own)) and not gone.issuperset(own):
             known = all(weights[place] is not None for place in own)
             found[variant] = "same weights" if known else "same numbers"
     return found

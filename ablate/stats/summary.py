@@ -88,16 +88,17 @@ def summarise(study: Study) -> pd.DataFrame:
     """One row a variant, in the order of the spec.
 
     Columns: `variant`; `n`, cells with a value; `failed`, `diverged` and `missing`, cells without one; `mean`; `sd`, the sample
-    standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's; `published`, NaN where nobody
-    published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
+    standard deviation, NaN for fewer than two cells; `difference` of the mean from the reference's (of its block); `published`,
+    NaN where nobody published a number; `seconds`, mean time of a cell; `parameters`, trainable ones.
     """
     numbers, gaps = values(study), missing(study)
     lost = gaps.loc[gaps["epoch"].notna(), "variant"].value_counts()
     published = study.published.get(study.compare.metric, {})
     rows = [_row(study, numbers, published, variant.name, int(lost.get(variant.name, 0))) for variant in study.variants]
     table = pd.DataFrame(rows)
-    reference = table.loc[table["variant"] == study.compare.reference, "mean"].iloc[0]
-    table.insert(7, "difference", table["mean"] - reference)
+    means = dict(zip(table["variant"], table["mean"], strict=True))
+    references = study.references
+    table.insert(7, "difference", table["mean"] - [means.get(references[name], np.nan) for name in table["variant"]])
     return table
 
 

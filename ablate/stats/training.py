@@ -14,7 +14,8 @@ STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at 
 
 
 def notes(study: Study) -> tuple[str, ...]:
-    """Variants whose answers are guesses, whose last epoch is far below their best, and whose training loss does not fall."""
+    """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose loss
+    does not fall."""
     found: dict[str, list[str]] = {}
     for variant in study.variants:
         for note in _notes(study, study.epochs[study.epochs["variant"] == variant.name]):
@@ -27,7 +28,8 @@ def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:
         return
     metric = study.compare.metric
     yield from _at_chance(epochs)
-    if study.compare.at == "last" and metric in epochs and not _selects(epochs):
+    yield from (stopped := list(_stopped(epochs)))
+    if study.compare.at == "last" and metric in epochs and not _selects(epochs) and not stopped:
         yield from _past_its_best(metric, _mean_curve(epochs, metric), 1 if study.compare.goal == "maximize" else -1)
     if study.imported is None:
         yield from _loss(_mean_curve(epochs, "train_loss"))
@@ -46,6 +48,15 @@ def _at_chance(epochs: pd.DataFrame) -> Iterator[str]:
     if len(guessing):
         seeds = f"{len(guessing)} of {len(last)} seeds" if len(last) > 1 else "its seed"
         yield f"no better than guesses at the last epoch of {seeds} ({guessing['at_chance'].iloc[0]})"
+
+
+def _stopped(epochs: pd.DataFrame) -> Iterator[str]:
+    """How long the trainings were that their step ended."""
+    if "stopped" not in epochs or not (ended := epochs[epochs["stopped"].notna()])["epoch"].size:
+        return
+    first, last, all_of_them = ended["epoch"].min(), ended["epoch"].max(), epochs["seed"].nunique()
+    span = f"{first}" if first == last else f"{first} to {last}"
+    yield f"its step ended the training after {span} epochs, with {len(ended)} of {all_of_them} seeds"
 
 
 def _mean_curve(epochs: pd.DataFrame, column: str) -> NDArray[np.float64]:

@@ -20,8 +20,10 @@ from .losses import LossContract
 from .metrics import MetricContract
 from .models import ModelContract
 from .optimizers import OptimizerContract
+from .samplers import SamplerContract
 from .schedulers import SchedulerContract
 from .sources import SourceContract
+from .steps import StepContract
 from .trainers import TrainerContract
 from .transforms import TransformContract
 from .tuners import TunerContract
@@ -38,6 +40,8 @@ CONTRACTS: Mapping[str, type[ComponentContract]] = {
         TransformContract,
         LossContract,
         MetricContract,
+        StepContract,
+        SamplerContract,
         DesignContract,
         TunerContract,
         ExecutorContract,
@@ -56,8 +60,10 @@ __all__ = [
     "MetricContract",
     "ModelContract",
     "OptimizerContract",
+    "SamplerContract",
     "SchedulerContract",
     "SourceContract",
+    "StepContract",
     "TrainerContract",
     "TransformContract",
     "TunerContract",

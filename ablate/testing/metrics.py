@@ -1,11 +1,16 @@
 """What a metric has to keep."""
 
 import math
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from ablate.engine.evaluation import Evaluation
 
 from .component import ComponentContract
 
@@ -24,6 +29,11 @@ class MetricContract(ComponentContract):
 
     def engine_arguments(self) -> tuple[Any, ...]:
         return (self.classes,)
+
+    def make(self, *engine_arguments: Any, **settings: Any) -> Any:
+        """The metric as a function of logits and labels; one that asks for the model gets one that answers as they do."""
+        metric = super().make(*engine_arguments, **settings)
+        return partial(_of_a_network, metric) if hasattr(metric, "of_model") else metric
 
     def labels(self) -> Tensor:
         """Every class equally often, as near as that is."""
@@ -53,6 +63,8 @@ class MetricContract(ComponentContract):
             f"it does not say which way is better, so that every spec has to: {found}, so set "
             f"`{name}.lower_is_better = {better < worse}` below the function, or a function of the parameters that gives it."
         )
+        if isinstance(metric, partial):  # it measures something else of a model than whether its answers are right
+            return
         hint = f"and `{name}.lower_is_better` is {lower}: change that, or check the sign."
         assert (better < worse) if lower else (better > worse), f"{found}, {hint}"
 
@@ -70,3 +82,14 @@ class MetricContract(ComponentContract):
         assert metric(logits, labels) == first, "a second call gives another number: keep nothing between two calls."
         assert torch.equal(logits, before[0]), "the logits that came in are changed: work on a copy."
         assert torch.equal(labels, before[1]), "the labels that came in are changed: work on a copy."
+
+
+def _of_a_network(metric: Any, logits: Tensor, labels: Tensor) -> Any:
+    """What a metric says of a network that answers as these logits do, on images that leave no doubt of what they show."""
+    classes = logits.shape[1]
+    layer = nn.Linear(classes, classes, bias=False)
+    nn.init.eye_(layer.weight)
+    network = nn.Sequential(nn.Flatten(), layer).to(logits.device).eval()
+    images = (255 * one_hot(logits.argmax(1), classes)).to(torch.uint8)[:, :, None, None]
+    told = Evaluation(network, images, labels, logits, cross_entropy, lambda some: some.float() / 32, nullcontext)
+    return metric.of_model(replace(told, logits=told.predict(images)))

@@ -75,7 +75,7 @@ class OptimizerContract(ComponentContract):
         for other in range(2):
             with global_generators(other, torch_too=False):
                 ends.append(self.training(torch.device("cpu")).run(5))
-        assert _equal(*ends), (
+        assert equal(*ends), (
             "two equal trainings end differently: draw with torch's functions alone, and share nothing between two."
         )
 
@@ -90,7 +90,7 @@ class OptimizerContract(ComponentContract):
         other.model.load_state_dict(loaded["model"])
         other.optimizer.load_state_dict(loaded["optimizer"])
         straight, resumed = training.run(3, first=3), other.run(3, first=3)
-        same = _equal if device.type == "cpu" else _close  # on a GPU one of the two may replay a step that the other takes
+        same = equal if device.type == "cpu" else _close  # on a GPU one of the two may replay a step that the other takes
         assert same(straight, resumed), (
             "a training that goes on from a checkpoint differs from one that was not interrupted: keep what the update depends "
             "on in `self.state[parameter]` or in the groups, so that `state_dict` has it."
@@ -162,7 +162,8 @@ def _own_stream(device: torch.device) -> Iterator[None]:
     stream.synchronize()
 
 
-def _equal(one: list[Tensor], other: list[Tensor]) -> bool:
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Whether two lists of tensors are the same, bit for bit."""
     return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 

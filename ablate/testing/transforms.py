@@ -9,6 +9,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from ablate.records import Horizon
+
 from .component import ComponentContract, message_of
 from .randomness import REMEDY, global_generators, global_states
 
@@ -113,6 +115,25 @@ class TransformContract(ComponentContract):
         again = self.apply(transform, images, 1)
         same = all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
         assert same, "a second call gives something else than the first: keep nothing between two calls."
+
+    def test_the_epoch_alone_decides(self, device: torch.device) -> None:
+        """An interrupted cell is told the epoch in which it goes on, and none before it."""
+        horizon, images = Horizon(5, 10), self.images(self.dtypes[0]).to(device)
+        transform = self.make()
+        if not hasattr(transform, "at_epoch"):
+            return
+        first = self.apply(transform, images)[0]
+        told = {}
+        for epoch in (0, 2, 4):
+            transform.at_epoch(epoch, horizon)
+            told[epoch] = self.apply(transform, images)[0]
+        assert torch.equal(first, told[0]), "before it is told an epoch it is not as in the first: begin with that."
+        for epoch in (4, 2, 0):
+            fresh = self.make()
+            fresh.at_epoch(epoch, horizon)
+            assert torch.equal(self.apply(fresh, images)[0], told[epoch]), (
+                "an epoch gives other images where others were told before it: compute what changes from the epoch alone."
+            )
 
     def test_other_seeds_give_other_images(self) -> None:
         transform, images = self.make(), self.images(self.dtypes[0], COPIES)

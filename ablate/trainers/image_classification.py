@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
+ABSENT = ("step", "sampler", "split")  # fields that a recipe has only where they are given
 Components = dict[str, dict[str, Any]]
 
 
@@ -39,6 +40,8 @@ def image_classification(
         "accuracy": {"use": "accuracy"},
         "loss": {"use": "loss"},
     },
+    step: Annotated[dict[str, Any], Nested("step"), Absent()] | None = None,
+    sampler: Annotated[dict[str, Any], Nested("sampler"), Absent()] | None = None,
     batch_size: PositiveInt = 64,
     epochs: PositiveInt = 12,
     precision: Literal["float32", "tf32", "bfloat16"] = "float32",
@@ -65,6 +68,8 @@ def image_classification(
         scheduler: Learning-rate schedule.
         loss: What is minimised.
         metrics: What is measured, each under a name of its own.
+        step: How a batch is trained; forward, backward and one update unless given.
+        sampler: Which images an epoch trains on, in which order; all of them, shuffled, unless given.
         batch_size: Images in a batch.
         epochs: Passes over the training images.
         precision: float32 on every device; tf32 is TensorFloat-32 in products and convolutions, on a GPU; bfloat16 is mixed
@@ -80,7 +85,9 @@ def image_classification(
             unless given.
         threads: Threads inside an operation; they change floating-point sums.
     """
-    recipe: Recipe = {name: value for name, value in locals().items() if name != "registry" and (name, value) != ("split", None)}
+    given = {name: value for name, value in locals().items() if name != "registry"}
+    recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value is not None}
+    stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         import torch
@@ -99,13 +106,15 @@ def image_classification(
         return preflight(registry, recipe, environment, torch.device(device), compare, notices)
 
     def not_told_at(epoch: int) -> str:
+        if stops:
+            return "its step may have ended the training before"
         told = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
         return "" if told else f"it has {epochs} epochs and eval_every {eval_every}"
 
     return Trainer(
         metrics={name: lower_is_better(registry, metric) for name, metric in metrics.items()},
         train=train,
-        epochs=epochs,
+        epochs=None if stops else epochs,
         threads=threads,
         shares=True,
         keeps=True,
@@ -113,11 +122,11 @@ def image_classification(
         data=dataset,
         fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),
         identity=_identity,
-        problems=lambda: _selection_problems(registry, recipe),
+        problems=lambda: [*_selection_problems(registry, recipe), *_step_problems(recipe)],
         device_problems=lambda device: _device_problems(precision, device),
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
-        remarks=lambda facts, device: [*size_notes(recipe, facts.images), *_precision_notes(precision, device)],
+        remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
         fetch=lambda environment: fetched(registry, dataset, environment),
@@ -145,6 +154,12 @@ def _selection_problems(registry: Registry, recipe: Recipe) -> Iterator[Problem]
     elif lower_is_better(registry, recipe["metrics"][selecting]) is None:
         message = f"nothing says whether {selecting!r} is better when it is larger or when it is smaller"
         yield Problem("select", message, "Select by a metric that says it, such as accuracy or loss.")
+
+
+def _step_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What a step of the recipe's own does itself, and the recipe cannot ask for beside it."""
+    if recipe.get("step") and recipe["accumulate"] != 1:
+        yield Problem("accumulate", "the recipe's own step makes the updates", "Remove it, or accumulate in the step.")
 
 
 def _device_problems(precision: str, device: str) -> Iterator[Problem]:
@@ -175,6 +190,11 @@ def _facts(registry: Registry, dataset: Mapping[str, Any], environment: Environm
         raise
     except Exception as error:  # anybody's code, and the data itself is well
         return Facts([f"dataset {dataset['use']!r}: its notices cannot be had: {one_line(describe(error))}"], images)
+
+
+def _in_an_epoch(recipe: Recipe, facts: Facts) -> int | None:
+    """Images that an epoch trains on, as far as that is known before."""
+    return None if recipe.get("sampler") else facts.images
 
 
 def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:

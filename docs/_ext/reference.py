@@ -75,6 +75,10 @@ def components() -> str:
         found = [component for component in default().all(kind) if component.distribution == CORE]
         sections.append(f"## {_plural(kind)}\n")
         sections += [_component(kind, component.qualified_name) for component in found]
+        if not found:
+            sections.append(
+                f"None comes along; [what you can ablate](what-you-can-ablate.md) has {_plural(kind).lower()} to copy.\n"
+            )
     return "\n".join(sections)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ablate.components import tables
 from ablate.components.grids import read
 from ablate.errors import UsageError
-from ablate.judging.runs import Asked, Curve, Run, Runs, flat
+from ablate.judging.runs import Asked, Run, Runs, flat
 from ablate.judging.yaml_files import load
 
 NAMES = ("metrics.csv", "metrics.jsonl", "metrics.json", "results.csv", "results.jsonl", "results.json")
@@ -45,7 +45,7 @@ def _run(folder: Path, root: Path, file: str | None) -> Run:
     path = _metrics_file(folder, file)
     if path is None:
         return Run(name, _settings(folder), {}, "interrupted", f"it has no {file or 'file of metrics'}")
-    return Run(name, _settings(folder), _metrics(path))
+    return Run(name, _settings(folder), tables.curves(read(path)))
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -86,7 +86,3 @@ def _metrics_file(folder: Path, file: str | None) -> Path | None:
             f'--source \'{{"use": "hydra", "file": "{others[0].name}"}}\'.'
         )
     return others[0] if others else None
-
-
-def _metrics(path: Path) -> Mapping[str, Curve]:
-    return tables.curves(read(path))

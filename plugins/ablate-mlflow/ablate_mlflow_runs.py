@@ -13,6 +13,7 @@ from typing import Any
 
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status, last
+from ablate.judging.sqlite_files import is_sqlite, opened, tables
 
 STATUSES: Mapping[str, Status] = {
     "FINISHED": "done",
@@ -61,7 +62,7 @@ def recognises(place: Any) -> bool:
         return str(place).startswith(SERVERS) or recognises(str(place).removeprefix("sqlite:///"))
     path = Path(place)
     if path.is_file():
-        return path.read_bytes()[:15] == b"SQLite format 3" and _tables(path) >= TABLES
+        return is_sqlite(path) and tables(path) >= TABLES
     return path.is_dir() and any((meta.parent / "params").is_dir() for meta in path.glob("*/*/meta.yaml") if "meta" in meta.name)
 
 
@@ -76,21 +77,9 @@ def _settings(params: Mapping[str, Any], tags: Mapping[str, Any], experiment: st
 # An SQLite store
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-
-
-def _tables(path: Path) -> set[str]:
-    try:
-        with closing(_opened(path)) as db:
-            return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
-        return set()
-
-
 def _of_store(asked: Asked, path: Path, experiment: str | None) -> Iterator[Run]:
     try:
-        with closing(_opened(path)) as db:
+        with closing(opened(path)) as db:
             yield from _rows(asked, db, experiment)
     except sqlite3.Error as error:
         raise EnvironmentProblem(f"{path}: cannot be read as a store of MLflow: {error}.") from error

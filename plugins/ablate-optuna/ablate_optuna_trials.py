@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status
+from ablate.judging.sqlite_files import is_sqlite, tables
 
 TABLES = ("studies", "trials", "trial_params")
 STATUSES: Mapping[str, Status] = {
@@ -51,24 +52,15 @@ def optuna(asked: Asked, /, *, study: str | None = None) -> Runs:
 
 def recognises(place: Any) -> bool:
     """Whether it is an SQLite file with Optuna's tables, a journal of its, or an address of a database."""
-    import sqlite3
-    from contextlib import closing
-
     if not isinstance(place, (str, Path)):
         return False
     path = Path(str(place).removeprefix("sqlite:///"))
     if not path.is_file():
         return str(place).startswith(SCHEMES[1:])
+    if is_sqlite(path):
+        return tables(path).issuperset(TABLES)
     with path.open("rb") as file:
-        start = file.read(200)
-    if not start.startswith(b"SQLite format 3"):
-        return b'"op_code"' in start
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
-        return False
-    return tables.issuperset(TABLES)
+        return b'"op_code"' in file.read(200)
 
 
 optuna.recognises = recognises
@@ -79,11 +71,10 @@ def _storage(library: Any, place: str) -> Any:
     path = Path(place.removeprefix("sqlite:///"))
     if not path.is_file():
         return place
-    with path.open("rb") as file:
-        if file.read(15) != b"SQLite format 3":
-            from optuna.storages.journal import JournalFileBackend
+    if not is_sqlite(path):
+        from optuna.storages.journal import JournalFileBackend
 
-            return library.storages.JournalStorage(JournalFileBackend(str(path)))
+        return library.storages.JournalStorage(JournalFileBackend(str(path)))
     return f"sqlite:///file:{path.absolute()}?mode=ro&uri=true"
 
 

@@ -182,6 +182,12 @@ def test_a_folder_that_cannot_be_read_is_told(environment, folder, monkeypatch):
         make(environment, folder).fingerprint()
 
 
+def test_a_class_with_a_space_behind_its_name_is_not_another_one(environment, folder):
+    (folder / "test" / "c").rename(folder / "test" / "c ")
+    with pytest.raises(EnvironmentProblem, match=f"{folder}/test/c : is not written as {folder}/train/c. Rename one of them."):
+        image_folder(environment, path=str(folder)).fingerprint()
+
+
 def test_classes_that_are_written_almost_alike_are_told(environment, folder):
     for part in ("train", "test"):
         shutil.copytree(folder / part / "c", folder / part / "C")

@@ -15,6 +15,7 @@ PLUGINS = (
     "docs/first-plugin.md",
     "docs/four-plugins.md",
     "docs/your-own-code.md",
+    "docs/what-you-can-ablate.md",
 )  # tests of their own write these files and use them
 BLOCKS = [block for page in pages() for block in blocks(page)]
 
@@ -47,7 +48,10 @@ JSON = [block for block in BLOCKS if block.language == "json" and block.page not
 
 
 @pytest.mark.parametrize("block", JSON, ids=place)
-def test_specs_are_accepted_and_fragments_are_json(block, tmp_path):
+def test_specs_are_accepted_and_fragments_are_json(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in (other for other in BLOCKS if other.page == block.page and other.file):
+        (tmp_path / file.file).write_text(file.text)
     whole = block.text.lstrip().startswith("{")
     document = json.loads(block.text if whole else f"{{{block.text}}}")
     if "base" in document:

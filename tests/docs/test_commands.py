@@ -24,11 +24,14 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/four-plugins.md": "tests/docs/test_four_plugins.py",
     "docs/your-own-code.md": "tests/docs/test_your_own_code.py",
     "docs/have-runs.md": "tests/docs/test_have_runs.py",
+    "docs/what-you-can-ablate.md": "tests/docs/test_what_you_can_ablate.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/test_kept.py keeps weights of a smaller study",
     ("docs/kept.md", "ablate predict"): "needs weights and images; tests/test_kept.py has both",
     ("docs/kept.md", "ablate evaluate"): "needs weights; tests/test_kept.py has some",
+    ("README.md", "ablate run width.json"): "of a function, which has no images; tests/test_readme.py runs it",
+    ("README.md", "ablate judge"): "of the whole quickstart's report; tests/test_readme.py judges the table of a study",
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
     ("docs/performance.md", "ablate judge"): "of a table that was made to be measured; tests/docs/test_have_runs.py judges one",
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",

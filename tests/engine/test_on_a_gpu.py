@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from ablate.engine.batches import GPU_CHUNK, chunk_of
 from ablate.engine.data import CHUNK
 from ablate.engine.seeding import global_rng
 from ablate.engine.step import ReplayDiffers, Step
-from ablate.engine.train import GPU_CHUNK, chunk_of, train
+from ablate.engine.train import train
 from ablate.plan import make_cells, make_plan
 from ablate.records import DataInfo
 from ablate.registry import default

@@ -31,6 +31,16 @@ def run(cell, environment, folder, **controls):
     return train(default(), cell, environment, CPU, Controls(folder / "state.safetensors", **controls))
 
 
+def interrupted(cell, environment, folder, every):
+    """The result of a cell that is stopped after every so many batches."""
+    while True:
+        left = iter(range(every - 1))
+        try:
+            return run(cell, environment, folder, should_stop=lambda left=left: next(left, None) is None)
+        except Interrupted:
+            continue
+
+
 def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autocast=False):
     """The same training written as a script would: no chunks, no records, and torch's own parts."""
     torch.set_num_threads(1)

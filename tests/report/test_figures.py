@@ -207,7 +207,7 @@ def test_interactions_without_noise_have_no_whiskers():
 
 @pytest.mark.parametrize("name", ["x", "a,b", "the_learning_rate=cosine_with_warm_restarts_and_more,optimizer=adam", "x" * 100])
 def test_names_are_broken_into_lines(name):
-    lines = figures._wrapped(name).split("\n")
+    lines = figures.wrapped(name).split("\n")
     assert all(len(line) <= figures.LINE for line in lines)
     assert "".join(lines) == name
 

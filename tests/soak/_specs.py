@@ -195,7 +195,7 @@ def outcome(path: Path) -> tuple[str, str]:
     try:
         job = prepare(path, (), options)
         infos = job.plan.infos()
-        Console(file=StringIO()).print(variants_view(infos, job.plan.compare.reference, {info.name: (0, 1) for info in infos}))
+        Console(file=StringIO()).print(variants_view(infos, [job.plan.compare.reference], {info.name: (0, 1) for info in infos}))
         json.dumps(job.plan.record(), allow_nan=False, ensure_ascii=False).encode()
     except SpecError as error:
         lost = [p for p in error.problems if not p.path and not PLACED.search(p.message)]

@@ -90,3 +90,19 @@ def test_runs_without_a_value_are_in_the_sentence(make_study):
     found = answer(make_study({"base": [None, *BASE], "new": shifted(0.05)}))
     assert found.startswith("new is better than base: ")
     assert found.endswith("; base: 1 of 7 runs failed.")
+
+
+def test_what_ranks_decide_is_in_the_sentence(make_study):
+    gone = [float("nan")] * 6
+    found = answer(make_study({"base": gone, "new": BASE}, failed="worst"))
+    assert found == (
+        "new is better than base: by ranks, as no run of one side has a value of accuracy; base: 6 of 6 runs diverged."
+    )
+    found = answer(make_study({"base": gone, "a": BASE, "b": NEAR}, failed="worst"))
+    assert found.startswith(
+        "a is better than base: by ranks, as no run of one side has a value of accuracy; of 2 comparisons, 2 are"
+    )
+    found = answer(make_study({"base": BASE, "big": gone}, failed="worst"))
+    assert found.startswith("big is worse than base: by ranks, as no run of one side has a value of accuracy; big: 6 of 6 runs")
+    found = answer(make_study({"base": BASE, "big": [*gone[:5], 0.95]}, failed="worst"))
+    assert found.startswith("big is worse than base: by ranks; where both train, accuracy differs by +0.04")

@@ -1,5 +1,6 @@
 """The conclusion of studies whose design asks for more than comparisons."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -82,13 +83,20 @@ def test_a_three_way_interaction_is_said():
 
 def test_one_seed():
     assert answer([[0, 1], [2, 3]], seeds=1) == (
-        "Nothing can be concluded: there is no noise to judge the effects by, so run at least 3 seeds a variant."
+        "Nothing can be concluded: there is no noise to judge the effects by; run at least 3 seeds a variant."
     )
     values = np.indices((2, 2, 2))[0]
     assert "what the terms leave was taken for noise" in answer(values, seeds=1)
     assert answer([[0, 1], [2, 3]], use="cumulative", seeds=1).startswith(
         "Nothing can be concluded: from a0,b0 to a1,b1 accuracy changes by +3"
     )
+
+
+def test_seeds_that_agree():
+    why = "the seeds of each variant agree, so run more."
+    assert answer([[1, 1], [1, 1]], sd=0) == f"Nothing can be concluded: there is no noise to judge the effects by; {why}"
+    assert math.isnan(analyse(made([[1, 1], [1, 1]], sd=0)).factorial.residual_sd)
+    assert answer([[1, 1], [1, 1]], "cumulative", sd=0).endswith(f" accuracy changes by +0, with no noise to judge it by; {why}")
 
 
 def test_shares():

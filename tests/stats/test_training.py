@@ -78,3 +78,11 @@ def test_what_is_true_of_several_variants_is_said_once():
     still = "the training loss stays at its start value: 2.3 in the first epoch, 2.3 in the last"
     losses = [2.3, 2.3, 2.3, 2.0, 1.0, 0.5, 2.3, 2.3, 2.3]
     assert notes(replace(made, epochs=made.epochs.assign(train_loss=losses))) == (f"a, c: {still}.",)
+
+
+def test_a_training_that_its_step_ended_says_after_how_many_epochs():
+    """And nothing is said of a curve whose end is the mean over some of the seeds only."""
+    study = study_of([0.5, 0.7, 0.9, 0.88, 0.4], stopped=[None] * 5)
+    ended = study.epochs[(study.epochs["seed"] == 0) | (study.epochs["epoch"] <= 3)].copy()
+    ended.loc[(ended["seed"] == 1) & (ended["epoch"] == 3), "stopped"] = "the step ended it 2 epochs before the last"
+    assert notes(replace(study, epochs=ended)) == ("base: its step ended the training after 3 epochs, with 1 of 2 seeds.",)

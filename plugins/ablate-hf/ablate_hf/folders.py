@@ -72,8 +72,10 @@ def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
             continue
         if path.is_dir():
             yield from _files(path, above)
-        elif path.exists():
+        elif path.is_file():
             yield path
+        elif path.exists():
+            raise EnvironmentProblem(f"{path}: is a pipe, a socket or a device, and reading it may never end. Remove it.")
         else:
             raise EnvironmentProblem(
                 f"{path}: is a link to {os.readlink(path)}, where nothing is. Fetch what it stands for, or remove it."

@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import re
 import shutil
 import textwrap
@@ -186,6 +187,12 @@ def test_what_is_wrong_with_a_folder_is_told(change, settings, message, folder: 
         change(folder)
     with pytest.raises(EnvironmentProblem, match=message):
         make(environment, folder, **settings).load()
+
+
+def test_what_may_never_end_is_refused_and_not_read(folder: Path, environment: Environment):
+    os.mkfifo(folder / "train" / CLASSES[0] / "pipe.png")
+    with pytest.raises(EnvironmentProblem, match=r"pipe.png: is a pipe, a socket or a device, and reading it may never end"):
+        make(environment, folder).fingerprint()
 
 
 def test_a_failed_decoding_leaves_nothing_behind(tmp_path: Path, environment: Environment):

@@ -10,6 +10,8 @@ CAUGHT = {
     "in_place": ("test_it_does_not_change_its_input", "work on a copy"),
     "torchs": ("test_the_generator_alone_decides", "it uses a global random generator"),
     "remembering": ("test_it_goes_on_where_its_generator_is", "keep nothing between two calls"),
+    "ageing": ("test_the_epoch_alone_decides", "compute what changes from the epoch alone"),
+    "late": ("test_the_epoch_alone_decides", "it is not as in the first"),
     "unused_draw": ("test_other_seeds_give_other_images", "use what is drawn, or draw nothing"),
     "once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
     "operation_once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
@@ -40,6 +42,33 @@ def cropped():
 def of_any_dtype():
     """Takes what it says it does not take."""
     return lambda images, generator: images.flip(-1)
+
+
+class Ageing:
+    """Darker in each epoch that it is told."""
+
+    deterministic = True
+
+    def __init__(self, steps):
+        self.factor, self.steps = 1.0, steps
+
+    def at_epoch(self, epoch, horizon):
+        self.factor = self.factor * 0.8 if self.steps and epoch else 0.9**epoch
+
+    def __call__(self, images, generator):
+        return darker(images, self.factor)
+
+
+def ageing():
+    """Another step from wherever it is."""
+    return Ageing(steps=True)
+
+
+def late():
+    """Half as bright until it is told an epoch."""
+    made = Ageing(steps=False)
+    made.factor = 0.5
+    return made
 
 
 def in_place():

@@ -1,0 +1,108 @@
+"""The conclusion over blocks in a sentence."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ablate.study import Compare
+
+from .block_records import Across, Blocks
+from .headline import short, signed
+from .records import Verdict
+
+MOST_NAMED = 5
+
+
+def over_blocks(compare: Compare, found: Blocks) -> str:
+    """The best variant that is better by how much, what became of the others, and whether there are blocks enough to tell."""
+    told = [one for one in found.comparisons if not math.isnan(one.p_adjusted)]
+    if not told:
+        return f"Nothing can be concluded: no variant has a value in a block in which {short(found.reference)} has one."
+    decided = [one for one in told if one.verdict != "undecided"]
+    if not decided:
+        which = (
+            f"{short(told[0].variant)} against {short(found.reference)} is"
+            if len(told) == 1
+            else _all(len(told), found.reference)
+        )
+        parts = [f"Nothing can be concluded: {which} undecided over {where(found)}"]
+    elif len(told) == 1:
+        parts = [_one(compare, found, told[0])]
+    else:
+        parts = [_best(compare, found, decided), _counts(told)]
+    return "; ".join([*parts, *_otherwise(told), *_lost(told), *_too_few(found)]) + "."
+
+
+def where(found: Blocks) -> str:
+    """Such as `14 blocks (dataset)`."""
+    most = max(one.n for one in found.comparisons)
+    return f"{most} block{'' if most == 1 else 's'} ({' × '.join(map(short, found.factors))})"
+
+
+def _all(count: int, reference: str) -> str:
+    return f"all {count} comparisons with {short(reference)} are"
+
+
+def _one(compare: Compare, found: Blocks, one: Across) -> str:
+    if one.verdict == "no meaningful difference":
+        start = f"{short(one.variant)} makes no meaningful difference to {short(found.reference)}"
+        return f"{start} over {where(found)}: {_size(compare, one)}, with ± {compare.margin:g} of no importance"
+    return f"{short(one.variant)} is {one.verdict} than {short(found.reference)} over {where(found)}: {_size(compare, one)}"
+
+
+def _best(compare: Compare, found: Blocks, decided: Sequence[Across]) -> str:
+    """Of those that are better, the one with the best mean rank."""
+    better = [one for one in decided if one.verdict == "better"]
+    if not better:
+        return f"No variant is shown to be better than {short(found.reference)} over {where(found)}"
+    best = min(better, key=lambda one: (found.ranks[one.variant], -one.wins))
+    most = "has the best mean rank of those that are" if len(better) > 1 else "is"
+    return f"{short(best.variant)} {most} better than {short(found.reference)} over {where(found)}: {_size(compare, best)}"
+
+
+def _size(compare: Compare, one: Across) -> str:
+    """In how many blocks, and the mean difference with its interval."""
+    blocks = f"better in {one.wins}, worse in {one.losses}" + (f", the same in {one.ties}" if one.ties else "")
+    if math.isnan(one.low):
+        return f"{blocks}; on average {compare.metric} differs by {one.difference:+.4g} (no interval)"
+    value, low, high = signed(one.difference, one.low, one.high)
+    return f"{blocks}; on average {compare.metric} differs by {value} ({100 * (1 - compare.alpha):g} % interval {low} to {high})"
+
+
+def _counts(told: Sequence[Across]) -> str:
+    found = Counter(one.verdict for one in told)
+    words: dict[Verdict, str] = {
+        "better": "better",
+        "worse": "worse",
+        "no meaningful difference": "without meaningful difference",
+        "undecided": "undecided",
+    }
+    counts = [f"{found[name]} {'is' if found[name] == 1 else 'are'} {word}" for name, word in words.items() if found[name]]
+    return f"of {len(told)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
+
+
+def _otherwise(told: Sequence[Across]) -> Iterator[str]:
+    """Where ranks and the mean difference say different things."""
+    differ = [f"{short(one.variant)} is {one.verdict_by_size}" for one in told if one.verdict_by_size != one.verdict]
+    if differ:
+        more = f" and {len(differ) - MOST_NAMED} more" * (len(differ) > MOST_NAMED)
+        yield f"by the mean difference alone, {', '.join(differ[:MOST_NAMED])}{more}"
+
+
+def _lost(told: Sequence[Across]) -> Iterator[str]:
+    """What became of the runs without a value."""
+    lost = {one.variant: one.lost for one in told if one.lost}
+    named = [f"{short(name)}: {words}" for name, words in lost.items()]
+    yield from named[:MOST_NAMED]
+    if len(named) > MOST_NAMED:
+        yield f"{len(named) - MOST_NAMED} more variants lost runs"
+    if told[0].lost_reference:
+        yield f"the reference: {told[0].lost_reference}"
+    withheld = [f"{short(one.variant)} is {one.where_it_trains}" for one in told if one.where_it_trains]
+    if withheld:
+        yield f"where they train, {', '.join(withheld[:MOST_NAMED])}{' …' if len(withheld) > MOST_NAMED else ''}"
+
+
+def _too_few(found: Blocks) -> Iterator[str]:
+    if max(one.n for one in found.comparisons) < found.needed:
+        yield f"{where(found)} are too few for Wilcoxon's test, which takes {found.needed}"
