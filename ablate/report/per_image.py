@@ -51,9 +51,13 @@ def _missing(found: PerImage) -> Iterator[str]:
         yield f"The predictions of {plural(found.damaged, 'cell')} cannot be read, and are left out."
 
 
+def _in_block(study: Study) -> str:
+    return f" of the block of {study.compare.reference!r}" if study.compare.blocks else ""
+
+
 def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section") -> "Section":
     verdicts = {effect.variant: verdict(effect) for effect in analysis.effects}
-    reference = study.compare.reference
+    reference = "the reference of its block" if study.compare.blocks else repr(study.compare.reference)
     rows = [
         [
             pair.variant,
@@ -88,7 +92,7 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section")
         notes = [
             "Two sources of variance: the verdict and its interval are about other seeds on these very images; McNemar's test "
             "and the interval beside it are about other images of the kind with these trained networks. Neither covers both.",
-            f"Counted are images that only one of {reference!r} and a variant gets right, summed over the seeds. With several "
+            f"Counted are images that only one of {reference} and a variant gets right, summed over the seeds. With several "
             "seeds those of an image are taken together as a cluster (Durkalski et al., 2003). p-values are corrected for the "
             "number of variants, and intervals hold together.",
         ]
@@ -98,10 +102,11 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section")
         )
     if found.others:
         names = ", ".join(found.others)
-        notes.append(f"Not compared image by image, because evaluated on other images than {reference!r}: {names}.")
+        notes.append(f"Not compared image by image, because evaluated on other images than {reference}: {names}.")
     if disputed:
         notes.append(
-            "The single images are those that variants disagree on most, by the part of their seeds that get them right."
+            f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
+            "them right."
         )
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)))
 

@@ -27,7 +27,7 @@ MOST_CONFUSED = 30  # classes of a matrix that records have
 
 @dataclass(frozen=True)
 class ByClass:
-    """How often a variant is right in one class, against the reference.
+    """How often a variant is right in one class, against the reference, that of its block where there are some.
 
     Attributes:
         variant: Its name.
@@ -52,7 +52,7 @@ class ByClass:
 
 @dataclass(frozen=True)
 class Paired:
-    """A variant and the reference on the same images, seed by seed.
+    """A variant and the reference, that of its block where there are some, on the same images, seed by seed.
 
     Attributes:
         variant: Its name.
@@ -145,10 +145,10 @@ class PerImage:
         paired: Every variant but the reference.
         calibration: Every variant.
         mistakes: The most frequent ones of the reference.
-        confusion: Of each variant, the images of each class (rows) by what was said (columns), summed over cells; nothing with
-            more than 30 classes.
+        confusion: Of each variant (of the reference's block), the images of each class (rows) by what was said (columns), summed
+            over cells; nothing with more than 30 classes.
         class_names: In the order of rows and columns.
-        disputed: The images that variants disagree on most.
+        disputed: The images that variants (of the reference's block) disagree on most.
     """
 
     cells: int
@@ -190,22 +190,24 @@ def per_image(study: Study) -> PerImage | None:
     if not reference:
         return PerImage(*start)
     names = next(iter(reference.values())).class_names
-    others = tuple(name for name, own in found.items() if own and not _same_images(own, reference))
+    references = study.references
+    others = tuple(name for name, own in found.items() if own and not _same_images(own, found.get(references[name], {})))
     same = {name: own for name, own in found.items() if own and name not in others}
+    beside = {name: own for name, own in same.items() if references[name] == study.compare.reference}
     by_seed = study.split == "by_seed"
-    matrices = {name: sum(confusion(said) for said in own.values()) for name, own in same.items()}
+    matrices = {name: sum(confusion(said) for said in own.values()) for name, own in beside.items()}
     small = len(names) <= MOST_CONFUSED
     return PerImage(
         *start,
         others,
         by_seed,
-        _classes(study, same, names),
-        () if by_seed else _paired(study, same),
+        _classes(study, same, references),
+        () if by_seed else _paired(study, same, references),
         tuple(_calibration(name, own) for name, own in found.items() if own),
         _mistakes(reference, names),
         {name: tuple(tuple(map(int, row)) for row in np.asarray(matrix)) for name, matrix in matrices.items()} if small else None,
         names,
-        () if by_seed else _disputed(same, names),
+        () if by_seed else _disputed(beside, names),
     )
 
 
@@ -231,25 +233,30 @@ def recall(said: Predictions) -> Array:
     return found
 
 
-def _classes(study: Study, cells: Cells, names: Sequence[str]) -> tuple[ByClass, ...]:
+def _classes(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[ByClass, ...]:
     seeds = sorted(set(study.cells["seed"]))
-    nothing = np.full(len(names), np.nan)
-    tables = {
-        name: np.stack([recall(own[seed]) if seed in own else nothing for seed in seeds], axis=-1) for name, own in cells.items()
-    }
-    reference = tables.pop(study.compare.reference)
-    images = confusion(next(iter(cells[study.compare.reference].values()))).sum(axis=1)
-    if not tables:
+    tables = {name: _recalls(own, seeds) for name, own in cells.items()}
+    compared = [name for name in cells if name != references[name]]
+    if not compared:
         return ()
-    values, other = np.stack(list(tables.values())), np.stack([reference] * len(tables))
+    values = np.concatenate([tables[name] for name in compared])
+    other = np.concatenate([tables[references[name]] for name in compared])
     e = comparison.estimate(values, other, study.compare.paired)
     low, high = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    rows = []
+    for name in compared:
+        first = next(iter(cells[name].values()))
+        rows += [(name, *told) for told in zip(first.class_names, confusion(first).sum(axis=1), strict=True)]
     return tuple(
-        ByClass(name, names[k], int(images[k]), _mean(other[i, k]), _mean(values[i, k]), *map(float, numbers[i, k]))
-        for numbers in [np.stack([e.difference, low, high], axis=-1)]
-        for i, name in enumerate(tables)
-        for k in range(len(names))
+        ByClass(name, class_name, int(images), _mean(other[i]), _mean(values[i]), *map(float, (e.difference[i], low[i], high[i])))
+        for i, (name, class_name, images) in enumerate(rows)
     )
+
+
+def _recalls(own: Mapping[int, Predictions], seeds: Sequence[int]) -> Array:
+    """`[K, seeds]`; NaN where a seed is missing."""
+    nothing = np.full(len(next(iter(own.values())).class_names), np.nan)
+    return np.stack([recall(own[seed]) if seed in own else nothing for seed in seeds], axis=-1)
 
 
 def _mean(values: Array) -> float:
@@ -272,13 +279,13 @@ def mcnemar(differences: Array, seeds: int) -> float:
     return float(stats.chi2.sf(differences.sum() ** 2 / squares, 1))
 
 
-def _paired(study: Study, cells: Cells) -> tuple[Paired, ...]:
-    reference = cells[study.compare.reference]
+def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
     rows = []
     for name, own in cells.items():
-        seeds = sorted(own.keys() & reference.keys())
-        if name == study.compare.reference:
+        if name == references[name]:
             continue
+        reference = cells[references[name]]
+        seeds = sorted(own.keys() & reference.keys())
         right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(int)
         differences = (right[0] - right[1]).sum(axis=0).astype(float)
         only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())

@@ -8,7 +8,13 @@ import pytest
 from ablate import registry
 from ablate.registry import KINDS
 
-KIND_OF = {"training": "step", "samples": "sampler", "info": "model", "model": "optimizer"}  # by what a factory is given first
+KIND_OF = {
+    "training": "step",
+    "samples": "sampler",
+    "info": "model",
+    "model": "optimizer",
+    "classes": "metric",
+}  # by what a factory is given first
 
 
 @pytest.fixture

@@ -137,6 +137,33 @@ def test_other_images_are_not_paired(tmp_path):
     assert "because evaluated on other images than 'base': y" in render([page(study)], "markdown")
 
 
+def test_in_blocks_a_variant_is_compared_with_the_reference_of_its_block(tmp_path):
+    """The second block has other images and other classes, and there only the reference is right on all of them."""
+    names = ("area=a,norm=off", "area=a,norm=on", "area=b,norm=off", "area=b,norm=on")
+    study = study_with(tmp_path, names=names)
+    for row in study.cells[study.cells["variant"].str.startswith("area=b")].itertuples():
+        one, _ = answers_of_two()
+        answers = one.labels if row.variant.endswith("off") else one.answers
+        said = Predictions(one.labels, answers, one.confidence, ("red", "green", "blue"), "others")
+        predictions.write(study.predictions(row.key), predictions.packed(said))
+    levels = [dict(part.split("=") for part in name.split(",")) for name in names]
+    variants = tuple(replace(v, levels=own) for v, own in zip(study.variants, levels, strict=True))
+    study = replace(study, variants=variants, compare=replace(study.compare, blocks=("area",)))
+    found = per_image(study)
+    assert found.others == ()
+    assert [(pair.variant, pair.difference) for pair in found.paired] == [
+        ("area=a,norm=on", pytest.approx(11 / 60)),
+        ("area=b,norm=on", pytest.approx(-11 / 60)),
+    ]
+    assert [(row.class_name, row.images) for row in found.classes[3:]] == [("red", 23), ("green", 18), ("blue", 19)]
+    assert [row.difference for row in found.classes] == pytest.approx([3 / 23, 4 / 18, 4 / 19, -3 / 23, -4 / 18, -4 / 19])
+    assert set(found.confusion) == {"area=a,norm=off", "area=a,norm=on"}
+    assert {row.best for row in found.disputed} == {"area=a,norm=on"}
+    text = render([page(study)], "markdown")
+    assert "only one of the reference of its block and a variant gets right" in text
+    assert "variants of the block of 'area=a,norm=off' disagree on most" in text
+
+
 def test_images_of_a_split_by_seed_are_not_compared(tmp_path):
     found = per_image(replace(study_with(tmp_path), split="by_seed"))
     assert (found.paired, found.disputed) == ((), ())
