@@ -235,11 +235,11 @@ def _evaluated(study: Study) -> Section | None:
     for told in study.evaluations:
         values = {name: own.astype(float) for name, own in study.cells.groupby("variant")[told.name]}
         digits = decimals(float(own.mean()) for own in values.values())
-        reference = float(values[study.compare.reference].mean())
         for variant in study.variants:
-            own = values[variant.name]
+            own, reference = values[variant.name], study.references[variant.name]
             mean = float(own.mean())
-            difference = "" if variant.name == study.compare.reference else number(mean - reference, f"+.{digits}f")
+            beside = float(values[reference].mean()) if reference else float("nan")
+            difference = "" if variant.name == reference else number(mean - beside, f"+.{digits}f")
             told_of = [f"{own.count()}", measured(mean, float(own.std()), digits), difference, f"{told.images:,}"]
             rows.append([variant.name, told.name, *told_of])
     headings = ["variant", "measured", "n", "mean ± sd", "difference", "images"]
