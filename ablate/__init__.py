@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .study import Study
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "judge", "load_study", "run"]
+__all__ = ["__version__", "judge", "load_model", "load_study", "run"]
 
 
 def run(
@@ -22,6 +24,8 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     executor: "str | Mapping[str, Any]" = "local",
+    keep: str | None = None,
+    retrain: bool = False,
     progress: bool = True,
 ) -> "Study":
     """Runs a study and returns it with its results, as `ablate run` does.
@@ -34,6 +38,8 @@ def run(
         jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor, or its component with parameters.
+        keep: `weights`, or `weights:GB` with the room for those of the whole store; what the spec says unless given.
+        retrain: Whether finished cells are trained again whose weights were not kept; their results stay.
         progress: Whether to show how far it is, in a notebook or on standard error.
 
     Returns:
@@ -47,7 +53,7 @@ def run(
     from .job import Options
     from .progress import display
 
-    options = Options(store, data_dir, jobs, device, executor)
+    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain)
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:
@@ -66,6 +72,32 @@ def load_study(name: str, *, store: "Path | str | None" = None) -> "Study":
 
     with Store(store_dir(store), create=False) as opened:
         return opened.study(name)
+
+
+def load_model(study: str, variant: str, seed: int, *, store: "Path | str | None" = None, device: str = "cpu") -> "nn.Module":
+    """The trained model of a cell whose weights were kept, in evaluation mode.
+
+    Its weights are those that the cell's metrics are of: the moving average where the recipe has `ema`, and the selected epoch's
+    where it has `select`. It takes images as the recipe's `eval_transforms` give them, float32 `[N, C, H, W]`, and gives logits
+    `[N, K]`.
+
+    Args:
+        study: Name of a study of the store.
+        variant: Name of one of its variants.
+        seed: One of its seeds.
+        store: Directory of the run store; `ABLATE_STORE` or `ablate-store` unless given.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UsageError: There is no such cell, it is not finished, or its weights were not kept.
+        EnvironmentProblem: The weights are damaged, or not those of the model that is installed now.
+    """
+    from .places import device_of, store_dir
+    from .store import Store
+    from .trained import cell_of, restore
+
+    with Store(store_dir(store), create=False) as opened:
+        return restore(opened, cell_of(opened, study, variant, seed), device_of(device), warnings.warn).model
 
 
 def judge(

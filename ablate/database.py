@@ -1,6 +1,8 @@
 """The store's file: what its tables are, and how it is opened without harm to what it is not.
 
-A change of the tables counts `VERSION` up, and brings a function that turns the version before into it, in a transaction.
+A change of the tables counts `VERSION` up, and brings a function that turns the version before into it, in a transaction. A table
+that stands beside them leaves it as it is, because no version looks at tables that it does not know: such a one is made when
+something is first written to it (`keeping.py`).
 """
 
 import os

@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
@@ -16,8 +16,10 @@ from .executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from .executors.believing import unbelievable
 from .hooks import CellInfo, Hooks, hookimpl
 from .job import Job, Options, as_known, executor_of, prepare, save, try_recipes, wanted
+from .keeping import Keep
 from .records import Cell, Result
 from .registry import build, default
+from .report.tables import plural
 from .signals import stop_on_signals
 from .store import Store
 from .study import Study
@@ -78,8 +80,9 @@ def _execute(
     hooks.register_installed(job.registry)
     for name, listener in listeners.items():
         hooks.register(listener, name)
-    hooks.register(StoreWriter(store), "store")  # last registered is first called: what is told is stored
+    hooks.register(StoreWriter(store, job.keep, warn), "store")  # last registered is first called: what is told is stored
     study, before, notices = None, None, list[str]()
+    again = _to_train_again(as_known(job, store), store, options.retrain, warn)
     with stop_on_signals(warn) as stop:
         while True:
             now = as_known(job, store)
@@ -87,7 +90,7 @@ def _execute(
             if study is not None and (stop.is_set() or now.members() == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
-            pending = _pending(now, store)
+            pending = _pending(now, store) | (again & {planned.cell.key for planned in now.cells})
             if study is None and (holders := store.holders(list(pending))):
                 warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
             if pending:
@@ -100,13 +103,15 @@ def _execute(
                 for notice in notices:
                     warn(notice)
             save(now, store, warn, notices)
-            _round(now, pending, options, store, start, hooks, stop, warn)
+            _round(now, pending, again, options, store, start, hooks, stop, warn)
+            again -= pending
             study, before = store.study(job.plan.spec.name), now.members()
 
 
 def _round(
     job: Job,
     keys: set[str],
+    again: set[str],
     options: Options,
     store: Store,
     start: Callable[[], Run],
@@ -114,7 +119,7 @@ def _round(
     stop: threading.Event,
     warn: Callable[[str], None],
 ) -> None:
-    """Trains those of the job's cells that the store does not have, whose keys are given."""
+    """Trains those of the job's cells whose keys are given: the store does not have them, or they are trained `again`."""
     infos = job.infos()
     todo = {planned.cell.key: planned.cell for planned in job.cells}
     pending = [cell for key, cell in todo.items() if key in keys]
@@ -124,8 +129,29 @@ def _round(
             _forget(store, left.stem)
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
-        for event in _events(job, options, store, start(), pending, stop, warn):
+        for event in _events(job, options, store, start(), pending, again, stop, warn):
             _tell(hooks, todo, infos, event, store)
+
+
+def _keeping(job: Job) -> set[str]:
+    """The keys of the job's cells whose weights are kept: those of its variants, and not of trials."""
+    names = {variant.name for variant in job.plan.variants} if job.keep else set()
+    return {planned.cell.key for planned in job.cells if planned.variant in names}
+
+
+def _to_train_again(job: Job, store: Store, retrain: bool, warn: Callable[[str], None]) -> set[str]:
+    """The finished cells whose weights are to be kept and were not, where they are to be trained again; else that is said."""
+    if job.keep is None:
+        return set()
+    store.kept.tidy(store.running())
+    done = store.stored(list(_keeping(job)))
+    without = done - store.kept.digests(done).keys()
+    if without and not retrain:
+        warn(
+            f"{len(without)} of {len(done)} finished cells have no weights kept, and are not trained again for that. "
+            "With --retrain they are; their results stay"
+        )
+    return without if retrain else set()
 
 
 def _pending(job: Job, store: Store) -> set[str]:
@@ -140,6 +166,7 @@ def _events(
     store: Store,
     run: Run,
     pending: list[Cell],
+    again: set[str],
     stop: threading.Event,
     warn: Callable[[str], None],
 ) -> Iterator[Event]:
@@ -156,8 +183,9 @@ def _events(
         checkpoints=store.checkpoints.absolute(),
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
         timeout=document.get("timeout"),
+        weights={key: store.kept.file_of(key).absolute() for key in _keeping(job)},
     )
-    take = _Queue(pending, store, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    take = _Queue(pending, again, store, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
     cells = {cell.key: cell for cell in pending}
     told: list[str] = []
     while take.pending and not stop.is_set():
@@ -204,10 +232,10 @@ def _believed(event: Event, cells: Mapping[str, Cell]) -> Event:
 
 
 class _Queue:
-    """Hands out the cells of a study that nobody trains or has trained."""
+    """Hands out the cells of a study that nobody trains or has trained, and those that are trained again."""
 
-    def __init__(self, pending: list[Cell], store: Store, where: dict[str, Any]):
-        self.pending, self._store, self._where = list(pending), store, where
+    def __init__(self, pending: list[Cell], again: Collection[str], store: Store, where: dict[str, Any]):
+        self.pending, self._again, self._store, self._where = list(pending), again, store, where
         self.taken: list[str] = []  # keys
         self._next_look = 0.0
 
@@ -215,7 +243,7 @@ class _Queue:
         if time.monotonic() < self._next_look:
             return None
         for cell in list(self.pending):
-            state = self._store.claim(cell, self._where)
+            state = "claimed" if cell.key in self._again else self._store.claim(cell, self._where)
             if state != "held":
                 self.pending.remove(cell)
             if state == "claimed":
@@ -238,10 +266,11 @@ def _tell(hooks: Hooks, cells: Mapping[str, Cell], infos: Mapping[str, CellInfo]
 
 
 class StoreWriter:
-    """The listener that writes results to the store."""
+    """The listener that writes results to the store, and removes weights for which there is no room any more."""
 
-    def __init__(self, store: Store):
-        self._store = store
+    def __init__(self, store: Store, keep: Keep | None, warn: Callable[[str], None]):
+        self._store, self._keep, self._warn = store, keep, warn
+        self._gone: list[tuple[int, int]] = []  # cells that lost their weights, and the bytes of these
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
@@ -257,8 +286,35 @@ class StoreWriter:
         except (TypeError, ValueError) as problem:  # such as NaN, from an executor that is not ours
             self._store.fail(cell.key, "failed", f"its result cannot be stored: {problem}", log)
             return
-        if stored:
+        if result.kept_sha256 is not None:
+            self._look_at_weights(cell, result, stored)
+        if stored or result.kept_sha256 is not None:
             _forget(self._store, cell.key)
+
+    def _look_at_weights(self, cell: CellInfo, result: Result, stored: bool) -> None:
+        """Says where weights were not kept, and makes room for those that were."""
+        kept = self._store.kept
+        named = f"{cell.variants[0]}, seed {cell.seed}"
+        if stored and cell.key not in kept.digests([cell.key]):
+            self._warn(f"{named}: its weights are not kept: they were written where this machine does not see them")
+        if not stored and not kept.add_again(cell.key, result):
+            self._warn(
+                f"{named}: trained again, it has other weights than those of its stored result, or they were written where this "
+                "machine does not see them: they are not kept, and the result stays as it is"
+            )
+        if self._keep:
+            self._gone.append(kept.make_room(self._keep.gigabytes))
+
+    @hookimpl
+    def study_end(self) -> None:
+        """Says what had to go, once a run."""
+        cells, size = (sum(gone) for gone in zip((0, 0), *self._gone, strict=True))
+        if self._keep and cells:
+            self._warn(
+                f"the kept weights have room of {self._keep.gigabytes:g} GB: those of {plural(cells, 'cell')} "
+                f"({size / 1e9:.3g} GB) were removed, of cells that no study has first, then those used longest ago. "
+                "--keep weights:GB gives more room"
+            )
 
 
 def _forget(store: Store, key: str) -> None:

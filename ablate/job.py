@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from . import places, sources, tuning
-from .errors import Problem, SpecError, some_variants
+from .errors import Problem, SpecError, UsageError, some_variants
 from .hooks import CellInfo
 from .identity import canonical_json, executor_identity
+from .keeping import Keep, keep_of, keep_problems
 from .patch import changes
 from .plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
 from .recipe import resolve_component
@@ -37,6 +38,8 @@ class Options:
         executor: Name of the executor, or its component with parameters.
         download: Whether missing data may be fetched.
         placebo: Whether the reference takes the place of every variant.
+        keep: What is kept of each cell, as `keeping.keep_of` reads it; what the spec says where None.
+        retrain: Whether finished cells are trained again whose weights are to be kept and were not.
     """
 
     store: Path | str | None = None
@@ -46,6 +49,8 @@ class Options:
     executor: str | Mapping[str, Any] = "local"
     download: bool = True
     placebo: bool = False
+    keep: str | None = None
+    retrain: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Job:
     environment: Environment
     device: str
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
+    keep: Keep | None = None
 
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
@@ -107,11 +113,31 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     executor = executor_identity(registry, executor_of(options.executor))
     plan = make_plan(load(spec, overrides, partial(judged, registry)), registry)
     plan = placebo(plan) if options.placebo else plan
+    keep = _keep(plan, options)
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = places.device_of(options.device)
     cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
     registry.memory.save()
-    return Job(plan, cells, registry, environment, device, executor is not None)
+    return Job(plan, cells, registry, environment, device, executor is not None, keep)
+
+
+def _keep(plan: Plan, options: Options) -> Keep | None:
+    """What the run keeps.
+
+    Raises:
+        SpecError: A trainer cannot keep it.
+        UsageError: It is asked to train again for nothing.
+    """
+    asked = options.keep or plan.spec.document.get("keep")
+    if asked is None:
+        if options.retrain:
+            raise UsageError("--retrain trains finished cells again to keep their weights. Give --keep weights with it.")
+        return None
+    keep = keep_of(asked)
+    found = list(keep_problems([variant.name for variant in plan.variants if not variant.trainer.keeps]))
+    if found:
+        raise SpecError(plan.spec.source, found)
+    return keep
 
 
 def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from filelock import FileLock
 
 from . import database, locks, names
 from .errors import StoreError, UsageError, did_you_mean
+from .keeping import Evaluations, Kept
 from .records import EPOCH_NUMBERS, Cell, Factor, Result, believed
-from .study import Compare, Stopping, Study, Tuning, VariantInfo
+from .study import Compare, Evaluated, Stopping, Study, Tuning, VariantInfo
 from .writing import REMEDY
 
 Json = Any
@@ -55,6 +56,8 @@ class Store:
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
         self._path = database.path_in(directory)
         self._db = database.connect(self._path)
+        self.kept = Kept(directory, self._transaction, self._read)
+        self.evaluations = Evaluations(self._transaction, self._read)
 
     def __enter__(self) -> "Store":
         return self
@@ -135,6 +138,7 @@ class Store:
         plan = _load(rows[0]["plan"])
         names.checked([name, *names.of_plan(plan)])
         cells, epochs, provenance = self._frames(name, plan["metrics"])
+        later = self._evaluated(name, cells)
         tuning = None
         if plan.get("tuning"):
             own = [frame["variant"].isin([variant["name"] for variant in plan["variants"]]) for frame in (cells, epochs)]
@@ -155,7 +159,27 @@ class Store:
             tuning=tuning,
             notices=tuple(plan.get("notices", ())),
             split=plan.get("split"),
+            evaluations=later,
+            predictions=self.kept.predictions_of if self._is_of_images(name) else None,
         )
+
+    def _is_of_images(self, study: str) -> bool:
+        """Whether ablate's own trainer trains cells of a study: their recipes have no `use`."""
+        query = """SELECT 1 FROM study_cells m JOIN cells c ON c.key = m.key
+                   WHERE m.study = ? AND json_extract(c.recipe, '$.use') IS NULL LIMIT 1"""
+        return bool(self._read(query, study))
+
+    def _evaluated(self, name: str, cells: Any) -> tuple[Evaluated, ...]:
+        """Adds to the cells a column for what was measured of them afterwards, and says what each of these columns is of."""
+        found = self.evaluations.of_study(name)
+        told: dict[str, Evaluated] = {}
+        for cell, column, one in found:
+            if column not in told:
+                names.checked([column])
+                cells[column] = float("nan")
+                told[column] = Evaluated(column, one.images, one.about)
+            cells.loc[cells["key"] == cell, column] = float("nan") if one.value is None else one.value
+        return tuple(told.values())
 
     def _frames(self, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
         import pandas as pd
@@ -282,6 +306,8 @@ class Store:
                 db.execute("DELETE FROM epochs WHERE key = ?", (key,))
                 rows = [(key, record["epoch"], _dump(record)) for record in result.epochs]
                 db.executemany("INSERT INTO epochs VALUES (?, ?, ?)", rows)
+                self.kept.add(db, key, result)
+                self.kept.add_predictions(key, result)
             return bool(cursor.rowcount)
 
     def fail(self, key: str, status: str, error: str | None, log: str | None) -> None:
@@ -311,6 +337,10 @@ class Store:
         at_work = f" At work on this store: process {', '.join(others)}." if others else ""
         if self._waiting:
             self._waiting(f"{message}{at_work}")
+
+    def running(self) -> set[str]:
+        """The keys of all cells that some driver trains, or trained when it was killed."""
+        return {row["key"] for row in self._read("SELECT key FROM cells WHERE status = 'running'")}
 
     def has_results(self, study: str) -> bool:
         """Whether a cell of a study is done."""

@@ -1,6 +1,8 @@
 """A study with what is known of its cells: what reports and users read."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .blocking import references
@@ -170,6 +172,21 @@ class Imported:
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """What finished cells were measured by afterwards: a column of `Study.cells` that nobody planned before the run.
+
+    Attributes:
+        name: Of the column.
+        images: Number of images that a cell was measured on.
+        about: The metric and the dataset, as a recipe has them.
+    """
+
+    name: str
+    images: int
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Study:
     """A study and its results so far. A notebook shows it as its question, the answer, and the table of verdicts.
 
@@ -180,7 +197,8 @@ class Study:
         variants: All of them, the reference among them, in the order of the spec.
         cells: One row a cell: `variant`, `seed`, `key`, `status` (`done`, `failed`, `running`, `interrupted` or `missing`),
             `error` (a message, or None), `seconds`, `parameters`, `weights_sha256`, `evaluated_images` (how many the metrics
-            are of; NaN where nobody counted), and a column for each metric after the last epoch (NaN where there is none).
+            are of; NaN where nobody counted), a column for each metric after the last epoch (NaN where there is none), and one
+            for each of `evaluations`.
         epochs: One row a cell and epoch: `variant`, `seed`, `epoch` (from 1), `train_loss`, `lr`, `seconds`,
             `images_per_second`, metrics.
         published: Somebody's numbers: `source`, and for each metric a mapping of variant name to a number or to a list of one
@@ -194,6 +212,9 @@ class Study:
         split: `by_seed` where every seed shared out all images to training and test anew; None for the dataset's own parts.
         imported: Where the runs come from, where they are not of this study: nothing of it was planned before they ran. A cell's
             key is the name of its run then, and what nobody knows of it (`seconds`, `parameters`, …) is missing.
+        evaluations: What the cells were measured by after the study.
+        predictions: Where the file is, if there is one, of what a cell said of each evaluated image, by the cell's key;
+            `ablate.predictions.read` reads it. None where nobody keeps any.
     """
 
     name: str
@@ -211,6 +232,8 @@ class Study:
     notices: tuple[str, ...] = ()
     split: Literal["by_seed"] | None = None
     imported: Imported | None = None
+    evaluations: tuple[Evaluated, ...] = ()
+    predictions: Callable[[str], Path] | None = field(default=None, compare=False)
 
     @property
     def references(self) -> dict[str, str]:

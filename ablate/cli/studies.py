@@ -40,6 +40,17 @@ def run(
         bool, typer.Option("--placebo", help="Train the reference in place of every variant: what differs then is chance.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Try every recipe with two images, and train nothing.")] = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep",
+            metavar="weights[:GB]",
+            help="Keep the trained weights of every cell, with the room for those of the whole store, 10 GB unless given.",
+        ),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
+    ] = False,
     debug: Debug = False,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +58,7 @@ def run(
     from ablate import places
     from ablate.job import Options, prepare, try_recipes
 
-    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo)
+    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain)
     if dry_run:
         job = prepare(spec, overrides or (), options)
         for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):

@@ -211,6 +211,23 @@ def folders_in(root: Path) -> list[str]:
         raise EnvironmentProblem(f"{root}: cannot be read as a folder: {error}.") from error
 
 
+def images_in(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """The image files of a folder of any form, in one order everywhere, and what is left out, a sentence each.
+
+    Raises:
+        EnvironmentProblem: It cannot be read, has no images, or a link in it leads nowhere.
+    """
+    if not folder.is_dir():
+        raise EnvironmentProblem(f"{folder}: there is no such folder.")
+    found = _Found(folder)
+    files = found.walk(str(folder))
+    if problems := [*_dangling(found.dangling)]:
+        raise EnvironmentProblem("\n".join(problems))
+    if not files:
+        raise EnvironmentProblem("\n".join([f"{folder}: there are no images in it.", *found.notices()]))
+    return files, tuple(found.notices())
+
+
 def _dangling(links: Sequence[str]) -> Iterator[str]:
     if links:
         more = f", and so are {len(links) - 1:,} more" if len(links) > 1 else ""

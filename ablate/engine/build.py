@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ablate.errors import describe
 from ablate.recipe import Recipe
 from ablate.records import DataInfo, Horizon
-from ablate.registry import Registry, build
+from ablate.registry import Given, Registry, build
 
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
@@ -109,13 +109,12 @@ def parts(
         PartError: A factory fails.
     """
     horizon = horizon_of(recipe, images)
-    given: dict[str, tuple[Any, ...]] = {"model": (info,), "scheduler": (horizon,), "metric": (info.classes,)}
+    given: Given = {"model": (info,), "scheduler": (horizon,), "metric": (info.classes,)}
 
     def made(kind: str, spec: Recipe, *arguments: Any) -> Any:
         return build(registry, kind, spec, *arguments, nested=given)
 
-    with blame("model"), global_rng(seed, "model"):
-        model: nn.Module = _expect(made("model", recipe["model"], info), nn.Module)
+    model = network(registry, recipe, info, seed, given)
     with blame("initializer"), global_rng(seed, "initializer"):
         made("initializer", recipe["initializer"], model, generator(seed, "initializer"))
     model.to(device).to(memory_format=torch.channels_last)
@@ -124,12 +123,8 @@ def parts(
     with blame("scheduler"), global_rng(seed, "scheduler"):
         schedule = made("scheduler", recipe["scheduler"], horizon)
         float(schedule(0))
-    with blame("loss"), global_rng(seed, "loss"):
-        loss = _on(device, made("loss", recipe["loss"]))
-    metrics = {}
-    for name, spec in recipe["metrics"].items():
-        with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
-            metrics[name] = _on(device, made("metric", spec, info.classes))
+    loss = loss_of(registry, recipe, seed, device, given)
+    metrics = metrics_of(registry, recipe, info.classes, seed, device, given)
     step = None
     if recipe.get("step"):
         count = images if samples is None else samples
@@ -137,6 +132,44 @@ def parts(
         with blame("step"), global_rng(seed, "step/made"):
             step = _on(device, made("step", recipe["step"], training))
     return Parts(model, optimizer, schedule, loss, metrics, horizon, step)
+
+
+def network(registry: Registry, recipe: Recipe, info: DataInfo, seed: int, given: Given) -> nn.Module:
+    """A recipe's model as its factory gives it, on the CPU.
+
+    Raises:
+        PartError: The factory fails.
+    """
+    with blame("model"), global_rng(seed, "model"):
+        return _expect(build(registry, "model", recipe["model"], info, nested=given), nn.Module)
+
+
+def metrics_of(
+    registry: Registry, recipe: Recipe, classes: int, seed: int, device: torch.device, given: Given
+) -> dict[str, Callable[[Tensor, Tensor], float]]:
+    """A recipe's metrics by name.
+
+    Raises:
+        PartError: A factory fails.
+    """
+    metrics = {}
+    for name, spec in recipe["metrics"].items():
+        with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
+            metrics[name] = _on(device, build(registry, "metric", spec, classes, nested=given))
+    return metrics
+
+
+def loss_of(
+    registry: Registry, recipe: Recipe, seed: int, device: torch.device, given: Given
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """A recipe's loss.
+
+    Raises:
+        PartError: The factory fails.
+    """
+    with blame("loss"), global_rng(seed, "loss"):
+        loss: Callable[[Tensor, Tensor], Tensor] = _on(device, build(registry, "loss", recipe["loss"], nested=given))
+        return loss
 
 
 def _on(device: torch.device, made: Any) -> Any:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ablate.registry import Registry, build
 
 from .seeding import generator
 
+SAMPLE = 64  # images
 CHUNK = 4096  # images that are transformed at once
 
 
@@ -40,12 +41,14 @@ class Tensors:
         evaluation: The images of the recipe's `eval_split`.
         test: The test images.
         info: Their channels, size and number of classes, before any transform; photographs have the size 0.
+        class_names: One a class.
     """
 
     train: Part
     evaluation: Part
     test: Part
     info: DataInfo
+    class_names: tuple[str, ...]
 
 
 def load(
@@ -81,7 +84,7 @@ def load(
             "eval_split is 'validation', and the dataset holds out no images for it. "
             "Give the dataset a `validation` part, such as 0.1."
         )
-    return Tensors(loaded.train, evaluation, loaded.test, loaded.info)
+    return Tensors(loaded.train, evaluation, loaded.test, loaded.info, loaded.class_names)
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class _Loaded:
     validation: Part | None
     test: Part
     info: DataInfo
+    class_names: tuple[str, ...]
 
 
 @lru_cache(maxsize=2)
@@ -117,7 +121,7 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
         raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} cannot be trained on: {'; '.join(found)}")
     info = DataInfo(*_form(data.train.images), len(data.class_names))
     validation = None if data.validation is None else _part(data.validation, device)
-    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info)
+    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info, tuple(map(str, data.class_names)))
 
 
 @lru_cache(maxsize=2)
@@ -126,7 +130,7 @@ def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torc
     own = _load(dataset, environment, torch.device("cpu"), fingerprint)
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
     parts = [_on(device, part) for part in (train, test, *validation)]
-    return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info)
+    return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info, own.class_names)
 
 
 def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
@@ -179,6 +183,25 @@ def _taken(images: Sequence[Tensor | Photographs], indices: Tensor) -> Tensor | 
         taken[here] = some[indices[here] - first]
         first += len(some)
     return taken
+
+
+def sample_digest(part: Part) -> str:
+    """What tells whether two cells saw the same images: of the form and labels of all, and of the pixels of 64 among them.
+
+    Of photographs, it is of 64 files.
+    """
+    count = len(part.labels)
+    places = torch.linspace(0, count - 1, min(count, SAMPLE)).long()
+    if isinstance(part.images, Photographs):
+        form, contents = "any size", [part.images.encoded(place) for place in places.tolist()]
+    else:
+        some = part.images[places.to(part.images.device)].cpu().contiguous()
+        form, contents = f"{list(some.shape)}", [some.numpy().tobytes()]
+    made = sha256(f"{count} {form}".encode())
+    made.update(part.labels.cpu().numpy().tobytes())
+    for content in contents:
+        made.update(content)
+    return made.hexdigest()[:16]
 
 
 def problems(data: Any) -> list[str]:

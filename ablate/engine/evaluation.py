@@ -70,6 +70,17 @@ def predicted(
     return torch.cat(outputs)
 
 
+def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The most likely class of each image, int64 `[N]`, and its probability, float64 `[N]`.
+
+    Args:
+        logits: `[N, K]`.
+    """
+    told = logits.argmax(dim=1)
+    best = logits.gather(1, told[:, None]).double()
+    return told, (best - logits.double().logsumexp(dim=1, keepdim=True)).exp().squeeze(1)
+
+
 def transformed(pipeline: Pipeline, seed: int, epoch: int, images: Tensor) -> Tensor:
     """Images as a model takes them that is evaluated."""
     labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)

@@ -132,7 +132,19 @@ def _prepared_photographs(
         files = [str(of_part.folder) for of_part in photographs.files]
         parts = [files, sha256(photographs.index.tobytes()).hexdigest(), str(labels.device), *which]
         return Prepared(_applied(_Once(photographs, head, canonical_json(parts)), labels.device), labels, rest)
-    return Prepared(Ahead(photographs, head, seed), labels, rest)
+    return as_they_come(Part(photographs, labels), pipeline, seed)
+
+
+def as_they_come(part: Part, pipeline: Pipeline, seed: int) -> Prepared:
+    """Images of which nothing is made before it is asked for.
+
+    Raises:
+        TransformError: They are photographs, and the pipeline does not bring them to one size.
+    """
+    if not isinstance(part.images, Photographs):
+        return Prepared(part.images, part.labels, pipeline)
+    head = pipeline.head()
+    return Prepared(Ahead(part.images, head, seed), part.labels, pipeline.without(list(head.transforms)))
 
 
 def made_once(photographs: Photographs, head: Pipeline) -> bool:

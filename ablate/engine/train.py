@@ -1,9 +1,8 @@
 """Trains one cell. The result depends on the cell alone: not on where it runs, what runs beside it, or interruptions."""
 
-import hashlib
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,23 +10,25 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ablate.predictions import Predictions, packed
 from ablate.recipe import lower_is_better
 from ablate.records import LOSS_NOT_FINITE, Cell, Environment, Result
 from ablate.registry import Registry
 from ablate.trainers import Controls, Interrupted
 
-from . import checkpoint, data
+from . import checkpoint, data, weights
 from .ahead import Ahead
 from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, horizon_of, parts, pipelines
 from .epochs import follows, tell, tell_transforms
-from .evaluation import Evaluation, Record, asks, measured, predicted, transformed, with_model
+from .evaluation import Evaluation, Record, answers, asks, measured, predicted, transformed, with_model
 from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch, OwnStep
 from .turns import on_gpu
+from .weights import weights_digest
 
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
@@ -75,7 +76,7 @@ def training(
             try:
                 record = next(steps)
             except StopIteration:
-                return run.result()
+                return run.result(controls.weights)
             except ReplayDiffers as how:  # the whole training is made again, without what may be wrong in it
                 controls.checkpoint.unlink(missing_ok=True)
                 run = _Training(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
@@ -104,13 +105,16 @@ class _Training:
         horizon = horizon_of(cell.recipe, self.order.first)
         tell_transforms(horizon.epochs - 1, horizon, self.transforms, "train_transforms")
         info = form_of(self.train, tensors.info.classes)
-        self.chunk, self.eval_batch = chunk_of(device, [tensors.info, info]), eval_batch_of(tensors.info, info)
+        self.forms, self.class_names = (tensors.info, info), tensors.class_names
+        self.chunk, self.eval_batch = chunk_of(device, self.forms), eval_batch_of(*self.forms)
         samples = len(tensors.train.labels)
         self.parts: Parts = parts(registry, cell.recipe, info, self.order.first, cell.seed, device, samples)
         self.model = self.parts.model
         self.ema = average(self.model, self.recipe["ema"])
         selecting = self.recipe["select"]
         self.lower_is_better = bool(selecting and lower_is_better(registry, self.recipe["metrics"][selecting]))
+        self.shown = tensors.evaluation if selecting is None else tensors.test  # what the metrics are of
+        self.said: str | None = None  # what was said of each of them, packed
         self.seen = self.order.first  # images of the epoch that runs
         self.at = checkpoint.Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
         self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
@@ -207,9 +211,12 @@ class _Training:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
-            record |= self.evaluate(self.evaluation, record["train_loss"])
+            told, logits = self.evaluate(self.evaluation, record["train_loss"])
+            record |= told
             self._select(record)
             self._stop(record)
+            if self.recipe["select"] is None and (record["epoch"] == self.recipe["epochs"] or "stopped" in record):
+                self._remember(record, logits)
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
@@ -243,8 +250,8 @@ class _Training:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: Prepared, train_loss: float | None) -> Record:
-        """The recipe's metrics on these images, after an epoch with this loss; see `measured`."""
+    def evaluate(self, part: Prepared, train_loss: float | None) -> tuple[Record, Tensor]:
+        """The recipe's metrics on these images, after an epoch with this loss, see `measured`; and the logits `[N, K]`."""
         model, epoch, autocast = self.evaluated, self.at.epoch, self.step.autocast
         model.eval()
         logits = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
@@ -253,14 +260,17 @@ class _Training:
             transform = partial(transformed, part.pipeline, self.seed, epoch)
             told = Evaluation(model, part.in_memory(), part.labels, logits, self.parts.loss, transform, autocast)
             metrics = with_model(metrics, told)
-        return measured(logits, part.labels, metrics, train_loss)
+        return measured(logits, part.labels, metrics, train_loss), logits
 
-    def result(self) -> Result:
+    def result(self, keep: Path | None) -> Result:
+        """What the training gave; the weights that the metrics are of are written to `keep`, where it is given."""
         digest = weights_digest({"model": self.model} | ({"ema": self.ema} if self.ema is not None else {}))
         if self.recipe["select"] is None:
             metrics, part = self.at.records[-1], self.evaluation
         else:
             metrics, part = self._tested(), self.test
+        counted = self.recipe["select"] is None or self.at.selected is not None
+        kept = weights.save(keep, self.cell.key, self.evaluated, self._form()) if keep and counted else None
         return Result(
             epochs=self.at.records,
             metrics={name: metrics[name] for name in self.recipe["metrics"]},
@@ -268,7 +278,19 @@ class _Training:
             seconds=self.at.seconds,
             parameters=sum(parameter.numel() for parameter in self.step.trainable),
             evaluated_images=len(part.labels),
+            kept_sha256=kept,
+            predictions=self.said,
         )
+
+    def _form(self) -> weights.Form:
+        return weights.Form(*self.forms, self.class_names, len(self.at.records), self.parts.horizon)
+
+    def _remember(self, record: Record, logits: Tensor) -> None:
+        """Keeps what was said of each image, where the output was finite."""
+        if "diverged" not in record:
+            told, confidence = (array.cpu().numpy() for array in answers(logits))
+            labels = self.shown.labels.cpu().numpy()
+            self.said = packed(Predictions(labels, told, confidence, self.class_names, data.sample_digest(self.shown)))
 
     def _tested(self) -> Record:
         """The metrics on the test images with the selected weights; the selected epoch's record says why one has no value."""
@@ -278,7 +300,8 @@ class _Training:
             return dict.fromkeys(self.recipe["metrics"])
         self.evaluated.load_state_dict(self.at.selected)
         chosen = next(record for record in self.at.records if record.get("selected"))
-        found = self.evaluate(self.test, chosen["train_loss"])
+        found, logits = self.evaluate(self.test, chosen["train_loss"])
+        self._remember(found, logits)
         if any(found[name] is None for name in self.recipe["metrics"]):
             why = found.get("missing") or dict.fromkeys(self.recipe["metrics"], found["diverged"])
             chosen["missing"] = {name: f"{reason} (test images)" for name, reason in why.items()}
@@ -312,14 +335,3 @@ class _Training:
 def _finite(value: float) -> float | None:
     """JSON has no NaN: a training that diverged has no loss."""
     return value if math.isfinite(value) else None
-
-
-def weights_digest(models: Mapping[str, nn.Module]) -> str:
-    """SHA-256 (hex) of all parameters and buffers, to compare two trainings bit for bit."""
-    digest = hashlib.sha256()
-    for prefix, model in models.items():
-        for name, value in model.state_dict().items():
-            array = value.detach().cpu().contiguous()
-            digest.update(f"{prefix}.{name} {array.dtype} {list(array.shape)}\n".encode())
-            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -18,7 +18,7 @@ from ablate.registry import Registry
 from ablate.trainers.image_classification import size_notes
 
 from . import checkpoint, data
-from .ahead import Ahead, photograph
+from .ahead import photograph
 from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
@@ -26,7 +26,7 @@ from .epochs import tell_transforms, try_epochs
 from .evaluation import Evaluation, asks, transformed, with_model
 from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
-from .prepared import Prepared, form_of, made_once
+from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
 from .seeding import global_rng
 from .step import Step
@@ -190,12 +190,12 @@ def _ends(photographs: Photographs) -> list[int]:
 
 
 def _few(part: data.Part, pipeline: Pipeline, device: torch.device) -> Prepared:
-    """The same images as a training takes them, with nothing of the pipeline done before."""
+    """The same images as a training takes them."""
     labels = part.labels.to(device)
     if not isinstance(part.images, Photographs):
-        return Prepared(part.images[:TRIAL].to(device), labels[:TRIAL], pipeline)
-    ends, head = _ends(part.images), pipeline.head()
-    return Prepared(Ahead(part.images[ends], head, 0), labels[ends], pipeline.without(list(head.transforms)))
+        return as_they_come(data.Part(part.images[:TRIAL].to(device), labels[:TRIAL]), pipeline, 0)
+    ends = _ends(part.images)
+    return as_they_come(data.Part(part.images[ends], labels[ends]), pipeline, 0)
 
 
 def _batch(part: Prepared) -> Batch:

@@ -9,8 +9,8 @@ Between an executor and its workers crosses JSON: `order` says what to train, `a
 tells how it goes, and `event_of` makes an event of each message.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any, Literal
@@ -33,6 +33,7 @@ class Settings:
         checkpoints: Directory of the cells' saved states.
         checkpoint_seconds: Seconds of training between two savings of a cell.
         timeout: Seconds that a cell may take; None for any.
+        weights: Files for the trained weights of those cells that keep them, by key.
     """
 
     jobs: int
@@ -42,6 +43,7 @@ class Settings:
     checkpoints: Path
     checkpoint_seconds: float = 60.0
     timeout: float | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def order(cell: Cell, settings: Settings) -> Message:
         "download": settings.environment.download,
         "checkpoint": str(settings.checkpoints / f"{cell.key}.safetensors"),
         "checkpoint_seconds": settings.checkpoint_seconds,
+        "weights": str(settings.weights[cell.key]) if cell.key in settings.weights else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from ablate.predictions import decoded, unpacked
 from ablate.records import Cell, Result
 from ablate.registry import default
 from ablate.trainers import trainer_of
@@ -13,6 +14,13 @@ def unbelievable(cell: Cell, result: Result) -> str | None:
     names = set(trainer.metrics)
     if set(result.metrics) != names:
         return f"it has the metrics {_listed(result.metrics)}, and the recipe has {_listed(names)}"
+    if result.predictions is not None:
+        try:
+            said = len(unpacked(decoded(result.predictions)).labels)
+        except ValueError as error:
+            return str(error)
+        if said != result.evaluated_images:
+            return f"it has predictions of {said} images, and was evaluated on {result.evaluated_images}"
     if "executor" in cell.identity:
         return None
     if result.trained is None:

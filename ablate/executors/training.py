@@ -63,7 +63,8 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
         return as_planned(cell, environment, elsewhere)
 
     check()
-    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check)
+    weights = Path(order["weights"]) if order.get("weights") else None  # plugins may give an order of an older form
+    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights)
     steps = trainer_of(default(), cell.recipe).train(cell, environment, order["device"], controls)
     begun = False
     while True:

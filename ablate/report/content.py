@@ -14,6 +14,7 @@ from ablate.stats.training import notes as training_notes
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
+from . import per_image
 from .blocks import block_notes, over, sizes_table, verdicts_table
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .drawing import Picture
@@ -79,7 +80,9 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _curves(study, summary),
         _factorial(study, analysis, digits),
         _attribution(study, analysis, digits),
+        *per_image.sections(study, analysis, Section("")),
         _published(study, digits),
+        _evaluated(study),
         _changes(study),
         _cost(study, summary),
         _failures(study),
@@ -222,6 +225,29 @@ def _published(study: Study, digits: int) -> Section | None:
         body = [[str(epoch), *(number(value, ".4g") for value in values)] for epoch, *values in curves.itertuples()]
         tables.append(make_table([f"{study.compare.metric} at epoch", *map(str, curves.columns)], body))
     return Section("Published and measured", tuple(tables), notes=(f"Published: {study.published['source']}.",))
+
+
+def _evaluated(study: Study) -> Section | None:
+    """What finished cells were measured by afterwards."""
+    if not study.evaluations:
+        return None
+    rows = []
+    for told in study.evaluations:
+        values = {name: own.astype(float) for name, own in study.cells.groupby("variant")[told.name]}
+        digits = decimals(float(own.mean()) for own in values.values())
+        for variant in study.variants:
+            own, reference = values[variant.name], study.references[variant.name]
+            mean = float(own.mean())
+            beside = float(values[reference].mean()) if reference else float("nan")
+            difference = "" if variant.name == reference else number(mean - beside, f"+.{digits}f")
+            told_of = [f"{own.count()}", measured(mean, float(own.std()), digits), difference, f"{told.images:,}"]
+            rows.append([variant.name, told.name, *told_of])
+    headings = ["variant", "measured", "n", "mean ± sd", "difference", "images"]
+    note = (
+        "Measured on finished cells by their kept weights, after the study: it was not planned before the run, no verdict is "
+        "told of it, and the differences are not corrected for how many there are."
+    )
+    return Section("Measured afterwards", (make_table(headings, rows, ["measured"]),), notes=(note,))
 
 
 def _changes(study: Study) -> Section | None:

@@ -53,6 +53,7 @@ def record(page: Page) -> Json:
         "notices": list(study.notices),
         "tuning": study.tuning and _tuning(study.tuning),
         "split": study.split,
+        "evaluations": [asdict(told) for told in study.evaluations],
         "imported": study.imported and {"note": IMPORTED, **finite(asdict(study.imported))},
     }
 

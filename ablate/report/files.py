@@ -1,7 +1,10 @@
 """Studies in every format, and all of them as files."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+
+import pandas as pd
 
 from ablate.errors import DiskProblem, UsageError, did_you_mean
 from ablate.store import storable
@@ -78,6 +81,8 @@ def write_all(page: Page, directory: Path) -> list[Path]:
     }
     if len(effects := data.effects_of_design(page.analysis)):
         contents["effects.csv"] = data.frame_csv(effects)
+    if page.analysis.per_image and page.analysis.per_image.classes:
+        contents["classes.csv"] = data.frame_csv(pd.DataFrame(map(asdict, page.analysis.per_image.classes)))
     if len(over := data.blocks(page)):
         contents["blocks.csv"] = data.frame_csv(over)
     if page.study.tuning is not None:

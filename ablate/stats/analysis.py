@@ -15,6 +15,7 @@ from .factorial import factorial
 from .headline import headline, short, signed
 from .images import images
 from .main_effects import by_main_effects
+from .per_image import per_image
 from .records import Analysis, Effect, Verdict
 from .tuning import tuned
 from .wording import seeds
@@ -38,7 +39,7 @@ def analyse(study: Study) -> Analysis:
         told = "; ".join([told.removesuffix("."), *_lost(study.compare, found), *_unreached(found)]) + "."
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study), over)
+    return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:

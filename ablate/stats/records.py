@@ -6,9 +6,12 @@ NaN stands where the data cannot tell.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .block_records import Blocks
+
+if TYPE_CHECKING:
+    from .per_image import PerImage
 
 Verdict = Literal["better", "worse", "no meaningful difference", "undecided", "no change"]
 JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
@@ -312,6 +315,7 @@ class Analysis:
         tuned: Every variant with and without tuning, where settings were tuned.
         images: What the metric was evaluated on; None where the cells do not say.
         blocks: The comparison over the blocks, where the study has some; `effects` are within each block then.
+        per_image: What was said of each of them; None where nobody evaluated images.
     """
 
     effects: tuple[Effect, ...]
@@ -321,3 +325,4 @@ class Analysis:
     tuned: tuple[Tuned, ...] = ()
     images: Images | None = None
     blocks: Blocks | None = None
+    per_image: "PerImage | None" = None

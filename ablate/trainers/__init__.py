@@ -37,12 +37,14 @@ class Controls:
         checkpoint_seconds: Time between two savings.
         should_stop: Asked after each batch.
         check: Called before a state is saved; raises where what trains is not what was planned.
+        weights: File to keep the trained weights in, by a trainer that `keeps`; None for none.
     """
 
     checkpoint: Path
     checkpoint_seconds: float = 60.0
     should_stop: Callable[[], bool] = lambda: False
     check: Callable[[], object] = lambda: None
+    weights: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -98,6 +100,7 @@ class Trainer:
         threads: Threads that it computes with.
         repeats: Whether the same cell gives the same numbers each time.
         shares: Whether several cells can take turns in one process on a GPU.
+        keeps: Whether it can keep the trained weights for `load_model`, `predict` and `evaluate`.
         settings: What a spec declares for the study to vary, beside the fields themselves: levels may change the values, and no
             names and types.
         selects: The metric that selects the epoch that counts; None for the last.
@@ -123,6 +126,7 @@ class Trainer:
     threads: int = 1
     repeats: bool = True
     shares: bool = False
+    keeps: bool = False
     settings: Json = None
     selects: str | None = None
     data: Json = None

@@ -117,6 +117,7 @@ def image_classification(
         epochs=None if stops else epochs,
         threads=threads,
         shares=True,
+        keeps=True,
         selects=select,
         data=dataset,
         fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),

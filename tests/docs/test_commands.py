@@ -27,6 +27,9 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/what-you-can-ablate.md": "tests/docs/test_what_you_can_ablate.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
+    ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/test_kept.py keeps weights of a smaller study",
+    ("docs/kept.md", "ablate predict"): "needs weights and images; tests/test_kept.py has both",
+    ("docs/kept.md", "ablate evaluate"): "needs weights; tests/test_kept.py has some",
     ("README.md", "ablate run width.json"): "of a function, which has no images; tests/test_readme.py runs it",
     ("README.md", "ablate judge"): "of the whole quickstart's report; tests/test_readme.py judges the table of a study",
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",

@@ -257,3 +257,16 @@ class Halving(torch.optim.SGD):
 def halving(model, /, *, lr: float = 0.1):
     """An optimizer that follows the epoch."""
     return Halving(model.parameters(), lr)
+
+
+class LossOfDarker:
+    def of_model(self, evaluation):
+        return evaluation.loss(evaluation.predict(evaluation.images // 2), evaluation.labels)
+
+
+def darker(classes, /):
+    """The loss on images of half the brightness."""
+    return LossOfDarker()
+
+
+darker.lower_is_better = True

@@ -16,12 +16,15 @@ from ablate.components import image_folder as folders
 from ablate.components.image_folder import image_folder
 from ablate.engine import ahead, data, prepared
 from ablate.engine.build import pipelines
+from ablate.engine.restoring import restored
 from ablate.engine.seeding import generator
 from ablate.engine.train import Controls, Interrupted, train
 from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
 from ablate.plan import make_cells, make_plan
+from ablate.predicting import predicted
+from ablate.predictions import decoded, unpacked
 from ablate.recipe import Recipe
 from ablate.registry import default
 from ablate.spec import load
@@ -223,6 +226,20 @@ def test_a_metric_gets_the_images_where_they_are_in_memory(spec, environment, tm
     (problem,) = preflight(default(), cell.recipe, environment, CPU)
     assert problem.path == "metrics.sharpness"
     assert problem.message.startswith("it asks for the evaluated images, and these are photographs that are too many to be kept")
+
+
+def test_a_kept_model_says_of_files_what_it_said_in_its_training(spec, environment, tmp_path, folder):
+    spec["base"]["metrics"] = {"accuracy": {"use": "accuracy"}, "loss": {"use": "loss"}}
+    cell, file = cell_of(spec, environment), tmp_path / "weights"
+    result = trained(spec, environment, tmp_path / "cell", weights=file)
+    model = restored(default(), cell, file, result.kept_sha256, CPU)
+    loaded = data.load(default(), cell.recipe, cell.seed, environment, CPU)
+    part = prepared.prepare(loaded.evaluation, model.pipeline, cell.recipe, "eval_transforms", cell.seed)
+    assert model.measured(default(), cell.recipe, part) == result.metrics
+    said = unpacked(decoded(result.predictions))
+    told = list(predicted(model, folder / "test", lambda said: None))
+    assert [one.class_name for one in told] == [said.class_names[answer] for answer in said.answers]
+    assert [one.probability for one in told] == pytest.approx(said.confidence, abs=1 / 65535)
 
 
 def jpeg(image: Image.Image) -> bytes:

@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from ablate.engine.evaluation import measured
 from ablate.engine.seeding import derive
-from ablate.engine.train import weights_digest
+from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem
 from ablate.records import Cell, Result
 from ablate.registry import Registry, build

@@ -12,7 +12,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from ablate.engine.seeding import derive
-from ablate.engine.train import weights_digest
+from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem
 from ablate.records import Cell, Result
 from ablate.trainers import Controls, Interrupted, Record

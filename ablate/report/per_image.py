@@ -1,0 +1,165 @@
+"""The sections on classes and images: what the kept predictions of a study say."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ablate.stats.per_image import PerImage
+from ablate.stats.records import Analysis
+from ablate.stats.wording import verdict
+from ablate.study import Study
+
+from .confusion import confusion_picture
+from .tables import interval, make_table, measured, number, plural, probability
+
+if TYPE_CHECKING:
+    from .content import Section
+
+MOST_ROWS = 40  # of the table of classes
+DIGITS = 4
+
+
+def sections(study: Study, analysis: Analysis, empty: "Section") -> Iterator["Section"]:
+    """What is to be said of them, none where nobody evaluated images.
+
+    Args:
+        study: The study.
+        analysis: What is concluded from it.
+        empty: A section to be filled.
+    """
+    found = analysis.per_image
+    if found is None:
+        return
+    if not found.calibration:
+        yield replace(empty, title="Images", notes=tuple(_missing(found)))
+        return
+    if found.paired or found.others or found.by_seed:
+        yield _images(study, analysis, found, empty)
+    if found.classes:
+        yield _classes(study, found, empty)
+    yield _calibration(found, empty)
+
+
+def _missing(found: PerImage) -> Iterator[str]:
+    if found.without:
+        yield (
+            f"Without predictions of single images: {found.without} of {plural(found.cells, 'finished cell')}, trained before "
+            "ablate kept them, or with outputs that are not finite. They count in the verdicts, and not in what is said of "
+            "classes and images."
+        )
+    if found.damaged:
+        yield f"The predictions of {plural(found.damaged, 'cell')} cannot be read, and are left out."
+
+
+def _in_block(study: Study) -> str:
+    return f" of the block of {study.compare.reference!r}" if study.compare.blocks else ""
+
+
+def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section") -> "Section":
+    verdicts = {effect.variant: verdict(effect) for effect in analysis.effects}
+    reference = "the reference of its block" if study.compare.blocks else repr(study.compare.reference)
+    rows = [
+        [
+            pair.variant,
+            verdicts.get(pair.variant, ""),
+            str(pair.seeds),
+            f"{pair.only_reference:,}",
+            f"{pair.only_variant:,}",
+            number(pair.difference, f"+.{DIGITS}f"),
+            interval(pair.low, pair.high, DIGITS),
+            probability(pair.p_adjusted),
+        ]
+        for pair in found.paired
+    ]
+    level = f"{100 * (1 - study.compare.alpha):g} %"
+    headings = ["variant", "verdict", "seeds", "only reference right", "only variant right", "difference"]
+    headings += [f"{level} interval, images", "p (McNemar)"]
+    disputed = [
+        [
+            f"image {image.image:,}",
+            image.class_name,
+            f"{image.best} ({100 * image.best_part:.0f} %)",
+            f"{image.worst} ({100 * image.worst_part:.0f} %)",
+            image.said,
+        ]
+        for image in found.disputed
+    ]
+    columns = ["image", "class", "right most often", "right least often", "which says"]
+    tables = [make_table(headings, rows, ["verdict"])] if rows else []
+    tables += [make_table(columns, disputed, columns)] if disputed else []
+    notes = []
+    if rows:
+        notes = [
+            "Two sources of variance: the verdict and its interval are about other seeds on these very images; McNemar's test "
+            "and the interval beside it are about other images of the kind with these trained networks. Neither covers both.",
+            f"Counted are images that only one of {reference} and a variant gets right, summed over the seeds. With several "
+            "seeds those of an image are taken together as a cluster (Durkalski et al., 2003). p-values are corrected for the "
+            "number of variants, and intervals hold together.",
+        ]
+    if found.by_seed:
+        notes.append(
+            "Every seed has test images of its own, so the verdicts cover the choice of images, and none is compared by itself."
+        )
+    if found.others:
+        names = ", ".join(found.others)
+        notes.append(f"Not compared image by image, because evaluated on other images than {reference}: {names}.")
+    if disputed:
+        notes.append(
+            f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
+            "them right."
+        )
+    return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)))
+
+
+def _classes(study: Study, found: PerImage, empty: "Section") -> "Section":
+    largest = sorted(found.classes, key=lambda row: -abs(row.difference) if row.difference == row.difference else 0.0)[:MOST_ROWS]
+    shown = set(map(id, largest))
+    rows = [
+        [
+            row.variant,
+            row.class_name,
+            f"{row.images:,}",
+            number(row.reference, f".{DIGITS}f"),
+            number(row.value, f".{DIGITS}f"),
+            number(row.difference, f"+.{DIGITS}f"),
+            interval(row.low, row.high, DIGITS),
+        ]
+        for row in found.classes
+        if id(row) in shown
+    ]
+    level = f"{100 * (1 - study.compare.alpha):g} %"
+    headings = ["variant", "class", "images", "reference", "right", "difference", f"{level} interval, seeds"]
+    notes = [
+        "Part of the images of each class that is right (recall), mean of the seeds, with intervals over seeds on these very "
+        f"images that hold together for all {len(found.classes):,} differences."
+    ]
+    if len(found.classes) > len(rows):
+        notes.append(f"The {len(rows)} largest of {len(found.classes):,} are shown; JSON and classes.csv have all.")
+    tables = [make_table(headings, rows, ["class"])]
+    if found.mistakes:
+        mistakes = [[mistake.true, mistake.said, f"{100 * mistake.rate:.1f} %"] for mistake in found.mistakes]
+        tables.append(make_table(["class", "taken for", "part of the class"], mistakes, ["taken for"]))
+        notes.append(f"The second table has the most frequent mistakes of {study.compare.reference!r}.")
+    pictures = confusion_picture(study, found)
+    return replace(empty, title="Classes", tables=tuple(tables), pictures=pictures, notes=tuple(notes))
+
+
+def _calibration(found: PerImage, empty: "Section") -> "Section":
+    rows = [
+        [
+            row.variant,
+            str(row.n),
+            number(row.accuracy, f".{DIGITS}f"),
+            number(row.confidence, f".{DIGITS}f"),
+            number(row.confidence - row.accuracy, f"+.{DIGITS}f"),
+            measured(row.error, row.error_sd, DIGITS),
+        ]
+        for row in found.calibration
+    ]
+    headings = ["variant", "n", "right", "sure", "sure - right", "calibration error"]
+    note = (
+        "Sure is the mean probability that a network gives to what it says: it is overconfident where that is more than the part "
+        "that is right. The error is their mean distance over 15 bins of confidence (Guo et al., 2017), ± its standard deviation "
+        "between seeds."
+    )
+    return replace(empty, title="Calibration", tables=(make_table(headings, rows),), notes=(note,))

@@ -1,0 +1,360 @@
+"""What was said of each image: by class, by pair of variants, image by image, and how sure.
+
+A verdict is about other seeds on the very same images. What is told of pairs here is about other images with the very same
+trained networks, and says so.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ablate.errors import EnvironmentProblem
+from ablate.predictions import Predictions, read
+from ablate.study import Study
+
+from . import comparison
+from .comparison import Array
+
+BINS = 15  # of a calibration, equally wide
+MOST_MISTAKES = 10
+MOST_IMAGES = 10
+MOST_CONFUSED = 30  # classes of a matrix that records have
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """How often a variant is right in one class, against the reference, that of its block where there are some.
+
+    Attributes:
+        variant: Its name.
+        class_name: The class.
+        images: Images of it that a cell was evaluated on.
+        reference: Part of them that the reference gets right (recall), mean of its seeds.
+        value: The same of the variant.
+        difference: `value - reference`.
+        low: Lower end of its confidence interval over seeds, as of the verdicts; all of this kind hold together.
+        high: Its upper end.
+    """
+
+    variant: str
+    class_name: str
+    images: int
+    reference: float
+    value: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A variant and the reference, that of its block where there are some, on the same images, seed by seed.
+
+    Attributes:
+        variant: Its name.
+        seeds: Seeds that both have.
+        only_reference: Images that only the reference gets right, summed over the seeds.
+        only_variant: Images that only the variant gets right.
+        difference: Part of the images that is right, variant minus reference.
+        low: Lower end of its confidence interval over images (normal); all of this kind hold together.
+        high: Its upper end.
+        p: McNemar's test, exact for one seed; for several, with the seeds of an image as a cluster (Durkalski et al., 2003,
+            Statistics in Medicine 22), which with one would be McNemar's without correction.
+        p_adjusted: `p`, corrected for the number of variants.
+    """
+
+    variant: str
+    seeds: int
+    only_reference: int
+    only_variant: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether a variant is right as often as it is sure.
+
+    Attributes:
+        variant: Its name.
+        n: Its cells.
+        accuracy: Part of the images that is right, mean of the cells.
+        confidence: Probability of what it says, mean.
+        error: Expected calibration error with 15 bins (Guo et al., 2017), mean of the cells.
+        error_sd: Its standard deviation.
+    """
+
+    variant: str
+    n: int
+    accuracy: float
+    confidence: float
+    error: float
+    error_sd: float
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Images of one class that the reference takes for another: `rate` is their part of the class, mean of its cells."""
+
+    true: str
+    said: str
+    rate: float
+
+
+@dataclass(frozen=True)
+class Disputed:
+    """An image that variants disagree on.
+
+    Attributes:
+        image: Its place among the evaluated images, from 0.
+        class_name: Its class.
+        best: The variant that gets it right in most of its seeds.
+        best_part: The part of them.
+        worst: The variant that gets it right in the fewest.
+        worst_part: The part of them.
+        said: What that one says most often.
+    """
+
+    image: int
+    class_name: str
+    best: str
+    best_part: float
+    worst: str
+    worst_part: float
+    said: str
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """What the kept predictions of a study say.
+
+    Attributes:
+        cells: Finished cells.
+        without: Those of them that have no predictions.
+        damaged: Those whose predictions cannot be read.
+        others: Variants that were not evaluated on the reference's images, so that nothing is paired with it.
+        by_seed: Whether every seed has test images of its own: nothing is said of single images then.
+        classes: Every variant but the reference, in each class.
+        paired: Every variant but the reference.
+        calibration: Every variant.
+        mistakes: The most frequent ones of the reference.
+        confusion: Of each variant (of the reference's block), the images of each class (rows) by what was said (columns), summed
+            over cells; nothing with more than 30 classes.
+        class_names: In the order of rows and columns.
+        disputed: The images that variants (of the reference's block) disagree on most.
+    """
+
+    cells: int
+    without: int
+    damaged: int
+    others: tuple[str, ...] = ()
+    by_seed: bool = False
+    classes: tuple[ByClass, ...] = ()
+    paired: tuple[Paired, ...] = ()
+    calibration: tuple[Calibration, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    confusion: dict[str, tuple[tuple[int, ...], ...]] | None = None
+    class_names: tuple[str, ...] = ()
+    disputed: tuple[Disputed, ...] = ()
+
+
+Cells = dict[str, dict[int, Predictions]]  # by variant and seed
+
+
+def per_image(study: Study) -> PerImage | None:
+    """None of a study whose cells were not evaluated on images."""
+    done = study.cells[study.cells["status"] == "done"]
+    if study.predictions is None or done.empty:
+        return None
+    found: Cells = {variant.name: {} for variant in study.variants}
+    without = damaged = 0
+    for row in done.itertuples():
+        try:
+            said = read(study.predictions(str(row.key)))
+        except EnvironmentProblem:
+            damaged += 1
+            continue
+        if said is None:
+            without += 1
+        else:
+            found[str(row.variant)][int(str(row.seed))] = said
+    reference = found[study.compare.reference]
+    start = len(done), without, damaged
+    if not reference:
+        return PerImage(*start)
+    names = next(iter(reference.values())).class_names
+    references = study.references
+    others = tuple(name for name, own in found.items() if own and not _same_images(own, found.get(references[name], {})))
+    same = {name: own for name, own in found.items() if own and name not in others}
+    beside = {name: own for name, own in same.items() if references[name] == study.compare.reference}
+    by_seed = study.split == "by_seed"
+    matrices = {name: sum(confusion(said) for said in own.values()) for name, own in beside.items()}
+    small = len(names) <= MOST_CONFUSED
+    return PerImage(
+        *start,
+        others,
+        by_seed,
+        _classes(study, same, references),
+        () if by_seed else _paired(study, same, references),
+        tuple(_calibration(name, own) for name, own in found.items() if own),
+        _mistakes(reference, names),
+        {name: tuple(tuple(map(int, row)) for row in np.asarray(matrix)) for name, matrix in matrices.items()} if small else None,
+        names,
+        () if by_seed else _disputed(beside, names),
+    )
+
+
+def _same_images(own: Mapping[int, Predictions], reference: Mapping[int, Predictions]) -> bool:
+    """Whether cells of the seeds that both have saw the same images."""
+    seeds = own.keys() & reference.keys()
+    return bool(seeds) and all(
+        (own[seed].images, own[seed].class_names) == (reference[seed].images, reference[seed].class_names) for seed in seeds
+    )
+
+
+def confusion(said: Predictions) -> NDArray[np.int64]:
+    """Images `[K, K]` by their class (rows) and by what was said (columns)."""
+    count = len(said.class_names)
+    return np.bincount(said.labels * count + said.answers, minlength=count * count).reshape(count, count)
+
+
+def recall(said: Predictions) -> Array:
+    """Part of each class that is right, `[K]`; NaN where there is no image of it."""
+    counts = confusion(said)
+    with np.errstate(invalid="ignore"):
+        found: Array = np.diag(counts) / counts.sum(axis=1)
+    return found
+
+
+def _classes(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[ByClass, ...]:
+    seeds = sorted(set(study.cells["seed"]))
+    tables = {name: _recalls(own, seeds) for name, own in cells.items()}
+    compared = [name for name in cells if name != references[name]]
+    if not compared:
+        return ()
+    values = np.concatenate([tables[name] for name in compared])
+    other = np.concatenate([tables[references[name]] for name in compared])
+    e = comparison.estimate(values, other, study.compare.paired)
+    low, high = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    rows = []
+    for name in compared:
+        first = next(iter(cells[name].values()))
+        rows += [(name, *told) for told in zip(first.class_names, confusion(first).sum(axis=1), strict=True)]
+    return tuple(
+        ByClass(name, class_name, int(images), _mean(other[i]), _mean(values[i]), *map(float, (e.difference[i], low[i], high[i])))
+        for i, (name, class_name, images) in enumerate(rows)
+    )
+
+
+def _recalls(own: Mapping[int, Predictions], seeds: Sequence[int]) -> Array:
+    """`[K, seeds]`; NaN where a seed is missing."""
+    nothing = np.full(len(next(iter(own.values())).class_names), np.nan)
+    return np.stack([recall(own[seed]) if seed in own else nothing for seed in seeds], axis=-1)
+
+
+def _mean(values: Array) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else math.nan
+
+
+def mcnemar(differences: Array, seeds: int) -> float:
+    """Two-sided p-value of McNemar's test.
+
+    Args:
+        differences: Of each image, the seeds in which only the variant is right, minus those in which only the reference is.
+        seeds: How many seeds there are: with one the test is exact, with more asymptotic, over images as clusters.
+    """
+    squares = float((differences**2).sum())
+    if not squares:
+        return 1.0
+    if seeds == 1:
+        return float(stats.binomtest(int((differences > 0).sum()), int(squares), 0.5).pvalue)
+    return float(stats.chi2.sf(differences.sum() ** 2 / squares, 1))
+
+
+def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
+    rows = []
+    for name, own in cells.items():
+        if name == references[name]:
+            continue
+        reference = cells[references[name]]
+        seeds = sorted(own.keys() & reference.keys())
+        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(int)
+        differences = (right[0] - right[1]).sum(axis=0).astype(float)
+        only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())
+        rows.append((name, len(seeds), only, differences / len(seeds), mcnemar(differences, len(seeds))))
+    p_adjusted = comparison.adjusted([row[-1] for row in rows], study.compare.correction)
+    z = float(stats.norm.isf(comparison.interval_alpha(study.compare, len(rows)) / 2)) if rows else math.nan
+    made = []
+    for (name, count, only, of_images, p), adjusted in zip(rows, p_adjusted, strict=True):
+        mean, se = float(of_images.mean()), float(of_images.std(ddof=1) / math.sqrt(len(of_images)))
+        made.append(Paired(name, count, *only, mean, mean - z * se, mean + z * se, p, float(adjusted)))
+    return tuple(made)
+
+
+def reliability(said: Predictions) -> tuple[Array, Array, Array]:
+    """For each of 15 bins of confidence: the part that is right, the mean confidence (NaN without an image), and the images."""
+    bins = np.clip(np.ceil(said.confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    count = np.bincount(bins, minlength=BINS).astype(float)
+    with np.errstate(invalid="ignore"):
+        right = np.bincount(bins, weights=(said.answers == said.labels).astype(float), minlength=BINS) / count
+        sure = np.bincount(bins, weights=said.confidence, minlength=BINS) / count
+    return right, sure, count
+
+
+def calibration_error(said: Predictions) -> float:
+    """Expected calibration error: |right - sure| of the bins, by their images."""
+    right, sure, count = reliability(said)
+    return float(np.nansum(np.abs(right - sure) * count) / count.sum())
+
+
+def _calibration(name: str, own: Mapping[int, Predictions]) -> Calibration:
+    errors = np.array([calibration_error(said) for said in own.values()])
+    right = float(np.mean([(said.answers == said.labels).mean() for said in own.values()]))
+    sure = float(np.mean([said.confidence.mean() for said in own.values()]))
+    sd = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
+    return Calibration(name, len(own), right, sure, float(errors.mean()), sd)
+
+
+def _mistakes(reference: Mapping[int, Predictions], names: Sequence[str]) -> tuple[Mistake, ...]:
+    counts = np.stack([confusion(said) for said in reference.values()]).astype(float)
+    with np.errstate(invalid="ignore"):
+        rates = np.nan_to_num(counts / counts.sum(axis=2, keepdims=True)).mean(axis=0)
+    np.fill_diagonal(rates, 0)
+    largest = np.argsort(-rates, axis=None, kind="stable")[:MOST_MISTAKES]
+    places = [divmod(int(place), len(names)) for place in largest]
+    return tuple(Mistake(names[i], names[j], float(rates[i, j])) for i, j in places if rates[i, j] > 0)
+
+
+def _disputed(cells: Cells, names: Sequence[str]) -> tuple[Disputed, ...]:
+    """The images whose part of seeds that are right differs most between two variants; the first ones of equal ones."""
+    labels = next(iter(next(iter(cells.values())).values())).labels
+    variants = list(cells)
+    parts = np.stack([np.mean([said.answers == labels for said in own.values()], axis=0) for own in cells.values()])
+    spread = np.ptp(parts, axis=0)
+    made = []
+    for image in np.argsort(-spread, kind="stable")[:MOST_IMAGES]:
+        if not spread[image]:
+            break
+        best, worst = int(parts[:, image].argmax()), int(parts[:, image].argmin())
+        said = np.array([told.answers[image] for told in cells[variants[worst]].values()])
+        wrong = np.bincount(said[said != labels[image]], minlength=len(names))
+        made.append(
+            Disputed(
+                int(image),
+                names[labels[image]],
+                variants[best],
+                float(parts[best, image]),
+                variants[worst],
+                float(parts[worst, image]),
+                names[int(wrong.argmax())],
+            )
+        )
+    return tuple(made)
