@@ -56,7 +56,8 @@ def judge(
         typer.Option("--ignore", metavar="NAME", help="A setting that does not matter, or belongs to a level; * for any part."),
     ] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this setting; may be repeated.")
+        list[str] | None,
+        typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this setting, or NAME!=VALUE; may be repeated."),
     ] = None,
     margin: Annotated[float | None, typer.Option("--margin", help="Differences within ± this are of no importance.")] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Error rate of the verdicts.")] = 0.05,

@@ -10,6 +10,7 @@ from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.recipe import resolve_component
 from ablate.registry import Component, Registry, build, default
 
+from .choosing import condition_of
 from .reading import Reading, Wanted, reading_of
 from .runs import Asked, Runs
 
@@ -37,7 +38,9 @@ def read(place: Any, wanted: Wanted, source: str | Mapping[str, Any] | None = No
     """
     called = str(place) if isinstance(place, (str, Path)) else "runs"
     with _uncollected():
-        used, runs = runs_of(default(), Asked(place, wanted.metric, (*wanted.factors, *wanted.blocks), wanted.seed), source)
+        where = tuple(condition_of(condition)[0] for condition in wanted.where)
+        asked = Asked(place, wanted.metric, (*wanted.factors, *wanted.blocks), wanted.seed, where)
+        used, runs = runs_of(default(), asked, source)
         return reading_of(runs, used, called, wanted)
 
 

@@ -10,6 +10,7 @@ from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
 
+from .choosing import chosen_runs, measured_somewhere
 from .directions import Goal, goal_of, is_rate
 from .reference import reference_of
 from .roles import Roles, roles_of, told
@@ -32,7 +33,7 @@ class Wanted:
         at: The step that counts: a number, or `last` for each run's own; the last, if all runs have the same, unless given.
         reference: The variant that others are compared with.
         ignore: Settings that are not looked at.
-        where: Values of settings, as `NAME=VALUE`, of the runs that are judged.
+        where: Values of settings, as `NAME=VALUE` or `NAME!=VALUE`, of the runs that are judged.
         repetitions: Whether the runs of a variant are independent repetitions, where nothing says which seed they had.
         blocks: Settings, such as the dataset, in whose every value the factors are compared.
     """
@@ -109,7 +110,7 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
     Raises:
         UsageError: They cannot be compared, with what to do about it.
     """
-    runs, said = _where(runs, place, wanted.where)
+    runs, said = chosen_runs(runs, place, wanted.where)
     metric = _metric(runs, place, wanted.metric)
     goal = wanted.goal or runs.goals.get(metric) or goal_of(metric)
     if goal is None:
@@ -117,6 +118,11 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
             f"nothing says whether a larger or a smaller {metric!r} is better. Say it with --goal maximize or --goal minimize."
         )
     roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, wanted.blocks)
+    kept, unmeasured = measured_somewhere(runs, roles, metric)
+    if unmeasured:
+        runs, said = replace(runs, runs=kept), [*said, unmeasured]
+        again = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, roles.blocks)
+        roles = replace(again, by_name=roles.by_name)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = _cells(runs, roles, variants, of_run, wanted, metric)
     cells, left_out, problems = _once_each(cells, variants, metric)
@@ -129,24 +135,6 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
     by_name = "" if wanted.goal or metric in runs.goals else ", by its name"
     said = [f"Metric: {metric}, {better} is better{by_name}", *said, *runs.notices, *about_seeds, *told(roles), chosen]
     return Reading(source, place, metric, goal, at, variants, reference, roles, tuple(cells), tuple(said), left_out, runs.spec)
-
-
-def _where(runs: Runs, source: str, conditions: Sequence[str]) -> tuple[Runs, list[str]]:
-    """The runs whose settings are as asked for."""
-    if not runs.runs:
-        raise UsageError(f"{source}: there are no runs.")
-    kept = runs.runs
-    names = dict.fromkeys(name for run in kept for name in run.settings)
-    for condition in conditions:
-        name, sign, value = condition.partition("=")
-        if not sign or name not in names:
-            raise UsageError(f"--where {condition}: expected NAME=VALUE with the name of a setting. {did_you_mean(name, names)}")
-        have = dict.fromkeys(label(run.settings.get(name)) for run in kept)
-        kept = tuple(run for run in kept if label(run.settings.get(name)) == value)
-        if not kept:
-            raise UsageError(f"--where {condition}: no run has it. {did_you_mean(value, have)}")
-    said = [f"Only runs with {' and '.join(conditions)}: {len(kept)} of {len(runs.runs)}"] if conditions else []
-    return replace(runs, runs=kept), said
 
 
 def _metric(runs: Runs, source: str, metric: str | None) -> str:
