@@ -57,7 +57,11 @@ def judge(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this setting, or NAME!=VALUE; may be repeated."),
+        typer.Option(
+            "--where",
+            metavar="NAME=VALUE",
+            help="Only runs with this setting, or NAME!=VALUE; may be repeated, for more values or settings.",
+        ),
     ] = None,
     margin: Annotated[float | None, typer.Option("--margin", help="Differences within ± this are of no importance.")] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Error rate of the verdicts.")] = 0.05,

@@ -22,7 +22,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "<na>"))  # what stands for no number, in small letters
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*")
-_SUMMARY = re.compile(r"\s*[-+]?[\d.]+\s*(\(|\[|±|\+/?-|\$?\\pm)\s*[\d.]+\s*[)\]$]?\s*")  # a mean with its spread
+_SUMMARY = re.compile(r"\s*\$?[-+]?[\d.]+\s*(\(|\[|±|\+/?-|\$?\\pm)\s*[\d.]+\s*[)\]$]?\s*")  # a mean with its spread
 _SPECIAL = re.compile(r"\s*[-+]?(inf(inity)?|nan)\s*", re.IGNORECASE)
 
 Cell = Any  # text, a number, a truth value, None, or what JSON nests

@@ -15,6 +15,7 @@ from ablate.judging.runs import Asked, Curve, Run, Runs, last
 from ablate.records import CELL_COLUMNS
 
 from .grids import MISSING, SUFFIXES, Cell, Grid, is_number, number, read, same, strange, summaries
+from .table_folders import FILE, read_folder
 from .table_forms import one_level_a_column, one_metric_a_row
 
 FLAGS = MISSING | {"true", "false", "yes", "no"}
@@ -33,7 +34,7 @@ def table(
     names: str | None = None,
     values: str | None = None,
 ) -> Runs:
-    """A table: CSV, TSV, JSON lines or Parquet; from Python, a pandas frame.
+    """A table: CSV, TSV, JSON lines or Parquet; from Python, a pandas frame. Of a folder, all tables in it as one.
 
     One row is a run, or a step of one. A column counts as a setting where it is constant within each run, and as a metric where
     it has numbers.
@@ -46,7 +47,7 @@ def table(
         names: The column with names of metrics, where each row has one metric; needs `values`.
         values: The column with their values.
     """
-    grid = _without_records(read(asked.place))
+    grid = _without_records(_grid(asked, run))
     for name in (step, run, names, values):
         if name is not None and name not in grid.columns:
             raise UsageError(f"{grid.source}: there is no column {name!r}. {did_you_mean(name, grid.columns)}".strip())
@@ -64,6 +65,14 @@ def table(
     made = (_run(grid, rows, step, numbers) for rows in groups)
     read_as = (f"Rows that differ in {step!r} are steps of one run",) if step else ()
     return Runs(tuple(made), (*grid.notices, *read_as), apart=False)
+
+
+def _grid(asked: Asked, run: str | None) -> Grid:
+    """The table; the tables of a folder as one. Whose factors are named is asked for no others, such as the file."""
+    if not isinstance(asked.place, (str, Path)) or not Path(asked.place).is_dir():
+        return read(asked.place)
+    named = (*asked.factors, *asked.where, asked.seed, run)
+    return read_folder(Path(asked.place), with_file=not asked.factors or FILE in named)
 
 
 def recognises(place: Any) -> bool:
@@ -131,7 +140,7 @@ def _groups(grid: Grid, asked: Asked, step: str | None, run: str | None) -> tupl
 def _twice(grid: Grid, known: Sequence[str], step: str, one: int, other: int) -> str:
     run = ", ".join(f"{name} {grid.columns[name][one]}" for name in known) or "the only run"
     differ = [n for n, cells in grid.columns.items() if not same(cells[one], cells[other]) and not isinstance(cells[one], float)]
-    remedy = f"They differ in {', '.join(differ[:5])}: name it as --factor or --seed." if differ else "Remove one."
+    remedy = f"They differ in {', '.join(differ[:5])}: name it with --factor, --block or --seed." if differ else "Remove one."
     at = f"{step} {grid.columns[step][one]}"
     return f"{grid.source}: {grid.rows[one]} and {grid.rows[other]} both are {at} of one run ({run}). {remedy}"
 
@@ -143,7 +152,8 @@ def _step_of(grid: Grid, groups: Any, known: Sequence[str]) -> str | None:
         for column in (c for c in grid.columns if c.lower() == name and c not in known and is_number(grid.columns[c])):
             cells = grid.columns[column]
             rises = several and all(len({cells[row] for row in rows}) > 1 for rows in several)
-            if rises and (len(several) < 2 or len({cells[rows[0]] for rows in several}) < len(several)):  # some begin alike
+            first = {min((cells[row] for row in rows if cells[row] is not None), default=None) for rows in several}
+            if rises and (len(several) < 2 or 2 * len(first) <= len(several)):  # runs begin alike
                 return column
     return None
 

@@ -1,7 +1,8 @@
 """Which of the runs that were found are judged."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ablate.errors import UsageError, did_you_mean
@@ -19,22 +20,32 @@ def condition_of(condition: str) -> tuple[str, str, str]:
 
 
 def chosen_runs(runs: Runs, source: str, conditions: Sequence[str]) -> tuple[Runs, list[str]]:
-    """The runs whose settings are as asked for."""
+    """The runs whose settings are as asked for; several values of one setting are alternatives."""
     if not runs.runs:
         raise UsageError(f"{source}: there are no runs.")
     kept = runs.runs
     names = dict.fromkeys(name for run in kept for name in run.settings)
+    asked: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)  # the conditions of a name and a sign, by their value
     for condition in conditions:
         name, sign, value = condition_of(condition)
         if not sign or name not in names:
             hint = did_you_mean(name, names)
             raise UsageError(f"--where {condition}: expected NAME=VALUE or NAME!=VALUE with the name of a setting. {hint}")
+        asked[name, sign][value] = condition
+    for (name, sign), values in asked.items():
         have = dict.fromkeys(label(run.settings.get(name)) for run in kept)
-        if value not in have:
-            raise UsageError(f"--where {condition}: no run has it. {did_you_mean(value, have)}")
-        kept = tuple(run for run in kept if (label(run.settings.get(name)) == value) == (sign == "="))
-    said = [f"Only runs with {' and '.join(conditions)}: {len(kept)} of {len(runs.runs)}"] if conditions else []
+        for value, condition in values.items():
+            if value not in have:
+                raise UsageError(f"--where {condition}: no run has it. {did_you_mean(value, have)}")
+        kept = tuple(run for run in kept if (label(run.settings.get(name)) in values) == (sign == "="))
+    if not kept:
+        raise UsageError(f"--where {' --where '.join(conditions)}: no run is left.")
+    said = [f"Only runs with {_in_words(asked)}: {len(kept):,} of {len(runs.runs):,}"] if conditions else []
     return replace(runs, runs=kept), said
+
+
+def _in_words(asked: Mapping[tuple[str, str], Mapping[str, str]]) -> str:
+    return " and ".join(f"{name}{sign}{' or '.join(values)}" for (name, sign), values in asked.items())
 
 
 def measured_somewhere(runs: Runs, roles: Roles, metric: str) -> tuple[tuple[Run, ...], str]:

@@ -92,12 +92,20 @@ def _recognised(registry: Registry, place: Any) -> str:
     known = ", ".join(registry.names("source"))
     package = next(iter(_packages(place)), None)
     hint = f"`pip install {package}` brings one that does." if package else f"There is: {known}. Choose one with --source."
+    if not package and (count := _tables(place)):
+        hint = f"It has {count} table{'s' * (count > 1)}: --source table reads them as one, with their paths as a setting 'file'."
     raise UsageError(f"{place}: no source that is installed recognises it. {hint}")
 
 
 def _says(registry: Registry, component: Component, place: Any) -> bool:
     recognises = getattr(registry.load("source", component.qualified_name).factory, "recognises", None)
     return bool(recognises and recognises(place))
+
+
+def _tables(place: Any) -> int:
+    from ablate.components.table_folders import tables_of
+
+    return len(tables_of(Path(place))) if isinstance(place, (str, Path)) and Path(place).is_dir() else 0
 
 
 def _packages(place: Any) -> Iterator[str]:

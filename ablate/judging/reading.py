@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -125,7 +125,7 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
         roles = replace(again, by_name=roles.by_name)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = _cells(runs, roles, variants, of_run, wanted, metric)
-    cells, left_out, problems = _once_each(cells, variants, metric)
+    cells, left_out, problems = _once_each(cells, variants, {metric, *roles.measured, *roles.times})
     at, ends = _at(cells, variants, metric, wanted.at, roles.blocks)
     problems = [*problems, *ends, *_units(cells, metric)]
     if problems:
@@ -234,9 +234,12 @@ def _without_seeds(runs: Sequence[Run], of_run: Sequence[str], metric: str) -> s
 
 
 def _once_each(
-    cells: Sequence[Cell], variants: Mapping[str, object], metric: str
+    cells: Sequence[Cell], variants: Mapping[str, object], other: Collection[str]
 ) -> tuple[list[Cell], dict[str, tuple[str, ...]], list[Problem]]:
-    """One run for each variant and seed: of several, the one that ended with a value, where the others did not."""
+    """One run for each variant and seed: of several, the one that ended with a value, where the others did not.
+
+    What runs may differ in without being others, such as what was measured, is `other`.
+    """
     names = list(variants)
     places: defaultdict[tuple[int, int], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -246,9 +249,9 @@ def _once_each(
         ended = [cell for cell in found if cell.run.status == "done"]
         if len(found) > 1 and len(ended) > 1:
             where = f"{names[variant]}, seed {seed}"
-            differ = _differences([cell.run for cell in ended], metric)
+            differ = _differences([cell.run for cell in ended], other)
             remedy = (
-                f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, or --seed."
+                f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, --block or --seed."
                 if differ
                 else "Remove all but one."
             )
@@ -257,11 +260,14 @@ def _once_each(
         kept.append(ended[0] if ended else found[-1])
         dropped += [f"{names[c.variant]}, seed {c.seed} ({c.run.name})" for c in found if c is not kept[-1]]
     left_out = {"another run of the same variant and seed counts": tuple(dropped)} if dropped else {}
+    if len(problems) > SHOWN:
+        rest = Problem(f"and {len(problems) - SHOWN} more variants and seeds", "have several runs, too", "")
+        problems = [*problems[:SHOWN], rest]
     return kept, left_out, problems
 
 
-def _differences(runs: Sequence[Run], metric: str) -> list[str]:
-    names = dict.fromkeys(name for run in runs for name in run.settings if name != metric)
+def _differences(runs: Sequence[Run], other: Collection[str]) -> list[str]:
+    names = dict.fromkeys(name for run in runs for name in run.settings if name not in other)
     return [name for name in names if len({label(run.settings.get(name)) for run in runs}) > 1]
 
 

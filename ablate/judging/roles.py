@@ -286,7 +286,7 @@ def told(roles: Roles) -> list[str]:
     said = [f"Compared: {_few(compared, MOST_SHOWN)}{', which differs between the runs' if roles.found else ''}"]
     if roles.blocks:
         count = len({roles.block(run) for run in range(len(roles.values[roles.blocks[0]]))})
-        named = ", by its name (--factor compares what is named)" if roles.by_name else ""
+        named = ", by its name, where neither --factor nor --block is given" if roles.by_name else ""
         said.append(f"Blocks: {' × '.join(roles.blocks)}, {count} of them{named}; variants are compared in each")
     said += [
         f"Goes with {name}, so that a difference is of all of them together: {_few(names, MOST_SHOWN)}"

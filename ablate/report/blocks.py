@@ -115,7 +115,7 @@ def _left_out(study: Study, found: Blocks) -> Iterator[str]:
             "variants with the reference have these blocks."
         )
         lacking = {name for _, names in found.incomplete for name in names}
-        if len(lacking) == 1 and study.imported is not None:
+        if len(lacking) == 1 and len(found.comparisons) > 1 and found.reference not in lacking and study.imported is not None:
             yield f"They count where {lacking.pop()} is left out: --where with !=."
 
 
