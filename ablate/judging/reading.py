@@ -9,6 +9,7 @@ from typing import Literal
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
+from ablate.report.tables import plural
 
 from .choosing import chosen_runs, measured_somewhere
 from .directions import Goal, goal_of, is_rate
@@ -17,6 +18,7 @@ from .roles import Roles, roles_of, told
 from .runs import Curve, Json, Run, Runs, label
 
 SHOWN = 5
+MOST_MEANS = 40
 APART = 10.0  # times as large is the smallest of the upper values as the largest of the lower, where units are mixed
 CHANCE = 0.2  # percent: below, a rate may be that small
 
@@ -219,10 +221,12 @@ def _without_seeds(runs: Sequence[Run], of_run: Sequence[str], metric: str) -> s
         if curve and run.status == "done" and math.isfinite(curve.values[-1]):
             values[variant].append(curve.values[-1])
     first = next((sum(found) / len(found) for found in values.values()), math.nan)
+    several = sorted(values.items(), key=lambda item: len(item[1]) < 2)  # those with several first, for which a seed is missing
     lines = [
-        f"  {name}: {len(v)} runs, mean {sum(v) / len(v):.4g} ({sum(v) / len(v) - first:+.4g})"
-        for name, v in list(values.items())[:40]
+        f"  {name}: {plural(len(v), 'run')}, mean {sum(v) / len(v):.4g} ({sum(v) / len(v) - first:+.4g})"
+        for name, v in several[:MOST_MEANS]
     ]
+    lines += [f"  and {len(several) - MOST_MEANS:,} more"] if len(several) > MOST_MEANS else []
     return "\n".join(
         [
             "no setting has a seed, so nobody can tell whether the runs of a variant are repetitions. There is no verdict; these "
