@@ -148,14 +148,19 @@ def _twice(grid: Grid, known: Sequence[str], step: str, one: int, other: int) ->
 def _step_of(grid: Grid, groups: Any, known: Sequence[str]) -> str | None:
     """The column that is named like a step and differs within runs of several rows."""
     several = [rows for rows in groups if len(rows) > 1]
-    for name in STEPS:
-        for column in (c for c in grid.columns if c.lower() == name and c not in known and is_number(grid.columns[c])):
-            cells = grid.columns[column]
-            rises = several and all(len({cells[row] for row in rows}) > 1 for rows in several)
-            first = {min((cells[row] for row in rows if cells[row] is not None), default=None) for rows in several}
-            if rises and (len(several) < 2 or 2 * len(first) <= len(several)):  # runs begin alike
-                return column
+    for column in (column for column in _steps(grid) if column not in known):
+        cells = grid.columns[column]
+        rises = several and all(len({cells[row] for row in rows}) > 1 for rows in several)
+        first = {min((cells[row] for row in rows if cells[row] is not None), default=None) for rows in several}
+        if rises and (len(several) < 2 or 2 * len(first) <= len(several)):  # runs begin alike
+            return column
     return None
+
+
+def _steps(grid: Grid) -> list[str]:
+    """The columns of numbers that are named like steps, those of whole numbers first: beside a step, an epoch may be 10.34."""
+    found = [column for name in STEPS for column in grid.columns if column.lower() == name and is_number(grid.columns[column])]
+    return sorted(found, key=lambda column: not all(cell is None or cell == cell // 1 for cell in grid.columns[column]))
 
 
 def _check_step(grid: Grid, groups: Collection[Sequence[int]], step: str | None, known: Sequence[str]) -> None:
@@ -165,13 +170,14 @@ def _check_step(grid: Grid, groups: Collection[Sequence[int]], step: str | None,
     """
     if step is None:
         return
-    for name, cells in grid.columns.items():
-        if name == step or name in known or is_number(cells) or {str(cell).lower() for cell in cells} <= FLAGS:
+    texts = [n for n, cells in grid.columns.items() if n != step and n not in known and not is_number(cells)]
+    for name, cells in ((name, grid.columns[name]) for name in texts):
+        run = next((rows for rows in groups if not _constant([cells[row] for row in rows])), None)
+        if run is None or {str(cell).lower() for cell in cells} <= FLAGS:
             continue
-        run = next((rows for rows in groups if len({repr(cells[row]) for row in rows}) > 1), None)
         pairs = set(zip(map(repr, grid.columns[step]), map(repr, cells), strict=True))
         repeats = min(Counter(map(repr, cells)).values()) > 1
-        if run is not None and repeats and len(pairs) > len({at for at, _ in pairs}):
+        if repeats and len(pairs) > len({at for at, _ in pairs}):
             told = ", ".join(f"{column} {grid.columns[column][run[0]]}" for column in known)
             raise UsageError(
                 f"{grid.source}: rows of one run ({told}) differ in {name!r}, so nobody can tell whether {step!r} has steps of a "
@@ -222,7 +228,7 @@ def curves(grid: Grid) -> dict[str, Curve]:
 
     Rows without a step go on from the row before, as where training and evaluation of an epoch have a row each.
     """
-    step = next((c for name in STEPS for c in grid.columns if c.lower() == name and is_number(grid.columns[c])), None)
+    step = next(iter(_steps(grid)), None)
     if len(grid.rows) == 1:
         step = None
     steps: list[int] = []

@@ -9,6 +9,7 @@ from typing import Any
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.recipe import resolve_component
 from ablate.registry import Component, Registry, build, default
+from ablate.report.tables import plural
 
 from .choosing import condition_of
 from .reading import Reading, Wanted, reading_of
@@ -89,12 +90,19 @@ def _recognised(registry: Registry, place: Any) -> str:
             return found[0]
         if found:
             raise UsageError(f"{place}: several sources read it: {', '.join(found)}. Choose one with --source.")
-    known = ", ".join(registry.names("source"))
+    raise UsageError(f"{place}: no source that is installed recognises it. {_hint(registry, place)}")
+
+
+def _hint(registry: Registry, place: Any) -> str:
+    """What to do about a place that no source recognises."""
     package = next(iter(_packages(place)), None)
-    hint = f"`pip install {package}` brings one that does." if package else f"There is: {known}. Choose one with --source."
-    if not package and (count := _tables(place)):
-        hint = f"It has {count} table{'s' * (count > 1)}: --source table reads them as one, with their paths as a setting 'file'."
-    raise UsageError(f"{place}: no source that is installed recognises it. {hint}")
+    if package in {component.distribution for component in registry.all("source")}:
+        return f"It has files of a tracker that {package} reads, and no run among them."
+    if package:
+        return f"`pip install {package}` brings one that does."
+    if count := _tables(place):
+        return f"It has {plural(count, 'table')}: --source table reads them as one, with their paths as a setting 'file'."
+    return f"There is: {', '.join(registry.names('source'))}. Choose one with --source."
 
 
 def _says(registry: Registry, component: Component, place: Any) -> bool:

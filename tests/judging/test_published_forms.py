@@ -7,6 +7,7 @@ from tables import one_factor, written
 
 import ablate
 from ablate.errors import AblateError, UsageError
+from ablate.judging import finding
 from ablate.report.blocks import block_notes
 
 MANY = {"use": "table", "columns": "method"}
@@ -80,6 +81,20 @@ def test_a_stage_that_follows_from_the_step_is_no_other_run():
     study = ablate.judge(pd.DataFrame(rows), metric="acc", factors=["method"])
     assert len(study.cells) == 4
     assert study.cells["acc"].tolist() == pytest.approx([0.3, 0.31, 0.3, 0.31])
+
+
+def test_an_epoch_that_is_a_fraction_leaves_the_steps_to_another_column():
+    rows = [
+        {"method": m, "seed": seed, "epoch": step / 29, "step": step, "acc": step / 1000 + (m == "b") / 10 + seed / 100}
+        for m in "ab"
+        for seed in range(2)
+        for step in (0, 300, 600)
+    ]
+    study = ablate.judge(pd.DataFrame(rows), metric="acc", factors=["method"])
+    assert study.cells["acc"].tolist() == pytest.approx([0.6, 0.61, 0.7, 0.71])
+    assert "Rows that differ in 'step' are steps of one run" in read_as(study)
+    alone = pd.DataFrame(rows).drop(columns="step").assign(epoch=[0.5, 10.5, 20.5] * 4)
+    assert "row 0 has 0.5 as epoch, and a step is a whole number" in refusal(alone, metric="acc", factors=["method"])
 
 
 def test_values_of_one_setting_are_alternatives_and_some_can_be_left_out():
@@ -233,6 +248,13 @@ def test_the_tables_of_a_folder_are_one(tmp_path):
 def test_a_folder_of_tables_is_read_where_it_is_asked_for(tmp_path):
     told = refusal(folder(tmp_path), metric="acc")
     assert "It has 2 tables: --source table reads them as one, with their paths as a setting 'file'." in told
+
+
+def test_a_tracker_without_runs_asks_for_no_package_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setitem(finding.PACKAGES, "runs.odd", "ablate-core")
+    (tmp_path / "runs.odd").write_text("")
+    told = refusal(tmp_path, metric="acc")
+    assert "It has files of a tracker that ablate-core reads, and no run among them." in told
 
 
 def test_the_file_is_no_setting_where_the_factors_are_named(tmp_path):
