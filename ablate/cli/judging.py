@@ -120,9 +120,9 @@ def judge(
     judgement = Judgement(margin, alpha, paired, correction)
     if spec is not None and spec.exists():
         raise UsageError(f"{spec} exists. Give another name for the spec.")
-    if spec is not None and blocks:
-        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     reading = read(place, wanted, _component(source))
+    if spec is not None and reading.roles.blocks:
+        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     study = study_of(reading, name, question, judgement)
     made = page(study)
     show_pages([made], format_, output, Path("reports"))

@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 from tables import one_factor, written
+from typer.testing import CliRunner
 
 import ablate
+from ablate.cli import app
 from ablate.errors import AblateError, UsageError
 from ablate.judging import finding
 from ablate.report.blocks import block_notes
@@ -175,6 +177,15 @@ def test_a_dataset_is_a_block_by_its_name():
     named = ablate.judge(several(), metric="acc", factors=["method"], blocks=["dataset"])
     assert study.effects().equals(named.effects())
     assert ablate.judge(several(), metric="acc", factors=["method", "dataset"]).compare.blocks == ()
+
+
+def test_no_spec_asks_for_seeds_where_blocks_decide(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    several().to_csv("runs.csv", index=False)
+    for more in ([], ["--factor", "method", "--block", "dataset"]):
+        done = CliRunner().invoke(app, ["judge", "runs.csv", "--metric", "acc", "--spec", "new.json", *more])
+        assert "--spec: over blocks, more blocks would decide it" in str(done.exception)
+    assert not (tmp_path / "new.json").exists()
 
 
 def test_datasets_are_not_compared_with_each_other_unless_somebody_says_so():
