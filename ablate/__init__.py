@@ -133,7 +133,7 @@ def judge(
         at: The step that counts, or `last` for each run's own; the last, where all runs have the same, unless given.
         reference: The variant that the others are compared with.
         ignore: Settings that do not matter, or belong to a level, with `*` for any part of a name.
-        where: `NAME=VALUE` each, of the runs that are judged.
+        where: `NAME=VALUE` or `NAME!=VALUE` each, of the runs that are judged; several values of one name are alternatives.
         repetitions: Whether runs of a variant are independent repetitions, where no setting has the seed.
         margin: Differences within ± this are of no importance, in units of the metric.
         alpha: Error rate of the verdicts.

@@ -56,7 +56,12 @@ def judge(
         typer.Option("--ignore", metavar="NAME", help="A setting that does not matter, or belongs to a level; * for any part."),
     ] = None,
     where: Annotated[
-        list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="Only runs with this setting; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="NAME=VALUE",
+            help="Only runs with this setting, or NAME!=VALUE; may be repeated, for more values or settings.",
+        ),
     ] = None,
     margin: Annotated[float | None, typer.Option("--margin", help="Differences within ± this are of no importance.")] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Error rate of the verdicts.")] = 0.05,
@@ -115,9 +120,9 @@ def judge(
     judgement = Judgement(margin, alpha, paired, correction)
     if spec is not None and spec.exists():
         raise UsageError(f"{spec} exists. Give another name for the spec.")
-    if spec is not None and blocks:
-        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     reading = read(place, wanted, _component(source))
+    if spec is not None and reading.roles.blocks:
+        raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     study = study_of(reading, name, question, judgement)
     made = page(study)
     show_pages([made], format_, output, Path("reports"))

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "-", "<na>"))  # what stands for no number, in small letters
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*")
+_SUMMARY = re.compile(r"\s*\$?[-+]?[\d.]+\s*(\(|\[|±|\+/?-|\$?\\pm)\s*[\d.]+\s*[)\]$]?\s*")  # a mean with its spread
 _SPECIAL = re.compile(r"\s*[-+]?(inf(inity)?|nan)\s*", re.IGNORECASE)
 
 Cell = Any  # text, a number, a truth value, None, or what JSON nests
@@ -110,11 +111,14 @@ def _of_text(text: str, path: Path) -> Grid:
 
 
 def _named(source: str, names: Sequence[str], columns: list[list[str]]) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
-    """Names without spaces around them; a first column without one that counts the rows, as pandas writes it, is left out."""
+    """Names without spaces around them; a first column without one, as pandas writes an index, gets one, or is left out where it
+    counts the rows."""
     names = [name.strip() for name in names]
     notices: tuple[str, ...] = ()
     if names[0] in ("", "Unnamed: 0") and columns[0] == [str(i) for i in range(len(columns[0]))]:
         names, columns, notices = names[1:], columns[1:], ("The first column has no name and counts the rows: it is left out",)
+    elif not names[0] and "column 1" not in names:
+        names, notices = ["column 1", *names[1:]], ("The first column has no name, and is called 'column 1'",)
     bare = [i + 1 for i, name in enumerate(names) if not name]
     if bare:
         raise UsageError(f"{source}: column {bare[0]} has no name. Name it in the first line.")
@@ -268,6 +272,15 @@ def strange(grid: Grid, name: str) -> Iterator[tuple[str, Cell]]:
         empty = cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING)
         if not empty and number(cell) is None:
             yield row, cell
+
+
+def summaries(grid: Grid, columns: Iterable[str]) -> str:
+    """A sentence where cells are means with their spread, such as `93.3 ± 0.5`; empty where they are not."""
+    for name in columns:
+        cell = next((cell for cell in grid.columns[name] if isinstance(cell, str) and _SUMMARY.fullmatch(cell)), None)
+        if cell is not None:
+            return f"{name!r} has means with their spread, such as {cell!r}, and a verdict takes the runs that they are of."
+    return ""
 
 
 def same(one: Cell, other: Cell) -> bool:

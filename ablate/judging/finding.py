@@ -9,7 +9,9 @@ from typing import Any
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.recipe import resolve_component
 from ablate.registry import Component, Registry, build, default
+from ablate.report.tables import plural
 
+from .choosing import condition_of
 from .reading import Reading, Wanted, reading_of
 from .runs import Asked, Runs
 
@@ -37,7 +39,9 @@ def read(place: Any, wanted: Wanted, source: str | Mapping[str, Any] | None = No
     """
     called = str(place) if isinstance(place, (str, Path)) else "runs"
     with _uncollected():
-        used, runs = runs_of(default(), Asked(place, wanted.metric, (*wanted.factors, *wanted.blocks), wanted.seed), source)
+        where = tuple(condition_of(condition)[0] for condition in wanted.where)
+        asked = Asked(place, wanted.metric, (*wanted.factors, *wanted.blocks), wanted.seed, where)
+        used, runs = runs_of(default(), asked, source)
         return reading_of(runs, used, called, wanted)
 
 
@@ -86,15 +90,30 @@ def _recognised(registry: Registry, place: Any) -> str:
             return found[0]
         if found:
             raise UsageError(f"{place}: several sources read it: {', '.join(found)}. Choose one with --source.")
-    known = ", ".join(registry.names("source"))
+    raise UsageError(f"{place}: no source that is installed recognises it. {_hint(registry, place)}")
+
+
+def _hint(registry: Registry, place: Any) -> str:
+    """What to do about a place that no source recognises."""
     package = next(iter(_packages(place)), None)
-    hint = f"`pip install {package}` brings one that does." if package else f"There is: {known}. Choose one with --source."
-    raise UsageError(f"{place}: no source that is installed recognises it. {hint}")
+    if package in {component.distribution for component in registry.all("source")}:
+        return f"It has files of a tracker that {package} reads, and no run among them."
+    if package:
+        return f"`pip install {package}` brings one that does."
+    if count := _tables(place):
+        return f"It has {plural(count, 'table')}: --source table reads them as one, with their paths as a setting 'file'."
+    return f"There is: {', '.join(registry.names('source'))}. Choose one with --source."
 
 
 def _says(registry: Registry, component: Component, place: Any) -> bool:
     recognises = getattr(registry.load("source", component.qualified_name).factory, "recognises", None)
     return bool(recognises and recognises(place))
+
+
+def _tables(place: Any) -> int:
+    from ablate.components.table_folders import tables_of
+
+    return len(tables_of(Path(place))) if isinstance(place, (str, Path)) and Path(place).is_dir() else 0
 
 
 def _packages(place: Any) -> Iterator[str]:

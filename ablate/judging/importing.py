@@ -95,7 +95,8 @@ def _epochs(names: list[str], metric: str, reading: Reading) -> pd.DataFrame:
 def _why(run: Run, reading: Reading) -> str:
     curve = run.metrics.get(reading.metric)
     if curve is None or not curve.values:
-        return f"{run.name} has none"
+        remarks = [str(run.settings[name]) for name in reading.roles.remarks if run.settings.get(name)]
+        return ": ".join([f"{run.name} has none", *remarks])
     if isinstance(reading.at, int) and reading.at not in curve.steps:
         return f"{run.name} has none at step {reading.at}; its last is {curve.steps[-1]}"
     return f"in {run.name} it is not finite"
@@ -135,5 +136,6 @@ def _left_out(names: list[str], reading: Reading) -> tuple[tuple[str, tuple[str,
         if cell.run.status != "done":
             found.setdefault(f"{words[cell.run.status]}{f': {cell.run.why}' if cell.run.why else ''}", []).append(where)
         elif not math.isfinite(value_of(cell.run, reading.metric, reading.at)):
-            found.setdefault(f"no value of {reading.metric}", []).append(where)
+            remarks = [str(cell.run.settings[name]) for name in reading.roles.remarks if cell.run.settings.get(name)]
+            found.setdefault(": ".join([f"no value of {reading.metric}", *remarks]), []).append(where)
     return tuple((reason, tuple(runs)) for reason, runs in found.items())

@@ -1,10 +1,13 @@
 """What names of columns and settings usually mean: seeds, steps, how a run ended. Whatever is taken from a name is said."""
 
+from collections.abc import Collection
 from typing import Any
 
 from .runs import Status
 
 SEEDS = ("seed", "random_seed", "rng_seed", "manual_seed", "random_state", "randomseed", "seed_everything", "global_seed")
+BLOCKS = ("dataset", "data_set", "dataset_name", "dataset_id", "task", "task_name", "task_id", "env", "env_id", "env_name")
+REMARKS = ("info", "error", "exception", "message", "reason", "note", "notes", "remark", "traceback")
 STEPS = ("epoch", "epochs", "step", "global_step", "_step", "iteration", "iter", "round", "update")
 LEVELS = "base baseline reference control default vanilla none off false no without null main (none)"
 BASES = frozenset(LEVELS.split(" "))  # levels that leave things as they are
@@ -18,8 +21,22 @@ STATUSES: dict[str, Status] = {
 
 def is_seed(name: str) -> bool:
     """Whether a setting is named like a seed, the last part of a dotted path as well."""
+    return _is_one_of(name, SEEDS)
+
+
+def is_block(name: str) -> bool:
+    """Whether a setting is named like what methods are compared in, such as a dataset."""
+    return _is_one_of(name, BLOCKS)
+
+
+def is_remark(name: str) -> bool:
+    """Whether a setting is named like what is said of a run that went wrong."""
+    return _is_one_of(name, REMARKS)
+
+
+def _is_one_of(name: str, names: Collection[str]) -> bool:
     plain = name.lower().replace("-", "_")
-    return plain in SEEDS or plain.replace("/", ".").rpartition(".")[2] in SEEDS
+    return plain in names or plain.replace("/", ".").rpartition(".")[2] in names
 
 
 def status_of(word: Any) -> Status | None:

@@ -2,20 +2,23 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.records import MOST_VARIANTS
+from ablate.report.tables import plural
 
+from .choosing import chosen_runs, measured_somewhere
 from .directions import Goal, goal_of, is_rate
 from .reference import reference_of
 from .roles import Roles, roles_of, told
 from .runs import Curve, Json, Run, Runs, label
 
 SHOWN = 5
+MOST_MEANS = 40
 APART = 10.0  # times as large is the smallest of the upper values as the largest of the lower, where units are mixed
 CHANCE = 0.2  # percent: below, a rate may be that small
 
@@ -32,7 +35,7 @@ class Wanted:
         at: The step that counts: a number, or `last` for each run's own; the last, if all runs have the same, unless given.
         reference: The variant that others are compared with.
         ignore: Settings that are not looked at.
-        where: Values of settings, as `NAME=VALUE`, of the runs that are judged.
+        where: Values of settings, as `NAME=VALUE` or `NAME!=VALUE`, of the runs that are judged.
         repetitions: Whether the runs of a variant are independent repetitions, where nothing says which seed they had.
         blocks: Settings, such as the dataset, in whose every value the factors are compared.
     """
@@ -109,7 +112,7 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
     Raises:
         UsageError: They cannot be compared, with what to do about it.
     """
-    runs, said = _where(runs, place, wanted.where)
+    runs, said = chosen_runs(runs, place, wanted.where)
     metric = _metric(runs, place, wanted.metric)
     goal = wanted.goal or runs.goals.get(metric) or goal_of(metric)
     if goal is None:
@@ -117,9 +120,14 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
             f"nothing says whether a larger or a smaller {metric!r} is better. Say it with --goal maximize or --goal minimize."
         )
     roles = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, wanted.blocks)
+    kept, unmeasured = measured_somewhere(runs, roles, metric)
+    if unmeasured:
+        runs, said = replace(runs, runs=kept), [*said, unmeasured]
+        again = roles_of(runs, wanted.factors, wanted.seed, metric, wanted.ignore, roles.blocks)
+        roles = replace(again, by_name=roles.by_name)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = _cells(runs, roles, variants, of_run, wanted, metric)
-    cells, left_out, problems = _once_each(cells, variants, metric)
+    cells, left_out, problems = _once_each(cells, variants, {metric, *roles.measured, *roles.times})
     at, ends = _at(cells, variants, metric, wanted.at, roles.blocks)
     problems = [*problems, *ends, *_units(cells, metric)]
     if problems:
@@ -129,24 +137,6 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
     by_name = "" if wanted.goal or metric in runs.goals else ", by its name"
     said = [f"Metric: {metric}, {better} is better{by_name}", *said, *runs.notices, *about_seeds, *told(roles), chosen]
     return Reading(source, place, metric, goal, at, variants, reference, roles, tuple(cells), tuple(said), left_out, runs.spec)
-
-
-def _where(runs: Runs, source: str, conditions: Sequence[str]) -> tuple[Runs, list[str]]:
-    """The runs whose settings are as asked for."""
-    if not runs.runs:
-        raise UsageError(f"{source}: there are no runs.")
-    kept = runs.runs
-    names = dict.fromkeys(name for run in kept for name in run.settings)
-    for condition in conditions:
-        name, sign, value = condition.partition("=")
-        if not sign or name not in names:
-            raise UsageError(f"--where {condition}: expected NAME=VALUE with the name of a setting. {did_you_mean(name, names)}")
-        have = dict.fromkeys(label(run.settings.get(name)) for run in kept)
-        kept = tuple(run for run in kept if label(run.settings.get(name)) == value)
-        if not kept:
-            raise UsageError(f"--where {condition}: no run has it. {did_you_mean(value, have)}")
-    said = [f"Only runs with {' and '.join(conditions)}: {len(kept)} of {len(runs.runs)}"] if conditions else []
-    return replace(runs, runs=kept), said
 
 
 def _metric(runs: Runs, source: str, metric: str | None) -> str:
@@ -231,10 +221,12 @@ def _without_seeds(runs: Sequence[Run], of_run: Sequence[str], metric: str) -> s
         if curve and run.status == "done" and math.isfinite(curve.values[-1]):
             values[variant].append(curve.values[-1])
     first = next((sum(found) / len(found) for found in values.values()), math.nan)
+    several = sorted(values.items(), key=lambda item: len(item[1]) < 2)  # those with several first, for which a seed is missing
     lines = [
-        f"  {name}: {len(v)} runs, mean {sum(v) / len(v):.4g} ({sum(v) / len(v) - first:+.4g})"
-        for name, v in list(values.items())[:40]
+        f"  {name}: {plural(len(v), 'run')}, mean {sum(v) / len(v):.4g} ({sum(v) / len(v) - first:+.4g})"
+        for name, v in several[:MOST_MEANS]
     ]
+    lines += [f"  and {len(several) - MOST_MEANS:,} more"] if len(several) > MOST_MEANS else []
     return "\n".join(
         [
             "no setting has a seed, so nobody can tell whether the runs of a variant are repetitions. There is no verdict; these "
@@ -246,9 +238,12 @@ def _without_seeds(runs: Sequence[Run], of_run: Sequence[str], metric: str) -> s
 
 
 def _once_each(
-    cells: Sequence[Cell], variants: Mapping[str, object], metric: str
+    cells: Sequence[Cell], variants: Mapping[str, object], other: Collection[str]
 ) -> tuple[list[Cell], dict[str, tuple[str, ...]], list[Problem]]:
-    """One run for each variant and seed: of several, the one that ended with a value, where the others did not."""
+    """One run for each variant and seed: of several, the one that ended with a value, where the others did not.
+
+    What runs may differ in without being others, such as what was measured, is `other`.
+    """
     names = list(variants)
     places: defaultdict[tuple[int, int], list[Cell]] = defaultdict(list)
     for cell in cells:
@@ -258,9 +253,9 @@ def _once_each(
         ended = [cell for cell in found if cell.run.status == "done"]
         if len(found) > 1 and len(ended) > 1:
             where = f"{names[variant]}, seed {seed}"
-            differ = _differences([cell.run for cell in ended], metric)
+            differ = _differences([cell.run for cell in ended], other)
             remedy = (
-                f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, or --seed."
+                f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, --block or --seed."
                 if differ
                 else "Remove all but one."
             )
@@ -269,11 +264,14 @@ def _once_each(
         kept.append(ended[0] if ended else found[-1])
         dropped += [f"{names[c.variant]}, seed {c.seed} ({c.run.name})" for c in found if c is not kept[-1]]
     left_out = {"another run of the same variant and seed counts": tuple(dropped)} if dropped else {}
+    if len(problems) > SHOWN:
+        rest = Problem(f"and {len(problems) - SHOWN} more variants and seeds", "have several runs, too", "")
+        problems = [*problems[:SHOWN], rest]
     return kept, left_out, problems
 
 
-def _differences(runs: Sequence[Run], metric: str) -> list[str]:
-    names = dict.fromkeys(name for run in runs for name in run.settings if name != metric)
+def _differences(runs: Sequence[Run], other: Collection[str]) -> list[str]:
+    names = dict.fromkeys(name for run in runs for name in run.settings if name not in other)
     return [name for name in names if len({label(run.settings.get(name)) for run in runs}) > 1]
 
 

@@ -1,5 +1,7 @@
 """What each setting of the runs is: compared, the seed, constant, one that goes with another, or one that nobody declared."""
 
+import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +11,11 @@ from ablate.errors import UsageError, did_you_mean
 from ablate.names import says_itself
 from ablate.report.plain import shorten
 
-from .naming import is_seed
+from .naming import is_block, is_remark, is_seed
 from .runs import NOT_SET, Run, Runs, label
 
 MOST_SHOWN = 6
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T_ ]\d\d[:.-]?\d\d([:.-]?\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,9 @@ class Roles:
         found: Whether the factors were found, and not named.
         blocks: The factors in whose every level the others are compared.
         of_block: Those that vary with the block alone.
+        times: Those that tell when a run was.
+        remarks: What is said of runs without a value, and of no others.
+        by_name: Whether the blocks are those that are named like a dataset, and nobody named them.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -48,6 +54,9 @@ class Roles:
     found: bool = False
     blocks: tuple[str, ...] = ()
     of_block: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    by_name: bool = False
 
     def levels(self, run: int) -> dict[str, str]:
         return {name: self.values[name][run] for name in self.factors}
@@ -87,13 +96,32 @@ def roles_of(
     asked = {*factors, *blocks, seed}
     rest = [name for name in names if name not in asked and name not in ignored and name != metric]
     measured = tuple(name for name in rest if not runs.apart and _is_measured(runs, name, values[name]))
-    rest = [name for name in rest if name not in measured]
-    constant = tuple(name for name in rest if len(set(values[name])) == 1)
-    rest = [name for name in rest if name not in constant]
+    constant = tuple(name for name in rest if name not in measured and len(set(values[name])) == 1)
+    times = tuple(name for name in rest if name not in constant and _is_time(values[name]))
+    remarks = tuple(name for name in rest if name not in constant and is_remark(name) and _is_excuse(runs, name, metric))
+    rest = [name for name in rest if name not in (*measured, *constant, *times, *remarks)]
     known = Roles(values, tuple(factors), seed, constant, measured=measured, ignored=ignored, blocks=tuple(blocks))
+    known = replace(known, times=times, remarks=remarks)
+    if not factors and not blocks and runs.spec is None and (named := tuple(filter(is_block, rest))):
+        known = replace(known, blocks=named, by_name=True)
+        rest = [name for name in rest if name not in named]
     known = replace(known, of_block=_of_block(known, rest))
     rest = [name for name in rest if name not in known.of_block]
     return _declared(replace(known, factors=(*factors, *blocks)), rest) if factors else _found(known, rest)
+
+
+def _is_time(labels: Sequence[str]) -> bool:
+    """Whether all values are a date with a time of day, as trackers write when a run was."""
+    found = set(labels) - {NOT_SET, "(empty)"}
+    return bool(found) and all(map(TIME.fullmatch, found))
+
+
+def _is_excuse(runs: Runs, name: str, metric: str) -> bool:
+    """Whether a setting is there for some runs, and for none that has a value of the metric."""
+    said = [run for run in runs.runs if run.settings.get(name) not in (None, "")]
+    return bool(said) and not any(
+        math.isfinite(value) for run in said if metric in run.metrics for value in run.metrics[metric].values
+    )
 
 
 def _of_block(roles: Roles, rest: Sequence[str]) -> tuple[str, ...]:
@@ -228,7 +256,11 @@ def _found(roles: Roles, rest: Sequence[str]) -> Roles:
     rest = [name for name in rest if name not in of_seed]
     if not rest:
         said = f" {_few(own)} has another value in every run." if own else ""
-        raise UsageError(f"nothing differs between the runs that could be compared.{said} Name what to compare with --factor.")
+        but = [name for name in (*roles.blocks, roles.seed) if name]
+        aside = f" but {' and '.join(but)}" if but else ""
+        raise UsageError(
+            f"nothing differs between the runs that could be compared{aside}.{said} Name what to compare with --factor."
+        )
     goes_with: defaultdict[str, list[str]] = defaultdict(list)
     leaders: list[str] = []
     for name in sorted(
@@ -254,7 +286,8 @@ def told(roles: Roles) -> list[str]:
     said = [f"Compared: {_few(compared, MOST_SHOWN)}{', which differs between the runs' if roles.found else ''}"]
     if roles.blocks:
         count = len({roles.block(run) for run in range(len(roles.values[roles.blocks[0]]))})
-        said.append(f"Blocks: {' × '.join(roles.blocks)}, {count} of them; variants are compared in each")
+        named = ", by its name, where neither --factor nor --block is given" if roles.by_name else ""
+        said.append(f"Blocks: {' × '.join(roles.blocks)}, {count} of them{named}; variants are compared in each")
     said += [
         f"Goes with {name}, so that a difference is of all of them together: {_few(names, MOST_SHOWN)}"
         for name, names in roles.goes_with.items()
@@ -265,6 +298,8 @@ def told(roles: Roles) -> list[str]:
         ("Another value in every run, which counts as noise", roles.own),
         ("Varies within variants, which counts as noise", roles.loose),
         ("Taken for measurements, because not every value is in two runs", roles.measured),
+        ("Tells when a run was, and is no setting", roles.times),
+        ("Said only of runs without a value", roles.remarks),
         ("Ignored, as asked", roles.ignored),
         ("The same in all runs", roles.constant),
     ):

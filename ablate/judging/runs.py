@@ -70,12 +70,14 @@ class Asked:
         metric: The metric to be judged; None where nobody said it.
         factors: Settings that are to be compared.
         seed: The setting that has the seed; None where nobody said it.
+        where: Settings by whose values the runs are chosen that are judged.
     """
 
     place: Any
     metric: str | None = None
     factors: tuple[str, ...] = ()
     seed: str | None = None
+    where: tuple[str, ...] = ()
 
 
 def flat(settings: Mapping[str, Json], prefix: str = "") -> dict[str, Json]:

@@ -96,7 +96,7 @@ def _notes(study: Study, found: Blocks) -> Iterator[str]:
         f"{position(study)}, over {where(found)}; the value of a variant in a block is the mean of its seeds. "
         f"Everything is against {found.reference!r} in the same block."
     )
-    yield from _left_out(found)
+    yield from _left_out(study, found)
     yield from _too_few(study, found)
     if found.friedman is not None:
         yield _friedman(study, found.friedman, len(found.ranked))
@@ -104,7 +104,7 @@ def _notes(study: Study, found: Blocks) -> Iterator[str]:
     yield from _size(study, found)
 
 
-def _left_out(found: Blocks) -> Iterator[str]:
+def _left_out(study: Study, found: Blocks) -> Iterator[str]:
     if len(found.ranks) > 2 and found.friedman is None:
         yield "Fewer than two blocks have a value of every variant, so nothing can be better or worse by ranks."
     if found.incomplete:
@@ -114,6 +114,9 @@ def _left_out(found: Blocks) -> Iterator[str]:
             f"Left out of the ranks, because a variant has no value there: {', '.join(named)}{more}. Comparisons of the other "
             "variants with the reference have these blocks."
         )
+        lacking = {name for _, names in found.incomplete for name in names}
+        if len(lacking) == 1 and len(found.comparisons) > 1 and found.reference not in lacking and study.imported is not None:
+            yield f"They count where {lacking.pop()} is left out: --where with !=."
 
 
 def _too_few(study: Study, found: Blocks) -> Iterator[str]:

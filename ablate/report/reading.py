@@ -60,7 +60,7 @@ def position(study: Study) -> str:
     unit = "epoch" if study.imported is None else "step"
     at = f"the last {unit}" if study.compare.at == "last" else f"{unit} {study.compare.at}"
     better = "larger" if study.compare.goal == "maximize" else "smaller"
-    stepped = study.imported is None or not study.epochs.empty
+    stepped = study.imported is None or bool(study.epochs[study.compare.metric].notna().any())
     text = f"{study.compare.metric}{f' at {at}' * stepped}, {better} is better"
     return text if study.imported is None else f"{IMPORTED}: {text}"
 

@@ -94,7 +94,12 @@ def summarise(study: Study) -> pd.DataFrame:
     numbers, gaps = values(study), missing(study)
     lost = gaps.loc[gaps["epoch"].notna(), "variant"].value_counts()
     published = study.published.get(study.compare.metric, {})
-    rows = [_row(study, numbers, published, variant.name, int(lost.get(variant.name, 0))) for variant in study.variants]
+    own, cells = dict(list(numbers.groupby("variant")["value"])), dict(list(study.cells.groupby("variant")))
+    none = numbers["value"].iloc[:0], study.cells.iloc[:0]
+    rows = [
+        _row(own.get(name, none[0]).dropna(), cells.get(name, none[1]), published.get(name), name, int(lost.get(name, 0)))
+        for name in (variant.name for variant in study.variants)
+    ]
     table = pd.DataFrame(rows)
     means = dict(zip(table["variant"], table["mean"], strict=True))
     references = study.references
@@ -102,9 +107,8 @@ def summarise(study: Study) -> pd.DataFrame:
     return table
 
 
-def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant: str, diverged: int) -> dict[str, Any]:
-    own = numbers.loc[numbers["variant"] == variant, "value"].dropna()
-    cells = study.cells[study.cells["variant"] == variant]
+def _row(own: "pd.Series[float]", cells: pd.DataFrame, published: Any, variant: str, diverged: int) -> dict[str, Any]:
+    """Of a variant: the values and the cells that are its own."""
     done = cells[cells["status"] == "done"]
     failed = int((cells["status"] == "failed").sum())
     return {
@@ -115,7 +119,7 @@ def _row(study: Study, numbers: pd.DataFrame, published: dict[str, Any], variant
         "missing": len(cells) - failed - diverged - len(own),
         "mean": own.mean() if len(own) else np.nan,
         "sd": own.std(ddof=1) if len(own) > 1 else np.nan,
-        "published": last_published(published.get(variant)),
+        "published": last_published(published),
         "seconds": done["seconds"].mean() if len(done) else np.nan,
         "parameters": done["parameters"].iloc[0] if len(done) else None,
     }

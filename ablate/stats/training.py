@@ -17,16 +17,15 @@ def notes(study: Study) -> tuple[str, ...]:
     """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose loss
     does not fall; executors that trained nothing by ablate's own generator."""
     found: dict[str, list[str]] = {}
-    for variant in study.variants:
-        for note in _notes(study, study.epochs[study.epochs["variant"] == variant.name]):
+    epochs = dict(list(study.epochs.groupby("variant")))
+    for variant in (variant for variant in study.variants if variant.name in epochs):
+        for note in _notes(study, epochs[variant.name]):
             found.setdefault(note, []).append(variant.name)
     own = dict.fromkeys(f"{made['executor']}: results are {made['results']}." for made in study.provenance if "results" in made)
     return *own, *(f"{', '.join(names)}: {note}." for note, names in found.items())
 
 
 def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:
-    if epochs.empty:
-        return
     metric = study.compare.metric
     yield from _at_chance(epochs)
     yield from (stopped := list(_stopped(epochs)))

@@ -35,6 +35,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
     ("docs/performance.md", "ablate judge"): "of a table that was made to be measured; tests/docs/test_have_runs.py judges one",
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
+    ("docs/public-results.md", "ablate judge"): "of files of others, which do not come along; tests/judging has them made small",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",
     ("docs/results/README.md", "ablate report q0"): "a minute for all reports; tests/docs/test_results.py has them",
     ("docs/results/README.md", "ablate run specs/precision.json"): "as the other studies of that page",

@@ -170,7 +170,7 @@ def test_a_setting_that_varies_alike_within_variants_is_said():
 def test_a_seed_that_is_there_twice_is_refused_with_what_differs():
     told = message(judged, one_factor({"a": [0.5, 0.6], "b": [0.7, 0.8]}).assign(seed=0, batch=[1, 2, 1, 2]), factors=["method"])
     assert "a, seed 0: 2 runs have this seed: row 0, row 1" in told
-    assert "They differ in batch: name it with --factor, or --seed." in told
+    assert "They differ in batch: name it with --factor, --block or --seed." in told
     assert "b, seed 0: 2 runs have this seed" in told
 
 

@@ -179,7 +179,7 @@ def test_a_step_that_is_there_twice_is_refused_with_what_differs(tmp_path):
         ablate.judge(written(tmp_path, text), metric="acc")
     lines = text.splitlines()
     more = "\n".join([f"{lines[0]},batch", *(f"{line},{64 if i < 13 else 128}" for i, line in enumerate(lines[1:], 1))])
-    with pytest.raises(UsageError, match="They differ in batch: name it as --factor or --seed"):
+    with pytest.raises(UsageError, match="They differ in batch: name it with --factor, --block or --seed"):
         ablate.judge(written(tmp_path, more), metric="acc", factors=["method"])
 
 
