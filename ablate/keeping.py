@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import predictions
 from .errors import Problem, StoreError, UsageError, some_variants
 from .records import Result
 from .writing import REMEDY
@@ -124,6 +123,8 @@ class Kept:
         """
         if result.predictions is None:
             return
+        from . import predictions  # with numpy, which a check does not need
+
         file = self.predictions_of(key)
         try:
             predictions.write(file, result.predictions)
