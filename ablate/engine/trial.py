@@ -157,8 +157,8 @@ def _try(
         info = form_of(tried[0], tensors.info.classes)
         built = parts(registry, recipe, info, count, 0, device, len(tensors.train.labels))
         try_epochs(built, train.transforms, tried[0])
-        _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, count)
-        _try_metrics(built, tried[1], batches[1], _kept(tensors.evaluation, evaluation))
+        logits = _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, count)
+        _try_metrics(built, tried[1], logits, batches[1][1], _kept(tensors.evaluation, evaluation))
         _try_schedule(built)
         if built.step is None:
             _try_steps(built, recipe, batches[0], device)
@@ -208,8 +208,8 @@ def _kept(part: data.Part, pipeline: Pipeline) -> bool:
     return not isinstance(part.images, Photographs) or made_once(part.images, pipeline.head())
 
 
-def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> None:
-    """Runs a batch in training, the loss, and an evaluation batch."""
+def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> Tensor:
+    """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
@@ -224,21 +224,20 @@ def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, cl
             loss.backward()
             built.model.zero_grad()
     with blame("model"), torch.no_grad():
-        logits = built.model.eval()(evaluation[0])
-        _check_logits(logits, len(evaluation[0]), classes)
+        said: Tensor = built.model.eval()(evaluation[0])
+        _check_logits(said, len(evaluation[0]), classes)
+    return said
 
 
-def _try_metrics(built: Parts, part: Prepared, evaluation: Batch, kept: bool) -> None:
+def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, kept: bool) -> None:
     """Runs the metrics on an evaluation batch; those that ask for the images get them if the training has them in memory."""
-    with torch.no_grad():
-        logits = built.model.eval()(evaluation[0])
     raw = part.chunk(0, 0, torch.arange(len(part.labels)))[0]
-    told = Evaluation(built.model, raw, evaluation[1], logits, built.loss, partial(transformed, part.pipeline, 0, 0), nullcontext)
+    told = Evaluation(built.model, raw, labels, logits, built.loss, partial(transformed, part.pipeline, 0, 0), nullcontext)
     for name, metric in with_model(built.metrics, told).items():
         with blame(f"metrics.{name}"):
             if asks(built.metrics[name]) and not kept:
                 part.in_memory()
-            float(metric(logits, evaluation[1]))
+            float(metric(logits, labels))
 
 
 def _tried_loss(built: Parts, logits: Tensor, targets: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ DIGITS = 4
 
 
 def sections(study: Study, analysis: Analysis, empty: "Section") -> Iterator["Section"]:
-    """What is to be said of them, none where nobody evaluated images.
+    """What is to be said of them, none where nobody evaluated images, or no cell has predictions.
 
     Args:
         study: The study.
@@ -28,7 +28,7 @@ def sections(study: Study, analysis: Analysis, empty: "Section") -> Iterator["Se
         empty: A section to be filled.
     """
     found = analysis.per_image
-    if found is None:
+    if found is None or found.without == found.cells:  # made before there were any
         return
     if not found.calibration:
         yield replace(empty, title="Images", notes=tuple(_missing(found)))
