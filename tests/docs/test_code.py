@@ -3,9 +3,13 @@
 import doctest
 import json
 import typing
+from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 from pages import DOCS, Block, blocks, pages
+from PIL import Image
 from typer.testing import CliRunner
 
 from ablate import params
@@ -52,6 +56,8 @@ def test_specs_are_accepted_and_fragments_are_json(block, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for file in (other for other in BLOCKS if other.page == block.page and other.file):
         (tmp_path / file.file).write_text(file.text)
+    if '"path": "photos"' in block.text:
+        _photos(tmp_path)
     whole = block.text.lstrip().startswith("{")
     document = json.loads(block.text if whole else f"{{{block.text}}}")
     if "base" in document:
@@ -59,6 +65,15 @@ def test_specs_are_accepted_and_fragments_are_json(block, tmp_path, monkeypatch)
         path.write_text(block.text)
         done = CliRunner().invoke(app, ["check", str(path)], catch_exceptions=False)
         assert done.exit_code == 0, done.output
+
+
+def _photos(folder: Path) -> None:
+    """A folder of images of several sizes in two classes, and weights like torchvision's, as the page on images has them."""
+    for name, colour in (("cat", "red"), ("dog", "blue")):
+        (folder / "photos" / name).mkdir(parents=True)
+        for place in range(5):
+            Image.new("RGB", (300 + 20 * place, 260), colour).save(folder / "photos" / name / f"{place}.jpg")
+    torch.save(torchvision.models.resnet18().state_dict(), folder / "resnet18-f37072fd.pth")
 
 
 def test_specs_are_found():
