@@ -32,7 +32,7 @@ class Chunk:
 
     Args:
         frame: Makes the image at a place.
-        places: Which ones.
+        places: Which ones, as `numbered` has them.
         in_threads: Whether threads make them; else `images` does.
     """
 
@@ -76,7 +76,8 @@ class Frame:
         self.photographs, self.head, self.seed = photographs, head, seed
 
     def __call__(self, epoch: int, place: int) -> Tensor:
-        """The image `[C, H, W]` at a place of the part, with the draws of this epoch.
+        """The image `[C, H, W]` at a place of the part, with the draws of this epoch. From the number of images on, places are
+        those of the same images again, with other draws.
 
         Raises:
             TransformError: A transform failed.
@@ -86,11 +87,11 @@ class Frame:
         for name, transform in self.head.transforms.items():
             draws = self._draws(name, transform, epoch, place)
             if images is None and hasattr(transform, "choose"):
-                images = self._window(transform, place, draws)
+                images = self._window(transform, place % len(self.photographs), draws)
             else:
-                images = photograph(self.photographs, place) if images is None else images
+                images = photograph(self.photographs, place % len(self.photographs)) if images is None else images
                 images = self.head.apply(name, transform, images, torch.zeros(1), draws)[0]
-        return (photograph(self.photographs, place) if images is None else images)[0]
+        return (photograph(self.photographs, place % len(self.photographs)) if images is None else images)[0]
 
     def _draws(self, name: str, transform: Any, epoch: int, place: int) -> Generator | None:
         if getattr(transform, "deterministic", False):
@@ -132,6 +133,21 @@ class Ahead:
         chunk = begun[1] if begun and begun[0] == (epoch, number) else self.begin(epoch, number, places)
         self.next = None
         return chunk.images()
+
+
+def numbered(order: Tensor, images: int) -> Tensor:
+    """The places of an epoch's images, where those that come again have places behind all others: `images` more each time.
+
+    Args:
+        order: int64 `[M]`, each from 0 to `images`.
+        images: How many there are.
+    """
+    order_of_images = order.argsort(stable=True)
+    sorted_places = order[order_of_images]
+    first = torch.searchsorted(sorted_places, sorted_places)
+    times = torch.empty_like(order)
+    times[order_of_images] = torch.arange(len(order), device=order.device) - first
+    return order + images * times
 
 
 def photograph(photographs: Photographs, place: int, scale: int = 1) -> Tensor:

@@ -32,7 +32,7 @@ class Chunk:
 
     Attributes:
         part: The training images.
-        indices: Which of them are in this chunk, in their order.
+        places: Those of this chunk's images, in their order, as `Prepared.places` gives them.
         seed: That of the cell.
         epoch: From 0.
         number: Which part of the epoch it is, from 0.
@@ -41,12 +41,17 @@ class Chunk:
     """
 
     part: Prepared
-    indices: Tensor
+    places: Tensor
     seed: int
     epoch: int
     number: int
     begin_next: Callable[[], None]
     views: dict[int, tuple[Tensor, Tensor]]
+
+    @property
+    def indices(self) -> Tensor:
+        """Which of the training images they are."""
+        return self.places % len(self.part.labels)
 
     def transformed(self, view: int = 0) -> tuple[Tensor, Tensor]:
         """All images and labels; the draws of other views than the first are named by their number.
@@ -56,7 +61,7 @@ class Chunk:
         """
         if view not in self.views:
             part = self.part.view(view)
-            images, labels = part.chunk(self.epoch, self.number, self.indices)
+            images, labels = part.chunk(self.epoch, self.number, self.places)
             if not view:
                 self.begin_next()
             self.views[view] = part.pipeline.on_chunk(images, labels, self.seed, self.epoch, self.number)
@@ -90,12 +95,12 @@ def chunks(
         begin_next: Has photographs decoded that come after the epoch.
     """
     cut = split(part, order, size, chunk)
-    for number, indices in enumerate(cut):
+    for number, places in enumerate(cut):
         following = [partial(part.begin, epoch, number + 1, later) for later in cut[number + 1 : number + 2]]
-        yield Chunk(part, indices, seed, epoch, number, following[0] if following else begin_next, {})
+        yield Chunk(part, places, seed, epoch, number, following[0] if following else begin_next, {})
 
 
 def split(part: Prepared, order: Tensor, size: int, chunk: int) -> tuple[Tensor, ...]:
     """The places of the images of each chunk."""
-    cut: tuple[Tensor, ...] = order.to(part.labels.device).split(size * max(1, chunk // size))
+    cut: tuple[Tensor, ...] = part.places(order).split(size * max(1, chunk // size))
     return cut

@@ -13,7 +13,7 @@ from ablate.photographs import Photographs
 from ablate.recipe import Recipe
 from ablate.records import DataInfo
 
-from .ahead import Ahead, Frame
+from .ahead import Ahead, Frame, numbered
 from .data import CHUNK, Part
 from .pipeline import Pipeline
 
@@ -47,12 +47,18 @@ class Prepared:
     pipeline: Pipeline
 
     def chunk(self, epoch: int, number: int, places: Tensor) -> tuple[Tensor, Tensor]:
-        """The images and labels of places, on the device: those of the chunk of this number of an epoch."""
+        """The images and labels of the chunk of this number of an epoch, on the device, by their places as `places` gives them."""
+        which = places % len(self.labels)
         if isinstance(self.images, Ahead):
             images = self.images.take(epoch, number, places.tolist()).to(self.labels.device)
         else:
-            images = self.images[places]
-        return images, self.labels[places]
+            images = self.images[which]
+        return images, self.labels[which]
+
+    def places(self, order: Tensor) -> Tensor:
+        """The places of an epoch's images. Of photographs, each of which has its own draws, those that come again are told apart."""
+        order = order.to(self.labels.device)
+        return numbered(order, len(self.labels)) if isinstance(self.images, Ahead) else order
 
     def view(self, number: int) -> "Prepared":
         """The same images with other draws, which the number names; 0 is this one."""

@@ -217,6 +217,25 @@ def test_a_second_view_has_draws_of_its_own(spec, environment, tmp_path, own):
     assert torch.equal(view, first[-1][3])
 
 
+def test_an_image_that_comes_again_in_an_epoch_has_other_draws(spec, environment, tmp_path, own):
+    """As a sampler that balances classes has it; the images of an epoch that sees each once are as without one."""
+    assert ahead.numbered(torch.tensor([3, 1, 3, 0, 3, 1]), 20).tolist() == [3, 1, 23, 0, 43, 21]
+    spec["base"] |= {"step": {"use": "two_views"}, "sampler": {"use": "many"}, "epochs": 1}
+    whole = trained(spec, environment, tmp_path / "whole")
+    seen = {}
+    for _, places, images, _ in own.SEEN:
+        for place, image in zip(places, images, strict=True):
+            seen.setdefault(place, []).append(image)
+    again = [images for images in seen.values() if len(images) > 1]
+    assert len(again) > 5
+    assert all(not torch.equal(one, images[0]) for images in again for one in images[1:])
+    assert same(interrupted(spec, environment, tmp_path / "parts", [9]), whole)
+    spec["base"]["sampler"] = {"use": "shuffled"}
+    shuffled = trained(spec, environment, tmp_path / "shuffled")
+    del spec["base"]["sampler"]
+    assert same(trained(spec, environment, tmp_path / "none"), shuffled)
+
+
 def test_a_metric_gets_the_images_where_they_are_in_memory(spec, environment, tmp_path, own, monkeypatch):
     spec["base"]["metrics"] = {"accuracy": {"use": "accuracy"}, "sharpness": {"use": "sharpness"}}
     cell = cell_of(spec, environment)

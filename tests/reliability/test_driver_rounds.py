@@ -92,7 +92,7 @@ def test_every_cell_is_done_once_whatever_an_executor_does(jobs, tmp_path_factor
             executor = Trained(iter(fates), count, raise_after, stop_after)
             with Store(folder) as store:
                 try:
-                    study, stopped = _execute(job, Options(), store, executor, {}, lambda message: None)
+                    study, stopped = _execute(job, Options(), store, lambda executor=executor: executor, {}, lambda message: None)
                 except EnvironmentProblem:
                     assert executor.steps == raise_after, "it fails as the executor does"
                 else:

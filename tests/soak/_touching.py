@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.registry import KINDS, default
+from ablate.remembered import cache_folder
 
 Json = Any
 WATCH = """
@@ -108,11 +109,13 @@ def touched(document: Json, folder: Path) -> dict[str, Json]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, timeout=600, env=environment)
     seen = json.loads(done.stdout.splitlines()[-1])
     own = {str(path) for path in paths} | {str(folder / "sparse")}
-    places = (*seen["path"], *seen["prefixes"], *plugins(), str(temporary), str(matplotlib_cache()))
+    places = (*seen["path"], *seen["prefixes"], *plugins(), str(temporary), str(matplotlib_cache()), str(cache_folder()))
     packages = tuple(os.path.realpath(path) + "/" for path in places if path)
     foreign = {(path, mode) for path, mode in seen["opened"] if path not in own and not path.startswith((*SYSTEM, *packages))}
     foreign = {(path, mode) for path, mode in foreign if "/__editable__" not in path}
-    written = {(path, mode) for path, mode in seen["opened"] if "w" in mode or "a" in mode or "+" in mode}
+    remembered = os.path.realpath(cache_folder()) + "/"  # what components told, which every check may write
+    opened = [(path, mode) for path, mode in seen["opened"] if not path.startswith(remembered)]
+    written = {(path, mode) for path, mode in opened if "w" in mode or "a" in mode or "+" in mode}
     names = list(made)
     return {
         "specs": len(made),
