@@ -47,7 +47,7 @@ class Prepared:
     pipeline: Pipeline
 
     def chunk(self, epoch: int, number: int, places: Tensor) -> tuple[Tensor, Tensor]:
-        """The images and labels of the chunk of this number of an epoch, on the device, by their places as `places` gives them."""
+        """The images and labels of a chunk of an epoch, on the device, by their places as `places` gives them."""
         which = places % len(self.labels)
         if isinstance(self.images, Ahead):
             images = self.images.take(epoch, number, places.tolist()).to(self.labels.device)
@@ -56,7 +56,7 @@ class Prepared:
         return images, self.labels[which]
 
     def places(self, order: Tensor) -> Tensor:
-        """The places of an epoch's images. Of photographs, each of which has its own draws, those that come again are told apart."""
+        """The places of an epoch's images. Photographs have draws of their own each, so those that come again are told apart."""
         order = order.to(self.labels.device)
         return numbered(order, len(self.labels)) if isinstance(self.images, Ahead) else order
 
