@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.recipe import resolve_component
 from ablate.registry import Component, Registry, build, default
 from ablate.report.tables import plural
+from ablate.store import storable
 
 from .choosing import condition_of
 from .reading import Reading, Wanted, reading_of
@@ -73,7 +75,22 @@ def runs_of(registry: Registry, asked: Asked, source: str | Mapping[str, Any] | 
     resolved = resolve_component(registry, "source", spec, "--source", found)
     if found:
         raise SpecError("--source", found)
-    return resolved["use"].rpartition(":")[2], build(registry, "source", resolved, asked)
+    return resolved["use"].rpartition(":")[2], _storable(build(registry, "source", resolved, asked))
+
+
+def _storable(found: Runs) -> Runs:
+    """Runs whose names and settings UTF-8 can have: bytes of a file's name that are none become escapes."""
+    runs = [
+        replace(
+            run, name=storable(run.name), why=storable(run.why), settings={storable(k): _text(v) for k, v in run.settings.items()}
+        )
+        for run in found.runs
+    ]
+    return replace(found, runs=tuple(runs), notices=tuple(map(storable, found.notices)))
+
+
+def _text(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value
 
 
 def _recognised(registry: Registry, place: Any) -> str:

@@ -1,5 +1,7 @@
 """Tables in the forms in which papers and benchmarks publish theirs, made small."""
 
+import os
+
 import pandas as pd
 import pytest
 from scipy import stats
@@ -288,3 +290,12 @@ def test_folders_that_cannot_be_read_as_one(tmp_path):
     (place / ".hidden.csv").write_text("x")
     (place / "old.csv").write_text("dataset,0\nd0\n")
     assert "line 2 has 1 cells" in refusal(place, metric="acc", source={"use": "table", "columns": "seed"})
+
+
+def test_a_name_of_a_file_that_is_no_text_stays_readable(tmp_path):
+    for name in (b"a\xff.csv", b"b.csv"):
+        with open(os.fsencode(tmp_path) + b"/" + name, "w") as file:
+            file.write("seed,acc\n0,0.5\n1,0.6\n")
+    study = ablate.judge(tmp_path, source="table", factors=["file"], metric="acc")
+    assert sorted(variant.name for variant in study.variants) == ["a\\udcff", "b"]
+    assert len(study.cells) == 4

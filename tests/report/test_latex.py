@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from studies import HOSTILE, make_study
+from studies import HALF, HOSTILE, make_study
 
 from ablate.report.content import page
 from ablate.report.files import render
@@ -12,7 +12,7 @@ from ablate.report.latex import escaped, fragment
 from ablate.study import VariantInfo
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-ALL = "".join(map(chr, range(0x20, 0x250))) + "αβγωΩ≤≥≈→←±×²–—…“”‘’€中🙂\ud800\u202e"
+ALL = "".join(map(chr, range(0x20, 0x250))) + f"αβγωΩ≤≥≈→←±×²–—…“”‘’€中🙂{HALF}\u202e"
 
 
 @pytest.mark.parametrize(
