@@ -107,7 +107,7 @@ def test_mistakes_have_messages_and_codes(ablate, arguments, code, message):
         (["--set", "base.epochs"], ExitCode.USAGE, "expected PATH=JSON"),
         (["--set", "base.epochs=0"], ExitCode.USAGE, "base.epochs: found 0, expected a whole number ≥ 1"),
         (["--set", 'base.train_transforms={"pad": {"use": "pad", "padding": 1}}'], ExitCode.USAGE, "add `normalize`"),
-        (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.ENVIRONMENT, "there is no folder 'train'"),
+        (["--set", 'base.dataset={"use": "image_folder", "path": "."}'], ExitCode.ENVIRONMENT, "no class folders with images"),
         (["--jobs", "0"], ExitCode.USAGE, "--jobs"),
         (["--store", "/dev/null/x"], ExitCode.ENVIRONMENT, "cannot be opened as a store"),
         (
