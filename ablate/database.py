@@ -53,7 +53,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        readable = path.is_file() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+        readable = not writable(path)
         db = sqlite3.connect(_unchanged(path) if readable else path, isolation_level=None, timeout=BUSY_SECONDS, uri=readable)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened as a store: {error}. {REMEDY}") from error
@@ -68,6 +68,11 @@ def connect(path: Path) -> sqlite3.Connection:
         raise
     db.row_factory = sqlite3.Row
     return db
+
+
+def writable(path: Path) -> bool:
+    """Whether a store can be changed, as far as its place tells; one that is not there yet can be made."""
+    return not path.is_file() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _unchanged(path: Path) -> str:

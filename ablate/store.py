@@ -68,6 +68,11 @@ class Store:
             locks.drop(self._lock)
 
     @property
+    def writable(self) -> bool:
+        """Whether it can be changed; one on a disk that is only read cannot."""
+        return database.writable(self._path)
+
+    @property
     def checkpoints(self) -> Path:
         return self.directory / "checkpoints"
 

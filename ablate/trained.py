@@ -83,7 +83,8 @@ def restore(store: Store, cell: Cell, device: str, warn: Callable[[str], None]) 
             found = restored(default(), cell, store.kept.file_of(cell.key), digest, torch.device(device))
     except PartError as error:
         raise EnvironmentProblem(f"the model of cell {cell.key[:12]} cannot be built: {error}") from error
-    store.kept.touch(cell.key)
+    if store.writable:
+        store.kept.touch(cell.key)
     return found
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import ablate
-from ablate import predictions
+from ablate import database, predictions
 from ablate.cli import app
 from ablate.driver import StoreWriter
 from ablate.engine.weights import weights_digest
@@ -81,6 +81,14 @@ def test_a_model_gives_the_stored_metric_on_the_images_of_the_study(kept, varian
 
 def prepare_dataset():
     return {"use": "digits", "size": 16, "channels": 1, "validation": 0, "limit": 160}
+
+
+def test_a_store_on_a_disk_that_is_only_read_gives_its_models(kept, monkeypatch):
+    there = weights_digest({"model": ablate.load_model("tiny", "base", 0, store=kept)})
+    monkeypatch.setattr(database.os, "access", lambda place, mode: False)
+    before = (kept / "store.sqlite").read_bytes()
+    assert weights_digest({"model": ablate.load_model("tiny", "base", 0, store=kept)}) == there
+    assert (kept / "store.sqlite").read_bytes() == before
 
 
 def test_the_file_is_a_state_dict(kept):
