@@ -93,6 +93,27 @@ def with_model(metrics: Mapping[str, Metric], evaluation: Evaluation) -> dict[st
     return {**metrics, **{name: partial(_of_model, metric, evaluation) for name, metric in asking.items()}}
 
 
+def with_images(
+    metrics: Mapping[str, Metric],
+    model: nn.Module,
+    part: Prepared,
+    logits: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    seed: int,
+    epoch: int,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Mapping[str, Metric]:
+    """The same, with the images of a part; they are asked for only where a metric asks for more than logits and labels.
+
+    Raises:
+        ValueError: One does, and the images are not kept in memory.
+    """
+    if not any(map(asks, metrics.values())):
+        return metrics
+    transform = partial(transformed, part.pipeline, seed, epoch)
+    return with_model(metrics, Evaluation(model, part.in_memory(), part.labels, logits, loss, transform, autocast))
+
+
 def asks(metric: Metric) -> bool:
     """Whether a metric asks for more than logits and labels."""
     return hasattr(metric, "of_model")

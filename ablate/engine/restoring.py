@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ablate.registry import Given, Registry
 from .build import blame, loss_of, metrics_of, network, pipelines
 from .data import Part
 from .epochs import tell
-from .evaluation import Evaluation, Record, asks, measured, predicted, transformed, with_model
+from .evaluation import Record, measured, predicted, with_images
 from .pipeline import Pipeline
 from .prepared import Prepared, as_they_come, chunk_of, eval_batch_of
 from .turns import arithmetic
@@ -77,11 +76,8 @@ class Restored:
         loss = loss_of(registry, self.cell.recipe, seed, self.device, nested)
         tell(self.form.epochs - 1, self.form.horizon, loss)
         with self.arithmetic(), torch.no_grad(), blame("metrics"):
-            if any(map(asks, metrics.values())):
-                transform = partial(transformed, part.pipeline, seed, self.epoch)
-                told = Evaluation(self.model, part.in_memory(), part.labels, logits, loss, transform, self.autocast)
-                metrics = with_model(metrics, told)
-            return measured(logits, part.labels, metrics, train_loss=0.0)
+            asked = with_images(metrics, self.model, part, logits, loss, seed, self.epoch, self.autocast)
+            return measured(logits, part.labels, asked, train_loss=0.0)
 
     def probabilities(self, images: Tensor | Photographs) -> Tensor:
         """Softmax of what the model says of images, uint8 `[N, C, H, W]` or photographs: float32 `[N, K]`.

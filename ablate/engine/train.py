@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,7 +20,7 @@ from .ahead import Ahead
 from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, horizon_of, parts, pipelines
 from .epochs import follows, tell, tell_transforms
-from .evaluation import Evaluation, Record, answers, asks, measured, predicted, transformed, with_model
+from .evaluation import Record, answers, measured, predicted, with_images
 from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
@@ -255,11 +254,7 @@ class _Training:
         model, epoch, autocast = self.evaluated, self.at.epoch, self.step.autocast
         model.eval()
         logits = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
-        metrics = self.parts.metrics
-        if any(map(asks, metrics.values())):
-            transform = partial(transformed, part.pipeline, self.seed, epoch)
-            told = Evaluation(model, part.in_memory(), part.labels, logits, self.parts.loss, transform, autocast)
-            metrics = with_model(metrics, told)
+        metrics = with_images(self.parts.metrics, model, part, logits, self.parts.loss, self.seed, epoch, autocast)
         return measured(logits, part.labels, metrics, train_loss), logits
 
     def result(self, keep: Path | None) -> Result:
