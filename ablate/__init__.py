@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from .study import Study
-
-__version__ = "0.1.0"
+    from .results import Results
 __all__ = ["__version__", "judge", "load_model", "load_study", "run"]
 
 
@@ -27,7 +27,7 @@ def run(
     keep: str | None = None,
     retrain: bool = False,
     progress: bool = True,
-) -> "Study":
+) -> "Results":
     """Runs a study and returns it with its results, as `ablate run` does.
 
     Args:
@@ -49,19 +49,19 @@ def run(
         AblateError: The spec is wrong, or something that it needs is missing.
         KeyboardInterrupt: It was interrupted. What is trained is stored, and the same call goes on.
     """
-    from .driver import run_study
-    from .job import Options
-    from .progress import display
+    from ablate.report.progress import display
+    from ablate.runner.driver import run_study
+    from ablate.runner.job import Options
 
     options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain)
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:
         raise KeyboardInterrupt
-    return study
+    return Results.of(study)
 
 
-def load_study(name: str, *, store: "Path | str | None" = None) -> "Study":
+def load_study(name: str, *, store: "Path | str | None" = None) -> "Results":
     """A study of a store with what is known of its cells; nothing is trained.
 
     Raises:
@@ -71,7 +71,7 @@ def load_study(name: str, *, store: "Path | str | None" = None) -> "Study":
     from .store import Store
 
     with Store(store_dir(store), create=False) as opened:
-        return opened.study(name)
+        return Results.of(opened.study(name))
 
 
 def load_model(study: str, variant: str, seed: int, *, store: "Path | str | None" = None, device: str = "cpu") -> "nn.Module":
@@ -92,9 +92,10 @@ def load_model(study: str, variant: str, seed: int, *, store: "Path | str | None
         UsageError: There is no such cell, it is not finished, or its weights were not kept.
         EnvironmentProblem: The weights are damaged, or not those of the model that is installed now.
     """
+    from ablate.runner.trained import cell_of, restore
+
     from .places import device_of, store_dir
     from .store import Store
-    from .trained import cell_of, restore
 
     with Store(store_dir(store), create=False) as opened:
         return restore(opened, cell_of(opened, study, variant, seed), device_of(device), warnings.warn).model
@@ -120,7 +121,7 @@ def judge(
     source: "str | Mapping[str, Any] | None" = None,
     name: str | None = None,
     question: str = "",
-) -> "Study":
+) -> "Results":
     """Judges runs that exist already, as `ablate judge` does: a study that was not planned before its runs, and says so.
 
     Args:
@@ -160,4 +161,4 @@ def judge(
         repetitions=repetitions,
         blocks=tuple(blocks),
     )
-    return study_of(read(runs, wanted, source), name, question, Judgement(margin, alpha, paired, correction))
+    return Results.of(study_of(read(runs, wanted, source), name, question, Judgement(margin, alpha, paired, correction)))

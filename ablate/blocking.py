@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
 
+from .contracts import Assignment, Factor
 from .names import says_itself
-from .records import Assignment, Factor
 
 
 class Named(Protocol):

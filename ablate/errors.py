@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 
-from .report.plain import printable
+from .plain import printable
 
 MOST = 100  # problems that are told: who made more of them made one many times
 LONGEST = 1000  # characters of one message

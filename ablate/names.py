@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .strict import encodable
+from ablate.plain import encodable
 
 Json = Any
 

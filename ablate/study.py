@@ -1,19 +1,15 @@
-"""A study with what is known of its cells: what reports and users read."""
+"""A study with what is known of its cells, as plain records: what conclusions and reports are made of."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .blocking import references
-from .errors import UsageError, did_you_mean
-from .records import Factor
+from .contracts import Factor
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
-
-    from .stats.records import Analysis
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Study:
-    """A study and its results so far. A notebook shows it as its question, the answer, and the table of verdicts.
+    """A study and its results so far: what is known, and nothing of what is concluded from it or how it is shown.
 
     Attributes:
         name: Name of the study.
@@ -252,46 +248,3 @@ class Study:
     def __repr__(self) -> str:
         done = int((self.cells["status"] == "done").sum())
         return f"Study({self.name!r}: {len(self.variants)} variants, {done} of {len(self.cells)} cells done)"
-
-    def _repr_html_(self) -> str:
-        from .report.notebook import study_html
-
-        return study_html(self)
-
-    def analysis(self) -> "Analysis":
-        """What is concluded: the answer in a sentence, every comparison, and what belongs to the design, as plain records."""
-        from .stats.analysis import analyse
-
-        return analyse(self)
-
-    def effects(self) -> "pd.DataFrame":
-        """Every variant but the reference, one row each in the order of the spec, against the reference (of its block).
-
-        The columns are the attributes of `ablate.stats.records.Effect`: `variant`, `n`, `difference`, `low`, `high`,
-        `p_adjusted`, `verdict` and so on, in units of the study's metric.
-        """
-        import pandas as pd
-
-        from .stats.effects import effects
-        from .stats.records import Effect
-
-        names = [field.name for field in fields(Effect)]
-        return pd.DataFrame([vars(effect) for effect in effects(self)], columns=names)
-
-    def figure(self, name: str = "effects") -> "Figure":
-        """A figure of the report, for a notebook to show, to be changed, or to be saved with `savefig`.
-
-        Args:
-            name: `effects` (every variant's difference with its interval), `curves` (each epoch), and where the design has
-                them `terms`, `interactions` and `attribution`; with blocks `ranks`, the critical-difference diagram.
-
-        Raises:
-            UsageError: The study has no such figure.
-        """
-        from .report.content import page
-        from .report.drawing import figure
-
-        pictures = {picture.name: picture for section in page(self).sections for picture in section.pictures}
-        if name not in pictures:
-            raise UsageError(f"study {self.name!r} has no figure {name!r}. {did_you_mean(name, pictures)}".strip())
-        return figure(pictures[name])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.study import Compare, Study, VariantInfo
 
 # Table 6 of Demšar (JMLR 2006): areas under the curve of four ways to fit C4.5. He prints 0.975 twice for `voting`, and ranks

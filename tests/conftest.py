@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from ablate.records import Environment
+from ablate.contracts import Environment
 
 SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of inputs: most of the time; single tests are marked
     "docs",
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests replace parts of components, which no other process is to remember."""
-    monkeypatch.setattr("ablate.remembered.cache_folder", lambda: tmp_path / "remembered")
+    monkeypatch.setattr("ablate.registry.remembered.cache_folder", lambda: tmp_path / "remembered")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from ablate.bench import PARTS, studies
 from ablate.bench.common import Size
 from ablate.bench.run import SMALLEST
-from ablate.records import Environment
+from ablate.contracts import Environment
 
 pytestmark = pytest.mark.timeout(900)  # whole studies in processes of their own, on a machine that may be shared
 Q1 = json.loads((Path(__file__).parents[1] / "specs" / "q1.json").read_text())

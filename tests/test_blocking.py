@@ -5,11 +5,11 @@ import pytest
 import ablate
 from ablate.blocking import grid_of, named
 from ablate.errors import SpecError, UsageError
-from ablate.job import Options, prepare
 from ablate.plan import make_cells, make_plan, placebo
-from ablate.planning import follow_up, power
-from ablate.probing import in_words, probe
 from ablate.registry import default
+from ablate.runner.job import Options, prepare
+from ablate.runner.power import follow_up, power
+from ablate.runner.probing import in_words, probe
 from ablate.spec import load
 from ablate.study import VariantInfo
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from ablate.descriptions import description
 from ablate.registry import HOOK, KINDS, Component, default
+from ablate.registry.descriptions import description
 
 
 def of(module: str, name: str = "thing") -> str:

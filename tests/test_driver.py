@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import ablate
-from ablate.job import wanted
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
+from ablate.runner.job import wanted
 from ablate.spec import load
 from ablate.stats.effects import effects
 from ablate.study import Study

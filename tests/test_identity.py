@@ -2,11 +2,11 @@
 
 import pytest
 
-from ablate import identity, sources
 from ablate.errors import EnvironmentProblem
 from ablate.executors import training
-from ablate.recipe import resolve
-from ablate.registry import BrokenComponent, default
+from ablate.registry import BrokenComponent, default, sources
+from ablate.spec import identity
+from ablate.spec.recipe import resolve
 
 
 def test_a_checkout_on_the_path_does_not_hide_that_it_is_installed_editable(tmp_path, monkeypatch):

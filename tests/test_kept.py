@@ -15,19 +15,19 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import ablate
-from ablate import database, predictions
+from ablate import predictions
 from ablate.cli import app
-from ablate.driver import StoreWriter
+from ablate.contracts import Cell, Environment, Result
 from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem, SpecError, UsageError
 from ablate.executors.believing import unbelievable
-from ablate.hooks import CellInfo
-from ablate.job import Options, prepare
-from ablate.keeping import keep_of
-from ablate.predicting import visible
-from ablate.records import Cell, Environment, Result
 from ablate.registry import build, default
-from ablate.store import Store
+from ablate.registry.hooks import CellInfo
+from ablate.runner.driver import StoreWriter
+from ablate.runner.job import Options, prepare
+from ablate.runner.predicting import visible
+from ablate.store import Store, database
+from ablate.store.keeping import keep_of
 from tests.conftest import SPEC
 
 EMA = {"variants": {"average": {"ema": 0.9}}}

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from ablate.errors import SpecError, UsageError
-from ablate.mistakes import mended
 from ablate.spec import load
-from ablate.strict import parse
+from ablate.spec.mistakes import mended
+from ablate.spec.strict import parse
 
 
 def told(text):

@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
-from ablate import identity, registry
+from ablate import registry
+from ablate.contracts import DataInfo
 from ablate.engine.build import parts
-from ablate.job import Options, prepare
-from ablate.records import DataInfo
 from ablate.registry import KINDS, NESTED, BrokenComponent, build
+from ablate.runner.job import Options, prepare
+from ablate.spec import identity
 
 HOLDER = '''
 """A component of every kind that holds others, and says what each was given."""
@@ -24,7 +25,7 @@ from ablate.components.metrics import accuracy
 from ablate.components.models import net
 from ablate.components.optimizers import sgd
 from ablate.components.schedulers import constant
-from ablate.params import FolderPath, Nested
+from ablate.registry.params import FolderPath, Nested
 
 HELD = []
 
@@ -153,7 +154,7 @@ def holders(tmp_path, monkeypatch):
     wrong = [(outer, inner) for outer, inner in itertools.product(KINDS, KINDS) if inner not in NESTED[outer]]
     for outer, inner in wrong:
         (site / f"wrong_{outer}_{inner}.py").write_text(
-            f"from typing import Annotated, Any\nfrom ablate.params import Nested\n"
+            f"from typing import Annotated, Any\nfrom ablate.registry.params import Nested\n"
             f'def factory(*, inner: Annotated[Any, Nested("{inner}")] = None):\n    """Cannot be."""\n'
         )
         group = f"[{KINDS[outer]}]\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ablate.cli.new_plugin import write
 from ablate.errors import EnvironmentProblem, UsageError
-from ablate.new_plugin import write
 from ablate.registry import HOOK, HOOKS, KINDS
 
 GROUPS = {**KINDS, HOOK: HOOKS}

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import ablate
 from ablate.cli import app
-from ablate.job import Options, prepare
 from ablate.registry import default
+from ablate.runner.job import Options, prepare
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from ablate.params import Bound, Fraction, Nested, Positive, SignatureError, signature
-from ablate.validation import coerce, problems
+from ablate.registry.params import Bound, Fraction, Nested, Positive, SignatureError, signature
+from ablate.spec.validation import coerce, problems
 
 
 def factory(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.errors import UsageError
-from ablate.patch import changes, flatten, join, merge, replace, split, useless_removals
+from ablate.spec.patch import changes, flatten, join, merge, replace, split, useless_removals
 
 KEYS = st.text(min_size=1, max_size=5)
 JSON = st.recursive(st.integers() | st.text(max_size=3), lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=8)

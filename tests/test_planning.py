@@ -4,7 +4,7 @@ import pytest
 
 import ablate
 from ablate.errors import AblateError, UsageError
-from ablate.planning import MULTIPLES, SEEDS, follow_up, power
+from ablate.runner.power import MULTIPLES, SEEDS, follow_up, power
 from ablate.stats.power import noise
 
 

@@ -30,8 +30,8 @@ py-modules = ["ablate_example"]
 """
 MODULE = '''
 import torch
-from ablate.hooks import hookimpl
-from ablate.params import Positive, Unit
+from ablate.registry.hooks import hookimpl
+from ablate.registry.params import Positive, Unit
 from torch import nn
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ablate
-from ablate.params import signature
+from ablate.registry.params import signature
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from ablate.components.datasets import cifar10
-from ablate.identity import data_fingerprint
-from ablate.params import Nested
-from ablate.records import Environment
+from ablate.contracts import Environment
 from ablate.registry import KINDS, BrokenComponent, Registry, default, discover
-from ablate.remembered import SAID, Memory
+from ablate.registry.params import Nested
+from ablate.registry.remembered import SAID, Memory
+from ablate.spec.identity import data_fingerprint
 
 PROGRAM = """
 import json, sys
@@ -25,7 +25,7 @@ from importlib.metadata import distributions
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from ablate.registry import discover
-from ablate.remembered import Memory
+from ablate.registry.remembered import Memory
 registry = discover(distributions(path=[sys.argv[1]]))
 registry.memory = Memory(Path(sys.argv[2]))
 loaded = registry.load("optimizer", "thing")
@@ -36,7 +36,7 @@ print(json.dumps(told))
 """
 MODULE = """
 from typing import Annotated
-from ablate.params import Choices
+from ablate.registry.params import Choices
 
 def names():
     return ["a", "b"]
@@ -66,7 +66,7 @@ def install(folder: Path, version: str = "1.0", module: str = MODULE, record: bo
 
 @pytest.fixture(autouse=True)
 def _nothing_seen(monkeypatch):
-    monkeypatch.setattr("ablate.remembered._first", {})
+    monkeypatch.setattr("ablate.registry.remembered._first", {})
 
 
 def started(
@@ -130,7 +130,7 @@ def test_a_check_imports_no_torch_the_second_time(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("ABLATE_DATA_DIR", str(tmp_path / "data"))
     spec = Path(__file__).parents[1] / "specs" / "q7.json"
-    code = "import sys; from ablate.job import *; prepare(sys.argv[1], [], Options(device='cpu', download=False)); "
+    code = "import sys; from ablate.runner.job import *; prepare(sys.argv[1], [], Options(device='cpu', download=False)); "
     code += "print(*sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     command = [sys.executable, "-c", code, str(spec)]
     first, second = (subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2))
@@ -243,7 +243,7 @@ def test_processes_may_write_it_at_once(tmp_path):
 
 
 def test_the_cache_does_not_grow_for_ever(tmp_path):
-    from ablate.remembered import FILES
+    from ablate.registry.remembered import FILES
 
     (tmp_path / "cache").mkdir()
     for number in range(FILES + 20):
@@ -286,7 +286,7 @@ def test_a_damaged_file_is_as_if_it_were_not_there(tmp_path, damage):
 
 
 def test_a_file_of_another_shape_is_not_read(tmp_path):
-    from ablate.remembered import _digest
+    from ablate.registry.remembered import _digest
 
     install(tmp_path / "site")
     told(tmp_path / "site", tmp_path / "cache")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ablate import registry, sources
+from ablate import registry
 from ablate.executors import Settings, order
 from ablate.executors.training import messages
-from ablate.hooks import hookimpl
-from ablate.job import Options, prepare
+from ablate.registry import sources
+from ablate.registry.hooks import hookimpl
+from ablate.runner.job import Options, prepare
 from ablate.store import Store
 from ablate.testing.processes import descendants
 
@@ -26,7 +27,7 @@ from pathlib import Path
 from torch import nn
 
 from ablate.components.models import net
-from ablate.params import FilePath
+from ablate.registry.params import FilePath
 
 {imports}
 
@@ -119,7 +120,7 @@ class Then:
 
 
 def run(spec, tmp_path, do=lambda: None):
-    from ablate.driver import run_study
+    from ablate.runner.driver import run_study
 
     options = Options(tmp_path / "s", tmp_path / "data", 1, "cpu")
     return run_study(spec, (), options, {"then": Then(do)}, pytest.fail)[0].cells.iloc[0]

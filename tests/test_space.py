@@ -2,11 +2,11 @@
 
 import pytest
 
+from ablate.contracts import Choice, Range
 from ablate.errors import SpecError, UsageError
 from ablate.plan import make_plan, placebo
-from ablate.records import Choice, Range
+from ablate.plan.space import contains, rounded, words
 from ablate.registry import default
-from ablate.space import contains, rounded, words
 from ablate.spec import load
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from ablate.errors import Problem, SpecError, UsageError
 from ablate.spec import load
-from ablate.strict import DEEPEST
+from ablate.spec.strict import DEEPEST
 
 
 @pytest.mark.parametrize(

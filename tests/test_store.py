@@ -13,10 +13,9 @@ from dataclasses import replace
 
 import pytest
 
-from ablate import database, locks
+from ablate.contracts import Cell, Factor, Result
 from ablate.errors import StoreError, UsageError
-from ablate.records import Cell, Factor, Result
-from ablate.store import Store, version
+from ablate.store import Store, database, locks, version
 from ablate.study import Compare, Stopping, VariantInfo
 
 RESULT = Result([{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}], {"accuracy": 0.5, "loss": None}, "w", 1.0, 7)
@@ -94,7 +93,7 @@ def test_a_thousand_claims_of_many_drivers_are_exclusive(tmp_path):
 
 def test_the_cells_of_a_killed_driver_are_free(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from ablate.store import Store; from ablate.records import Cell;"
+        "import sys, time; from pathlib import Path; from ablate.store import Store; from ablate.contracts import Cell;"
         f"s = Store(Path({str(tmp_path)!r})); print(s.claim(Cell('a' * 8, {{}}, 0, 'cpu', {{}}), {{}}), flush=True);"
         "time.sleep(60)"
     )

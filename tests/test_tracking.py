@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from ablate.hooks import CellInfo, Hooks
+from ablate.registry.hooks import CellInfo, Hooks
+from ablate.runner.tracking import Patience, Tracker, allowed_name, numbers, shown
 from ablate.study import Compare, Study
-from ablate.tracking import Patience, Tracker, allowed_name, numbers, shown
 
 CELLS = [CellInfo(key, ("base",), seed, 3) for seed, key in enumerate("ab")]
 STUDY = Study("s", "", Compare("accuracy", "last", "base"), (), pd.DataFrame(), pd.DataFrame())

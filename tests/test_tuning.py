@@ -12,18 +12,18 @@ import torch
 from typer.testing import CliRunner
 
 import ablate
-from ablate import driver, job, tuning
 from ablate.cli import app
+from ablate.contracts import Result
 from ablate.engine import data
 from ablate.engine.train import train
 from ablate.errors import EnvironmentProblem, SpecError
-from ablate.hooks import hookimpl
 from ablate.plan import make_cells, make_plan
-from ablate.records import Result
 from ablate.registry import default
+from ablate.registry.hooks import hookimpl
+from ablate.runner import driver, job, tuning
 from ablate.spec import load
+from ablate.spec.trainer import Controls
 from ablate.study import Study
-from ablate.trainers import Controls
 
 SPACE = {"optimizer.lr": {"low": 0.001, "high": 1, "log": True}}
 

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 import ablate
 import pandas as pd
 from ablate.errors import AblateError, SpecError
-from ablate.hooks import CellInfo, hookimpl
-from ablate.params import Choices, Fraction, Nested, Positive, PositiveInt
-from ablate.records import Data, DataInfo, Environment, Horizon, Result
+from ablate.registry.hooks import CellInfo, hookimpl
+from ablate.registry.params import Choices, Fraction, Nested, Positive, PositiveInt
+from ablate.contracts import Data, DataInfo, Environment, Horizon, Result
 from ablate.study import Study
 from ablate.testing import ModelContract, OptimizerContract
 
@@ -85,9 +85,9 @@ class TestOptimizer(OptimizerContract):
 """
 WRONG = """
 import ablate
-from ablate.hooks import CellInfo, hookimpl
-from ablate.params import Positive
-from ablate.records import Horizon
+from ablate.registry.hooks import CellInfo, hookimpl
+from ablate.registry.params import Positive
+from ablate.contracts import Horizon
 from ablate.testing import OptimizerContract
 
 study = ablate.run("spec.json", seeds=2)  # call-arg

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 
 from ablate.errors import SpecError, UsageError
-from ablate.families import suggestion
-from ablate.params import Choices, Parameter, Signature
 from ablate.plan import judged, make_plan
 from ablate.registry import Component, Loaded, Registry, default
+from ablate.registry.families import suggestion
+from ablate.registry.params import Choices, Parameter, Signature
 from ablate.spec import load
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn, optim
 
+from ablate.contracts import DataInfo
 from ablate.engine.seeding import generator, global_rng
-from ablate.records import DataInfo
 from ablate.registry import build, default
 
 EAGER_STEPS = 3  # before the capture, as the engine has them

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ablate.records import Data, Environment
+from ablate.contracts import Data, Environment
 from ablate.registry import build, default
 
 Json = Any

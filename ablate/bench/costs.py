@@ -13,10 +13,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.components.models import net, torchvision
-from ablate.job import Job, save
+from ablate.contracts import DataInfo, Result
 from ablate.plan import make_cells, make_plan
-from ablate.records import DataInfo, Result
 from ablate.registry import default
+from ablate.runner.job import Job, save
 from ablate.spec import load
 from ablate.store import Store
 

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 from ablate.errors import UsageError
-from ablate.identity import canonical_json
 from ablate.plan import make_plan
-from ablate.recipe import Recipe
 from ablate.registry import default
 from ablate.spec import load
+from ablate.spec.identity import canonical_json
+from ablate.spec.recipe import Recipe
 
 from .common import NORMALIZE, Size, an_epoch, figure, new_store, run_ablate, study, write_arrays
 from .script import check

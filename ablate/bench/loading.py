@@ -33,8 +33,8 @@ def ours(folder: Path, kept: str) -> Iterator[Tensor]:
     from ablate.components.recorded import recorded
     from ablate.engine.ahead import Ahead
     from ablate.engine.pipeline import Pipeline
-    from ablate.recipe import resolve_component
     from ablate.registry import build, default
+    from ablate.spec.recipe import resolve_component
 
     photographs: Any = recorded(folder / kept).images
     specs = {name: resolve_component(default(), "transform", spec, name, []) for name, spec in TRANSFORMS.items()}

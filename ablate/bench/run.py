@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablate.contracts import Environment
 from ablate.errors import Problem, SpecError
-from ablate.recipe import resolve_component
-from ablate.records import Environment
 from ablate.registry import default
+from ablate.spec.recipe import resolve_component
 
 from . import parts
 from .common import Size

@@ -15,9 +15,9 @@ from torch import optim
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ablate.recipe import Recipe
-from ablate.records import DataInfo, Horizon
+from ablate.contracts import DataInfo, Horizon
 from ablate.registry import build, default
+from ablate.spec.recipe import Recipe
 
 CORE = "ablate-core:"
 OPTIMIZERS: Mapping[str, Any] = {"sgd": optim.SGD, "adam": optim.Adam, "adamw": optim.AdamW}

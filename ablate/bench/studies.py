@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.plan import make_plan
-from ablate.recipe import Recipe
 from ablate.registry import default
 from ablate.spec import load
+from ablate.spec.recipe import Recipe
 
 from .common import NORMALIZE, OPTIMIZERS, Size, an_epoch, augmented, compare, figure, new_store, run_ablate, study, write_arrays
 

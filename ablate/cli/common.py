@@ -21,7 +21,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=Fals
 
 def _version(asked: bool) -> None:
     if asked:
-        from ablate import __version__
+        from ablate.version import __version__
 
         sys.stdout.write(f"ablate {__version__}\n")
         raise typer.Exit

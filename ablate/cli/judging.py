@@ -14,7 +14,7 @@ from .showing import show_pages
 
 if TYPE_CHECKING:
     from ablate.judging.reading import Reading
-    from ablate.report.content import Page
+    from ablate.report.page import Page
     from ablate.study import Study
 
 
@@ -143,15 +143,15 @@ def _step(at: str | None) -> int | Literal["last"] | None:
 
 
 def _component(source: str | None) -> Any:
-    from ablate.strict import parse
+    from ablate.spec.strict import parse
 
     return parse(source, "--source") if source and source.lstrip().startswith("{") else source
 
 
 def _show_power(study: "Study") -> None:
-    from ablate.planning import power_of
     from ablate.report.console import out
-    from ablate.report.planning import power_view
+    from ablate.report.power import power_view
+    from ablate.runner.power import power_of
 
     found = power_of(study)
     out.print()

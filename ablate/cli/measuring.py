@@ -40,7 +40,7 @@ def bench(
     from ablate.errors import did_you_mean
     from ablate.report.console import err, out, table, wide
     from ablate.report.files import write
-    from ablate.strict import parse
+    from ablate.spec.strict import parse
 
     for name in names or ():
         if name not in PARTS:

@@ -30,9 +30,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
-    from ablate.descriptions import description
+    from ablate.plain import aligned
     from ablate.registry import HOOK, KINDS, Component, default
-    from ablate.report.plain import aligned
+    from ablate.registry.descriptions import description
 
     kind = HOOK if kind == "hooks" else kind
     if kind is not None and kind not in (*KINDS, HOOK):
@@ -47,7 +47,7 @@ def list_(
     ]
     broken: Mapping[Component, str] = {}
     if load:
-        from ablate.loading import problems
+        from ablate.registry.loading import problems
 
         broken = problems(components)
     for component in components:
@@ -86,12 +86,12 @@ def show(
 ) -> None:
     """Show a component's parameters, defaults and documentation, or what a hook listens to."""
     from ablate.registry import HOOK, KINDS, default, import_target
-    from ablate.remembered import Memory
+    from ablate.registry.remembered import Memory
+    from ablate.report.component import component_page, hook_page
     from ablate.report.console import out
-    from ablate.report.page import component_page, hook_page
 
     if kind in (HOOK, "hooks"):
-        from ablate.hooks import listened_to
+        from ablate.registry.hooks import listened_to
 
         hook = default().find_hook(name)
         listener = import_target(hook)
@@ -123,7 +123,7 @@ def _described(component: "Component") -> dict[str, str]:
 def schema() -> None:
     """Print one JSON Schema for specs with everything that is installed, for editors."""
     from ablate.registry import default
-    from ablate.schema import joined
+    from ablate.spec.schema import joined
 
     document, problems = joined(default())
     for message in problems:
@@ -147,12 +147,12 @@ def fetch(
 ) -> None:
     """Download and decode data ahead of time."""
     from ablate import places
-    from ablate.identity import canonical_json
-    from ablate.job import Options, prepare
-    from ablate.records import Environment
+    from ablate.contracts import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
+    from ablate.runner.job import Options, prepare
     from ablate.spec import is_file
+    from ablate.spec.identity import canonical_json
     from ablate.trainers.image_classification import fetched
 
     if is_file(what):
@@ -185,8 +185,9 @@ def new_plugin(
     directory: Annotated[Path, typer.Option("--directory", metavar="DIR", help="Where its folder is made.")] = Path("."),
 ) -> None:
     """Write a plugin that can be installed and passes its tests: a small example of its kind to begin with."""
-    from ablate.new_plugin import write
     from ablate.report.console import out, text
+
+    from .new_plugin import write
 
     for path in write(name, kind, directory):
         out.print(text(path), soft_wrap=True)

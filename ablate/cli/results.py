@@ -70,7 +70,7 @@ def report(
 
 def _stored(spec: "Spec", store: "Store") -> str:
     """What the study of a spec is called in the store, where one of another spec may have its name."""
-    from ablate.job import difference_from_stored
+    from ablate.runner.job import difference_from_stored
     from ablate.store import version
 
     differs = difference_from_stored(spec, store)

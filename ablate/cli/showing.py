@@ -9,7 +9,7 @@ from ablate.errors import UsageError
 from .common import print_text
 
 if TYPE_CHECKING:
-    from ablate.report.content import Page
+    from ablate.report.page import Page
 
 
 def show_pages(pages: Sequence["Page"], format_: str, output: Path | None, reports: Path) -> None:

@@ -56,7 +56,7 @@ def run(
 ) -> None:
     """Train every variant with every seed, store the results, and compare them."""
     from ablate import places
-    from ablate.job import Options, prepare, try_recipes
+    from ablate.runner.job import Options, prepare, try_recipes
 
     options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain)
     if dry_run:
@@ -65,12 +65,12 @@ def run(
             warn(notice)
         _show_plan(job, options, as_json)
         return
-    from ablate.driver import run_study
-    from ablate.progress import display
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
     from ablate.report.files import directory_of, render, write_all
+    from ablate.report.progress import display
     from ablate.report.terminal import study_view
+    from ablate.runner.driver import run_study
 
     with display() as shown:
         study, stopped = run_study(spec, overrides or (), options, {"progress": shown}, warn)
@@ -101,7 +101,7 @@ def run(
 
 def _executor(text: str) -> dict[str, Any]:
     """A component from its name or its JSON."""
-    from ablate.strict import parse
+    from ablate.spec.strict import parse
 
     component = parse(text, "--executor") if text.lstrip().startswith("{") else {"use": text}
     return dict(component)
@@ -109,7 +109,7 @@ def _executor(text: str) -> dict[str, Any]:
 
 def _show_placebo(study: Any) -> None:
     from ablate.report.console import out
-    from ablate.report.planning import placebo_view
+    from ablate.report.power import placebo_view
     from ablate.stats.placebo import false_positive_rate
     from ablate.stats.summary import table, values
 
@@ -148,7 +148,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
-    from ablate.job import Options, prepare
+    from ablate.runner.job import Options, prepare
 
     options = Options(store, data_dir, device=device, download=False)
     job = prepare(spec, overrides or (), options)
@@ -161,8 +161,8 @@ def check(
 def _show_probe(job: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from ablate.probing import in_words, probe
     from ablate.report.console import err, out, text
+    from ablate.runner.probing import in_words, probe
 
     references = job.plan.references
     found = list(probe(job, lambda name: err.print(text(f"{name} …", "dim"), soft_wrap=True)))
@@ -182,11 +182,11 @@ def _show_probe(job: Any, as_json: bool) -> None:
 
 def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate import places
-    from ablate.job import as_known, difference_from_stored
     from ablate.report.console import out, text, wide
     from ablate.report.tables import plural
     from ablate.report.tuning import tuning_view
     from ablate.report.variants import variants_view
+    from ablate.runner.job import as_known, difference_from_stored
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
@@ -262,10 +262,10 @@ def power(
         return
     from dataclasses import asdict
 
-    from ablate import planning
     from ablate.report.console import out
     from ablate.report.data import finite
-    from ablate.report.planning import power_view
+    from ablate.report.power import power_view
+    from ablate.runner import power as planning
 
     found = planning.power(study, overrides or (), store, sd, seeds or (), differences or (), probability)
     if as_json:
@@ -275,10 +275,10 @@ def power(
 
 
 def _write_follow_up(path: Path, study: str, overrides: Any, store: Any, differences: Any, probability: float) -> None:
-    from ablate import planning
     from ablate.errors import UsageError
     from ablate.report.console import err, text
     from ablate.report.files import write
+    from ablate.runner import power as planning
 
     if path.is_file():
         raise UsageError(f"{path} exists. Give another name: a follow-up is a study of its own.")

@@ -24,12 +24,12 @@ def predict(
 ) -> None:
     """Say the class of each image of a folder, by a trained model whose weights were kept, as CSV: path, class, probability."""
     from ablate import places
-    from ablate.predicting import COLUMNS, predicted
     from ablate.report.console import err, text
     from ablate.report.data import guarded
     from ablate.report.files import write
+    from ablate.runner.predicting import COLUMNS, predicted
+    from ablate.runner.trained import cell_of, restore
     from ablate.store import Store, storable
-    from ablate.trained import cell_of, restore
 
     with Store(places.store_dir(store), create=False) as opened:
         cell = cell_of(opened, study, variant, seed)
@@ -73,11 +73,11 @@ def evaluate(
 ) -> None:
     """Measure finished cells by another metric, or on other images, with their kept weights. Nothing is trained."""
     from ablate import places
+    from ablate.contracts import Environment
     from ablate.errors import UsageError
-    from ablate.evaluating import Asked
-    from ablate.evaluating import evaluate as measure
-    from ablate.records import Environment
     from ablate.report.console import err, out, text
+    from ablate.runner.evaluating import Asked
+    from ablate.runner.evaluating import evaluate as measure
     from ablate.store import Store
 
     if not metric and dataset is None:
@@ -109,7 +109,7 @@ def _component(given: str, option: str) -> dict[str, Any]:
         UsageError: The JSON is no component.
     """
     from ablate.errors import UsageError
-    from ablate.strict import parse
+    from ablate.spec.strict import parse
 
     if not given.lstrip().startswith("{"):
         return {"use": given}

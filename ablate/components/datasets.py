@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from filelock import FileLock
 
+from ablate.contracts import Data, Environment, Split
 from ablate.errors import EnvironmentProblem, describe
-from ablate.params import Bound, Fraction, PositiveInt
-from ablate.records import Data, Environment, Split
+from ablate.registry.params import Bound, Fraction, PositiveInt
 
 from .fingerprints import fingerprint, limit_identity, space_error
 

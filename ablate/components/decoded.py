@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from ablate.contracts import Split
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.images import Pixels
-from ablate.records import Split
 from ablate.writing import replaced
 
 from .fingerprints import space_error

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ablate.params import Bound, NonNegativeInt
-from ablate.records import MOST_VARIANTS, Assignment, Factor
+from ablate.contracts import MOST_VARIANTS, Assignment, Factor
+from ablate.registry.params import Bound, NonNegativeInt
 
 if TYPE_CHECKING:
     import numpy as np

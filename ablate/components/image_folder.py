@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from ablate.contracts import Data, Environment, Split
 from ablate.images import decode
-from ablate.params import Bound, DataPath, Fraction, PositiveInt
 from ablate.photographs import BUDGET
-from ablate.records import Data, Environment, Split
+from ablate.registry.params import Bound, DataPath, Fraction, PositiveInt
 
 from . import recorded
 from .class_folders import Listing

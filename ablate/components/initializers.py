@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from ablate.params import Positive
+from ablate.registry.params import Positive
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 Mode = Literal["fan_in", "fan_out"]

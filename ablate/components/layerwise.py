@@ -5,7 +5,7 @@ from typing import Annotated
 
 from torch import nn, optim
 
-from ablate.params import Bound, Nested
+from ablate.registry.params import Bound, Nested
 
 Decay = Annotated[float, Bound(above=0, maximum=1)]
 

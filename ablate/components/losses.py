@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional
 
-from ablate.params import Fraction
+from ablate.registry.params import Fraction
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from torch import Tensor
 from torch.nn import functional
 
-from ablate.params import Choices
+from ablate.registry.params import Choices
 
 Metric = Callable[[Tensor, Tensor], float]
 NOT_ONE_NUMBER = {  # of torchmetrics: matrices, curves, and pairs of a value with its threshold

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from torch import nn
 
-from ablate.params import Choices, FilePath, Fraction, PositiveInt
-from ablate.records import DataInfo
+from ablate.contracts import DataInfo
+from ablate.registry.params import Choices, FilePath, Fraction, PositiveInt
 
 from .weights import last_layer, load_weights
 

@@ -2,7 +2,7 @@
 
 from torch import nn, optim
 
-from ablate.params import Fraction, NonNegative, Positive
+from ablate.registry.params import Fraction, NonNegative, Positive
 
 Betas = tuple[Fraction, Fraction]
 

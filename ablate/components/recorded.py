@@ -10,6 +10,7 @@ from typing import IO, Literal
 
 import numpy as np
 
+from ablate.contracts import Split
 from ablate.errors import DiskProblem
 from ablate.images import decode
 from ablate.photographs import (
@@ -29,7 +30,6 @@ from ablate.photographs import (
     Records,
     fast_decoded,
 )
-from ablate.records import Split
 
 Encoded = tuple[str, bytes]  # what messages call an image, and its file
 JPEG_BEGINS = b"\xff\xd8\xff"

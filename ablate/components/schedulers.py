@@ -9,8 +9,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from ablate.params import Bound, NonNegative, Positive, Unit
-from ablate.records import Horizon
+from ablate.contracts import Horizon
+from ablate.registry.params import Bound, NonNegative, Positive, Unit
 
 Schedule = Callable[[int], float]
 Curve = Callable[[float, float], float]  # (epochs since the warm-up, epochs in all without it) -> factor

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ablate.contracts import Data, Split
 from ablate.errors import UsageError
-from ablate.records import Data, Split
 
 from .fingerprints import fingerprint
 

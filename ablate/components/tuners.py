@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ablate.params import NonNegativeInt
-from ablate.records import Choice, Range, Setting, Space, Trial, Tuner
+from ablate.contracts import Choice, Range, Setting, Space, Trial, Tuner
+from ablate.registry.params import NonNegativeInt
 
 
 def random(space: Space, /, *, seed: NonNegativeInt = 0) -> Tuner:

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ablate.errors import EnvironmentProblem
-from ablate.params import FilePath
+from ablate.registry.params import FilePath
 
 TORCH_BEGINS = (b"PK\3\4", b"\x80\2\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.")  # since torch 1.6, and before
 WITHIN = ("state_dict", "model", "model_state_dict", "net")  # where scripts put the weights among other things

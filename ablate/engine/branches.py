@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ablate.errors import Problem
-from ablate.patch import join
 from ablate.registry import Registry, build
+from ablate.spec.patch import join
 
 from .build import PartError, blame
 from .pipeline import Pipeline, TransformError

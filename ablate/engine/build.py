@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ablate.contracts import DataInfo, Horizon
 from ablate.errors import describe
-from ablate.recipe import Recipe
-from ablate.records import DataInfo, Horizon
 from ablate.registry import Given, Registry, build
+from ablate.spec.recipe import Recipe
 
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng

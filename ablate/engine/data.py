@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ablate.contracts import Data, DataInfo, Environment, Split
 from ablate.errors import EnvironmentProblem
-from ablate.identity import canonical_json, data_fingerprint
 from ablate.photographs import Photographs, joined
-from ablate.recipe import Recipe
-from ablate.records import Data, DataInfo, Environment, Split
 from ablate.registry import Registry, build
+from ablate.spec.identity import canonical_json, data_fingerprint
+from ablate.spec.recipe import Recipe
 
 from .seeding import generator
 
@@ -211,7 +211,7 @@ def problems(data: Any) -> list[str]:
         data: What a dataset's `load` gave.
     """
     if not isinstance(data, Data):
-        return [f"`load` gave a {type(data).__name__}: give an ablate.records.Data"]
+        return [f"`load` gave a {type(data).__name__}: give an ablate.contracts.Data"]
     classes = len(data.class_names)
     found = []
     if not classes == len(set(data.class_names)) >= 2:

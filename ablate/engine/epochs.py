@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import Horizon
 from ablate.errors import describe
-from ablate.records import Horizon
 
 from .build import Parts, blame
 from .prepared import Prepared

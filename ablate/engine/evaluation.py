@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.records import LOSS_NOT_FINITE
+from ablate.contracts import LOSS_NOT_FINITE
 
 from .pipeline import Pipeline
 from .prepared import Prepared

@@ -3,15 +3,16 @@
 import torch
 
 from ablate.errors import EnvironmentProblem
-from ablate.recipe import Recipe
 from ablate.registry import Registry
+from ablate.spec.recipe import Recipe
 
 from . import checkpoint
 from .batches import Chunk
 from .build import Parts, average, blame
+from .own_step import OwnStep
 from .seeding import generator, global_rng
 from .step import trainable
-from .steps import Batch, OwnStep
+from .steps import Batch
 
 UPDATES = 2  # of the weights
 EPOCHS = 20  # after which it is asked whether it stops

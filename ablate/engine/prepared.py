@@ -8,10 +8,10 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from ablate.identity import canonical_json
+from ablate.contracts import DataInfo
 from ablate.photographs import Photographs
-from ablate.recipe import Recipe
-from ablate.records import DataInfo
+from ablate.spec.identity import canonical_json
+from ablate.spec.recipe import Recipe
 
 from .ahead import Ahead, Frame, numbered
 from .data import CHUNK, Part

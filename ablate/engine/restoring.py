@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import Cell
 from ablate.errors import EnvironmentProblem, describe
 from ablate.photographs import Photographs
-from ablate.recipe import Recipe
-from ablate.records import Cell
 from ablate.registry import Given, Registry
+from ablate.spec.recipe import Recipe
 
 from .build import blame, loss_of, metrics_of, network, pipelines
 from .data import Part

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablate.recipe import Recipe
 from ablate.registry import Registry, build
+from ablate.spec.recipe import Recipe
 
 from .build import blame
 from .seeding import generator, global_rng

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import LOSS_NOT_FINITE, Cell, Environment, Result
 from ablate.predictions import Predictions, packed
-from ablate.recipe import lower_is_better
-from ablate.records import LOSS_NOT_FINITE, Cell, Environment, Result
 from ablate.registry import Registry
-from ablate.trainers import Controls, Interrupted
+from ablate.spec.recipe import lower_is_better
+from ablate.spec.trainer import Controls, Interrupted
 
 from . import checkpoint, data, weights
 from .ahead import Ahead
@@ -21,11 +21,12 @@ from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, horizon_of, parts, pipelines
 from .epochs import follows, tell, tell_transforms
 from .evaluation import Record, answers, measured, predicted, with_images
+from .own_step import OwnStep
 from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
-from .steps import Batch, OwnStep
+from .steps import Batch
 from .turns import on_gpu
 from .weights import weights_digest
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from ablate.contracts import Environment
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
 from ablate.photographs import Photographs
-from ablate.recipe import Recipe
-from ablate.records import Environment
 from ablate.registry import Registry
-from ablate.trainers.image_classification import size_notes
+from ablate.spec.recipe import Recipe
 
 from . import checkpoint, data
 from .ahead import photograph
@@ -29,6 +28,7 @@ from .pipeline import Pipeline, TransformError
 from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
 from .seeding import global_rng
+from .sizes import size_notes
 from .step import Step
 
 if TYPE_CHECKING:  # it brings pandas, which workers do without

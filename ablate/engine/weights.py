@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ablate.contracts import DataInfo, Horizon
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.records import DataInfo, Horizon
 from ablate.writing import REMEDY, replaced
 
 FORMAT = "ablate-weights-1"

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import Any, Literal
 
-from ablate.records import Cell, Environment, Result
+from ablate.contracts import Cell, Environment, Result
 
 KEPT = str(1 << 30)  # bytes of free memory that a worker keeps, because glibc's pages of zeros cost a tenth of a training at 224
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": KEPT, "MALLOC_TRIM_THRESHOLD_": KEPT}  # in the environment that it begins with

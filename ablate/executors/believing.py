@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from ablate.contracts import Cell, Result
 from ablate.predictions import decoded, unpacked
-from ablate.records import Cell, Result
 from ablate.registry import default
-from ablate.trainers import trainer_of
+from ablate.spec.trainer import trainer_of
 
 
 def unbelievable(cell: Cell, result: Result) -> str | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import IO, Any
 
-from ablate.records import Cell
+from ablate.contracts import Cell
 
 from . import KEEP_MEMORY, CellEnded, CellStarted, Event, Message, Run, Settings, event_of, order
 

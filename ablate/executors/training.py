@@ -8,13 +8,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate import sources
+from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem, describe
-from ablate.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
-from ablate.recipe import components
-from ablate.records import Cell, Environment
-from ablate.registry import default
-from ablate.trainers import Controls, Interrupted, trainer_of
+from ablate.registry import default, sources
+from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
+from ablate.spec.recipe import components
+from ablate.spec.trainer import Controls, Interrupted, trainer_of
 
 from . import Message
 
@@ -36,7 +35,7 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
         `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, and whether it was for
         want of `memory`. And None after each batch, so that several cells may take turns in one process.
     """
-    sources.remember(default())  # unless the worker has done so when it started, before it imported anything
+    sources.remember(default().distributions)  # unless the worker has done so when it started, before it imported anything
     yield {"event": "started"}
     try:
         last = yield from _training(order, should_stop, elsewhere)

@@ -19,8 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from ablate import sources
-from ablate.registry import default
+from ablate.registry import default, sources
 
 from . import KEEP_MEMORY, Message
 
@@ -39,7 +38,7 @@ def main() -> None:
     inbox: queue.Queue[Message] = queue.Queue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
-    sources.remember(default())
+    sources.remember(default().distributions)
     # Both take seconds, which a worker that waits for its first cell has. Code of components that they import has to be looked at
     # before. The first optimizer would import the one of torch.
     import torch._dynamo  # noqa: F401

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from ablate import planning
 from ablate.errors import UsageError
-from ablate.patch import replace, split
+from ablate.runner import power as planning
+from ablate.spec.patch import replace, split
 from ablate.stats.effects import effects
 from ablate.study import Study
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
-from ablate.recipe import resolve_component
 from ablate.registry import Component, Registry, build, default
 from ablate.report.tables import plural
+from ablate.spec.recipe import resolve_component
 from ablate.store import storable
 
 from .choosing import condition_of
@@ -128,7 +128,7 @@ def _says(registry: Registry, component: Component, place: Any) -> bool:
 
 
 def _tables(place: Any) -> int:
-    from ablate.components.table_folders import tables_of
+    from .table_folders import tables_of
 
     return len(tables_of(Path(place))) if isinstance(place, (str, Path)) and Path(place).is_dir() else 0
 

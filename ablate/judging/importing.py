@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ablate.records import CELL_COLUMNS, TAKEN, Factor
+from ablate.contracts import CELL_COLUMNS, TAKEN, Factor
 from ablate.study import Compare, Imported, Study, VariantInfo
 
 from .reading import Cell, Reading, value_of

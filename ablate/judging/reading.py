@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ablate.contracts import MOST_VARIANTS
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.names import says_itself
-from ablate.records import MOST_VARIANTS
 from ablate.report.tables import plural
 
 from .choosing import chosen_runs, measured_somewhere

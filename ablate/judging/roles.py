@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from ablate.errors import UsageError, did_you_mean
 from ablate.names import says_itself
-from ablate.report.plain import shorten
+from ablate.plain import shorten
 
 from .naming import is_block, is_remark, is_seed
 from .runs import NOT_SET, Run, Runs, label

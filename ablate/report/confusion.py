@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.plain import shorten
 from ablate.stats.comparison import Array
 from ablate.stats.per_image import PerImage
 from ablate.study import Study
 
-from .drawing import COLORS, INK, Panel, Picture
-from .plain import shorten
+from .drawing import Panel, Picture
+from .style import COLORS, INK
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes

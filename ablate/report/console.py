@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .plain import printable
+from ablate.plain import printable
 
 out = Console()
 err = Console(stderr=True)

@@ -1,7 +1,7 @@
 """What a report says, section by section, before any format makes text of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,52 +17,13 @@ from ablate.study import Study
 from . import per_image
 from .blocks import block_notes, over, sizes_table, verdicts_table
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
-from .drawing import Picture
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
+from .page import Page, Section
 from .ranks import ranks_picture
 from .reading import caption, covered, interval_heading, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report.
-
-    Attributes:
-        title: Its heading.
-        tables: Its tables.
-        pictures: Its figures.
-        items: Names, each with lines that belong to it.
-        notes: Sentences about what is shown.
-        alone: What a reader must know of the tables where they stand without the notes.
-    """
-
-    title: str
-    tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    items: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    notes: tuple[str, ...] = ()
-    alone: str = ""
-
-
-@dataclass(frozen=True)
-class Page:
-    """The report of one study.
-
-    Attributes:
-        study: The study.
-        analysis: What is concluded from it.
-        summary: What `summarise` makes of it: one row a variant.
-        sections: In the order in which they are read; `Comparison` has the verdicts, over the blocks where there are some, and of
-            imported runs, how they were read is before it.
-    """
-
-    study: Study
-    analysis: Analysis
-    summary: pd.DataFrame
-    sections: tuple[Section, ...]
 
 
 def page(study: Study, analysis: Analysis | None = None) -> Page:

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from ablate.blocking import grid_of
-from ablate.patch import show
+from ablate.spec.patch import show
 from ablate.stats.records import Analysis, Effect, Tuned
 from ablate.stats.summary import in_words, missing, reproduction
 from ablate.study import Tuning
 
-from .content import Page
+from .page import Page
 from .reading import IMPORTED
 from .tuning import setting
 

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ablate.errors import UsageError, did_you_mean
-from ablate.patch import changes, flatten, replace, split
+from ablate.spec.patch import changes, flatten, replace, split
 from ablate.stats.summary import summarise
 from ablate.store import Store
 from ablate.study import Study

@@ -7,46 +7,20 @@ colour-blind can tell apart, darkened where they had too little contrast against
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from .plain import one_line, shorten
+from ablate.plain import one_line, shorten
+
+from .style import COLORS, INK, settings
 
 if TYPE_CHECKING:  # matplotlib is imported by what draws: most formats have no figures, and are there 0.3 s earlier
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-
-INK = "#010203"
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#b5679a", "#a87a00", "#3a93c8")
-DASHES = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
-GREY = "#8a8a8a"
-_RC: Any = {
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "text.parse_math": False,
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "grid.color": INK,
-    "grid.alpha": 0.12,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-}
 
 
 @dataclass(frozen=True)
@@ -156,22 +130,6 @@ def figure(picture: Picture) -> "Figure":
     with _drawing(picture, picture.name) as made:
         made.draw_without_rendering()  # ticks are made by the first drawing, with the settings of that time
         return made
-
-
-@contextmanager
-def settings(salt: str = "") -> "Iterator[None]":
-    """Drawing as the report does it, whatever style a notebook or a user's file has chosen.
-
-    Args:
-        salt: Keeps the identifiers inside an SVG apart from those of others.
-    """
-    from matplotlib import rc_context, rcdefaults, rcParams
-
-    with rc_context(), warnings.catch_warnings():
-        rcdefaults()
-        rcParams.update({**_RC, "svg.hashsalt": salt})
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names may be in any script
-        yield
 
 
 @contextmanager

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ablate.records import Factor
+from ablate.contracts import Factor
+from ablate.plain import shorten
 from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
 from ablate.stats.summary import values
 from ablate.study import Study
 
-from .drawing import COLORS, DASHES, GREY, INK, Mark, Panel, Picture, line_style
-from .plain import shorten
+from .drawing import Mark, Panel, Picture, line_style
 from .reading import SOURCES, against, together
+from .style import COLORS, DASHES, GREY, INK
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from ablate.store import storable
 from ablate.writing import REMEDY, replaced
 
 from . import data, drawing, latex, web
-from .content import Page
 from .markdown import markdown
+from .page import Page
 
 FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
     "markdown": markdown,

@@ -4,7 +4,7 @@ import io
 
 import matplotlib.figure
 
-from .drawing import settings
+from .style import settings
 
 DPI = 144  # more than a pixel for each of CSS, so that letters are sharp where pixels are small
 

@@ -4,8 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from .content import Page, Section, overview
-from .plain import shorten
+from ablate.plain import shorten
+
+from .content import overview
+from .page import Page, Section
 from .tables import Table
 
 PACKAGES = "array,booktabs,longtable"

@@ -3,8 +3,10 @@
 import html
 from collections.abc import Iterator, Sequence
 
-from .content import Page, Section, overview
-from .plain import one_line
+from ablate.plain import one_line
+
+from .content import overview
+from .page import Page, Section
 from .reading import IMPORTED
 from .tables import Table
 

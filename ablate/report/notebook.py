@@ -3,10 +3,10 @@
 import time
 from typing import Self
 
+from ablate.plain import printable
 from ablate.study import Study
 
 from .content import page
-from .plain import printable
 from .web import environment
 
 SHOWN = ("How the runs were read", "Comparison", "Main effects and interactions", "Attribution of the gain", "Failed cells")

@@ -1,60 +1,50 @@
-"""A page about a component, in the terminal."""
+"""The report of a study as records: sections with tables, figures and sentences."""
 
-import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.text import Text
+import pandas as pd
 
-from ablate.params import Parameter
-from ablate.registry import Component, Loaded
-from ablate.validation import expected
+from ablate.stats.records import Analysis
+from ablate.study import Study
 
-from .console import text
-from .plain import with_article
+from .drawing import Picture
+from .tables import Table
 
 
-def hook_page(hook: Component, doc: str, heard: Sequence[str]) -> RenderableType:
-    """Documentation of a listener, and what it listens to."""
-    return Group(
-        text(f"{hook.kind} ", "dim").append_text(text(hook.name, "bold")),
-        text(f"{hook.distribution} {hook.version}, {hook.target}", "dim"),
-        Text(),
-        text(doc or "(no documentation)"),
-        Text(),
-        text(f"It listens to {', '.join(heard)}." if heard else "It listens to nothing."),
-    )
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title: Its heading.
+        tables: Its tables.
+        pictures: Its figures.
+        items: Names, each with lines that belong to it.
+        notes: Sentences about what is shown.
+        alone: What a reader must know of the tables where they stand without the notes.
+    """
+
+    title: str
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    items: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    notes: tuple[str, ...] = ()
+    alone: str = ""
 
 
-def component_page(loaded: Loaded) -> RenderableType:
-    """Documentation and parameters of a component."""
-    component, signature = loaded.component, loaded.signature
-    parts: list[RenderableType] = [
-        text(f"{component.kind} ", "dim").append_text(text(component.name, "bold")),
-        text(f"{component.distribution} {component.version}, {component.target}", "dim"),
-        Text(),
-        text(signature.doc or "(no documentation)"),
-        Text(),
-    ]
-    if not signature.parameters:
-        return Group(*parts, text("It has no parameters."))
-    for parameter in signature.parameters.values():
-        default = "required" if parameter.required else f"default {json.dumps(parameter.default, ensure_ascii=False)}"
-        members = loaded.choices(parameter.name)
-        taken = f"one of {len(members)} names" if parameter.choices else accepted(parameter)
-        parts.append(text(parameter.name, "bold").append(f"  {taken}; {default}", "dim"))
-        parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
-        if members:
-            parts.append(Padding(text(", ".join(members), "dim"), (0, 0, 0, 4)))
-    return Group(*parts)
+@dataclass(frozen=True)
+class Page:
+    """The report of one study.
 
+    Attributes:
+        study: The study.
+        analysis: What is concluded from it.
+        summary: What `summarise` makes of it: one row a variant.
+        sections: In the order in which they are read; `Comparison` has the verdicts, over the blocks where there are some, and of
+            imported runs, how they were read is before it.
+    """
 
-def accepted(parameter: Parameter) -> str:
-    """The values that a parameter takes, in words."""
-    if parameter.nested:
-        kind = parameter.nested.kind
-        return f"an object with a name for each {kind}" if parameter.nested.many else with_article(kind)
-    if parameter.choices:
-        return f"one of {len(list(parameter.choices.list()))} names"
-    return expected(parameter.schema, most=1000)
+    study: Study
+    analysis: Analysis
+    summary: pd.DataFrame
+    sections: tuple[Section, ...]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ablate.stats.per_image import PerImage
 from ablate.stats.records import Analysis
@@ -10,16 +9,14 @@ from ablate.stats.wording import verdict
 from ablate.study import Study
 
 from .confusion import confusion_picture
+from .page import Section
 from .tables import interval, make_table, measured, number, plural, probability
-
-if TYPE_CHECKING:
-    from .content import Section
 
 MOST_ROWS = 40  # of the table of classes
 DIGITS = 4
 
 
-def sections(study: Study, analysis: Analysis, empty: "Section") -> Iterator["Section"]:
+def sections(study: Study, analysis: Analysis, empty: Section) -> Iterator[Section]:
     """What is to be said of them, none where nobody evaluated images, or no cell has predictions.
 
     Args:
@@ -55,7 +52,7 @@ def _in_block(study: Study) -> str:
     return f" of the block of {study.compare.reference!r}" if study.compare.blocks else ""
 
 
-def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section") -> "Section":
+def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -> Section:
     verdicts = {effect.variant: verdict(effect) for effect in analysis.effects}
     reference = "the reference of its block" if study.compare.blocks else repr(study.compare.reference)
     rows = [
@@ -111,7 +108,7 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: "Section")
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)))
 
 
-def _classes(study: Study, found: PerImage, empty: "Section") -> "Section":
+def _classes(study: Study, found: PerImage, empty: Section) -> Section:
     largest = sorted(found.classes, key=lambda row: -abs(row.difference) if row.difference == row.difference else 0.0)[:MOST_ROWS]
     shown = set(map(id, largest))
     rows = [
@@ -144,7 +141,7 @@ def _classes(study: Study, found: PerImage, empty: "Section") -> "Section":
     return replace(empty, title="Classes", tables=tuple(tables), pictures=pictures, notes=tuple(notes))
 
 
-def _calibration(found: PerImage, empty: "Section") -> "Section":
+def _calibration(found: PerImage, empty: Section) -> Section:
     rows = [
         [
             row.variant,

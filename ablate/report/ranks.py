@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from ablate.stats.block_records import Blocks
 from ablate.study import Study
 
-from .drawing import INK, Mark, Panel, Picture
+from .drawing import Mark, Panel, Picture
 from .figures import VERDICTS, wrapped
+from .style import INK
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from .console import table, text
 from .tables import Table
 
 if TYPE_CHECKING:
-    from .content import Page
+    from .page import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
 SHOWN = ("How the runs were read", "Comparison", "Tuning", "Main effects and interactions", "Attribution of the gain")

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 
-from ablate.patch import show
+from ablate.spec.patch import show
 from ablate.stats.records import Tuned
 from ablate.study import Study, Tuning
 

@@ -8,11 +8,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ablate import __version__
+from ablate.plain import one_line
+from ablate.version import __version__
 
-from .content import Page, cells_done, overview
+from .content import cells_done, overview
 from .drawing import Picture, css_color, panels_svg
-from .plain import one_line
+from .page import Page
 from .reading import IMPORTED
 
 SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆"}

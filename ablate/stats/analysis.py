@@ -16,8 +16,9 @@ from .headline import headline, short, signed
 from .images import images
 from .main_effects import by_main_effects
 from .per_image import per_image
-from .records import Analysis, Effect, Verdict
+from .records import Analysis, Effect
 from .tuning import tuned
+from .verdicts import Verdict
 from .wording import seeds
 
 UNREACHED = {

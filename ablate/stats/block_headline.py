@@ -8,7 +8,7 @@ from ablate.study import Compare
 
 from .block_records import Across, Blocks
 from .headline import short, signed
-from .records import Verdict
+from .verdicts import Verdict
 
 MOST_NAMED = 5
 

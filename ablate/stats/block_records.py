@@ -1,10 +1,8 @@
 """What is concluded over blocks: plain records, as those in `records`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .records import Verdict
+from .verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -85,9 +83,9 @@ class Across:
     seed_sd: float
     predicted_low: float
     predicted_high: float
-    verdict: "Verdict"
-    verdict_by_size: "Verdict"
-    where_it_trains: "Verdict | None"
+    verdict: Verdict
+    verdict_by_size: Verdict
+    where_it_trains: Verdict | None
     lost: str
     lost_reference: str
 

@@ -14,9 +14,10 @@ from .advice import seeds_needed
 from .after_stopping import corrected
 from .comparison import Array, Estimate
 from .images import resolution
-from .records import Effect, Verdict
+from .records import Effect
 from .resampling import bootstrap_interval, permutation_p
 from .summary import table
+from .verdicts import Verdict
 
 
 def effects(study: Study) -> tuple[Effect, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.study import Study
 
 from .comparison import Array

@@ -14,7 +14,7 @@ from ablate.study import Compare
 
 from . import comparison
 from .comparison import Array
-from .records import Verdict
+from .verdicts import Verdict
 
 PARTITIONS = 2_000
 

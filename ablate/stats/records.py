@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from .block_records import Blocks
+from .verdicts import Verdict
 
 if TYPE_CHECKING:
     from .per_image import PerImage
 
-Verdict = Literal["better", "worse", "no meaningful difference", "undecided", "no change"]
 JudgedBy = Literal["seeds", "residual", "contrasts"]  # what seeds differ by, what terms leave, small contrasts (Lenth, 1989)
 TermVerdict = Literal[Verdict, "better together", "worse together"]
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ablate.records import TAKEN
+from ablate.contracts import TAKEN
 from ablate.study import Study
 
 from . import summary
 from .comparison import FLAT, Array
-from .records import Verdict
+from .verdicts import Verdict
 
 Place = tuple[str, int]  # a variant and a seed
 RATIO = 3.0  # of standard deviations, above which Welch's test errs more often than it says

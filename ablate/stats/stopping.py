@@ -25,7 +25,7 @@ from ablate.study import Compare, Stopping
 
 from . import comparison, summary
 from .comparison import Array
-from .records import Verdict
+from .verdicts import Verdict
 
 POWER = 2.0  # of the spending function: the fewest seeds on average where power is high, see docs/statistics.md
 TOTALS = np.geomspace(1e-9, 0.5, 80)  # one-sided levels of all looks together, between which is interpolated

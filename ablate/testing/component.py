@@ -14,11 +14,11 @@ import pytest
 import torch
 from docstring_parser import parse
 
+from ablate.contracts import Environment
 from ablate.errors import AblateError, Problem, describe
-from ablate.recipe import resolve_component
-from ablate.records import Environment
 from ablate.registry import KINDS, BrokenComponent, Loaded, UnknownComponent, build, default
-from ablate.validation import expected
+from ablate.spec.recipe import resolve_component
+from ablate.spec.validation import expected
 
 from .values import edges, out_of_range, valid
 
@@ -119,7 +119,7 @@ class ComponentContract:
                 refusals = [self._refusal(name, value) for value in _negative(parameter.schema)]
                 assert not all(refusals), (
                     f"{name} may be negative, as its annotation says, and the factory refuses that: {refusals[0]}. Annotate it "
-                    "with `Positive`, `NonNegative` or a `Bound` of ablate.params, so that `ablate check` tells it."
+                    "with `Positive`, `NonNegative` or a `Bound` of ablate.registry.params, so that `ablate check` tells it."
                 )
 
     def _refusal(self, name: str, value: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from ablate.contracts import Data, Environment, Split
 from ablate.engine.data import problems
 from ablate.errors import EnvironmentProblem
-from ablate.records import Data, Environment, Split
 
 from .component import ReadingContract, message_of
 

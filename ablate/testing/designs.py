@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from ablate.records import Assignment, Factor
+from ablate.contracts import Assignment, Factor
 
 from .component import ComponentContract
 

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import torch
 
+from ablate.contracts import Cell, Result
 from ablate.engine import checkpoint
 from ablate.engine.train import train
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from ablate.executors.believing import unbelievable
-from ablate.job import Job, Options, prepare
-from ablate.records import Cell, Result
-from ablate.trainers import Controls
+from ablate.runner.job import Job, Options, prepare
+from ablate.spec.trainer import Controls
 
 from .component import ComponentContract
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from ablate import registry
 from ablate.components.models import net
+from ablate.contracts import DataInfo
 from ablate.engine.trial import TRIAL
-from ablate.hooks import CellInfo, hookimpl
-from ablate.records import DataInfo
+from ablate.registry.hooks import CellInfo, hookimpl
 
 PIDS = "ABLATE_MISFIT_PIDS"
 NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.5]}

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import DataInfo
 from ablate.engine import checkpoint
 from ablate.engine.seeding import global_rng
-from ablate.records import DataInfo
 
 from .component import ComponentContract
 from .randomness import global_generators

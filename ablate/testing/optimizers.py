@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import Horizon
 from ablate.engine import checkpoint
 from ablate.engine.build import Parts
 from ablate.engine.seeding import global_rng
 from ablate.engine.step import Step
-from ablate.records import Horizon
 
 from .component import ComponentContract
 from .randomness import global_generators

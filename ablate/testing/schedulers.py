@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ablate.records import Horizon
+from ablate.contracts import Horizon
 
 from .component import ComponentContract
 

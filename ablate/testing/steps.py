@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ablate.contracts import DataInfo, Horizon
 from ablate.engine import checkpoint
 from ablate.engine.build import Parts
+from ablate.engine.own_step import OwnStep
 from ablate.engine.own_trial import BATCHES
 from ablate.engine.seeding import generator, global_rng
 from ablate.engine.step import trainable
-from ablate.engine.steps import Batch, OwnStep, Training
-from ablate.records import DataInfo, Horizon
+from ablate.engine.steps import Batch, Training
 from ablate.registry import build, default
 
 from .component import ComponentContract

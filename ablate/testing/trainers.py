@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ablate.comparing import metric_problems
+from ablate.contracts import EPOCH_NOTES, EPOCH_NUMBERS, Cell, Result
 from ablate.errors import Problem, describe
-from ablate.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
-from ablate.patch import changes
-from ablate.recipe import resolve
-from ablate.records import EPOCH_NOTES, EPOCH_NUMBERS, Cell, Result
+from ablate.plan.comparing import metric_problems
 from ablate.registry import default
-from ablate.trainers import Controls, Facts, Interrupted, Record, Trainer, trainer_of
+from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
+from ablate.spec.patch import changes
+from ablate.spec.recipe import resolve
+from ablate.spec.trainer import Controls, Facts, Interrupted, Record, Trainer, trainer_of
 
 from .component import ReadingContract
 from .processes import descendants, running
@@ -26,11 +26,11 @@ from .randomness import global_generators, global_states
 PLACES = 12  # that a training is interrupted at, or fails at
 CLOCK = ("seconds", "images_per_second")  # what no two trainings have in common
 HOUR = 3600.0
-SAVE_AND_STOP = "save the state, and raise `ablate.trainers.Interrupted`."
+SAVE_AND_STOP = "save the state, and raise `ablate.spec.trainer.Interrupted`."
 
 
 class TrainerContract(ReadingContract):
-    """From the registry and the fields of a recipe to an `ablate.trainers.Trainer`.
+    """From the registry and the fields of a recipe to an `ablate.spec.trainer.Trainer`.
 
     `component` is a recipe, as small as it can be, with two epochs or more: it is trained a hundred times.
 
@@ -87,7 +87,7 @@ class TrainerContract(ReadingContract):
     def whole(self, checkpoint: Path, seed: int = 0) -> Result:
         """What a training without interruptions gives."""
         result = self.train(self.cell(seed), checkpoint).result
-        assert isinstance(result, Result), f"it ends with {result!r}: let its generator return an `ablate.records.Result`."
+        assert isinstance(result, Result), f"it ends with {result!r}: let its generator return an `ablate.contracts.Result`."
         return result
 
     def continued(self, cell: Cell, checkpoint: Path) -> Result:
@@ -110,7 +110,7 @@ class TrainerContract(ReadingContract):
     def test_what_it_says_before_training_has_the_right_form(self) -> None:
         trainer, notices = self.make(), list[Problem]()
         facts = trainer.facts(self._environment)
-        assert isinstance(facts, Facts), f"`facts` gives {facts!r}: give an `ablate.trainers.Facts`."
+        assert isinstance(facts, Facts), f"`facts` gives {facts!r}: give an `ablate.spec.trainer.Facts`."
         sentences = [isinstance(notice, str) and "\n" not in notice and notice.strip() for notice in facts.notices]
         assert not isinstance(facts.notices, str), f"the notices of `facts` are {facts.notices!r}: give a list of sentences."
         assert all(sentences), f"the notices of `facts` are {list(facts.notices)!r}: give a sentence in a line each."

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from ablate.records import Horizon
+from ablate.contracts import Horizon
 
 from .component import ComponentContract, message_of
 from .randomness import REMEDY, global_generators, global_states

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
-from ablate.records import Choice, Range, Setting, Space, Trial
-from ablate.space import contains
+from ablate.contracts import Choice, Range, Setting, Space, Trial
+from ablate.plan.space import contains
 
 from .component import ComponentContract
 from .randomness import global_generators, global_states

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ablate import sources
 from ablate.errors import EnvironmentProblem, Problem
+from ablate.registry import sources
+from ablate.spec.trainer import Record
 
-from . import Record, declared
+from . import declared
 
 
 @dataclass(frozen=True)

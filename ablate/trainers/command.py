@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem, Problem
-from ablate.params import Bound, PositiveInt
-from ablate.records import Cell, Environment
 from ablate.registry import Registry
+from ablate.registry.params import Bound, PositiveInt
+from ablate.spec.trainer import Controls, Interrupted, Record, Steps, Trainer
 
-from . import Controls, Interrupted, Record, Steps, Trainer, declared, places
+from . import declared, places
 from .declared import STATE, Goals, Ledger
 from .output import Output, reader_of
 

@@ -13,12 +13,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Literal
 
-from ablate import sources
+from ablate.contracts import EPOCH_NUMBERS, Result
 from ablate.errors import EnvironmentProblem, Problem, did_you_mean
-from ablate.patch import join
-from ablate.records import EPOCH_NUMBERS, Result
+from ablate.registry import sources
+from ablate.spec.patch import join
+from ablate.spec.trainer import Controls, Interrupted, Record
 
-from . import Controls, Interrupted, Record
 from .places import flatten_settings
 
 Json = Any

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
+from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem, Problem
-from ablate.params import Bound, PositiveInt
-from ablate.records import Cell, Environment
 from ablate.registry import Registry
+from ablate.registry.params import Bound, PositiveInt
+from ablate.spec.trainer import Controls, Interrupted, Record, Steps, Trainer
 from ablate.writing import replaced
 
-from . import Controls, Interrupted, Record, Steps, Trainer, declared
+from . import declared
 from .code import Target, identity, loaded, undeclared_imports
 from .declared import STATE, Goals, Ledger
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from ablate.contracts import Cell, Environment
+from ablate.engine.sizes import size_notes
 from ablate.errors import AblateError, Problem, describe, did_you_mean
-from ablate.identity import data_fingerprint
-from ablate.params import Absent, Bound, Nested, PositiveInt
-from ablate.recipe import Recipe, lower_is_better
-from ablate.records import Cell, Environment
+from ablate.plain import one_line
 from ablate.registry import Registry, build
-from ablate.report.plain import one_line
-from ablate.sources import version_of
-
-from . import Controls, Facts, Record, Steps, Trainer, Tunable
+from ablate.registry.params import Absent, Bound, Nested, PositiveInt
+from ablate.registry.sources import version_of
+from ablate.spec.identity import data_fingerprint
+from ablate.spec.recipe import Recipe, lower_is_better
+from ablate.spec.trainer import Controls, Facts, Record, Steps, Trainer, Tunable
 
 if TYPE_CHECKING:
     from ablate.study import Compare
@@ -195,21 +195,6 @@ def _facts(registry: Registry, dataset: Mapping[str, Any], environment: Environm
 def _in_an_epoch(recipe: Recipe, facts: Facts) -> int | None:
     """Images that an epoch trains on, as far as that is known before."""
     return None if recipe.get("sampler") else facts.images
-
-
-def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
-    """Sizes that do not do what their names say with so many training images; None where their number is not known."""
-    if images is not None:
-        size, batches = recipe["batch_size"], -(-images // recipe["batch_size"])
-        if size > images:
-            message = f"{size:,} is more than the {images:,} training images: an epoch is one batch of them all"
-            yield Problem("batch_size", message)
-        elif recipe["accumulate"] > batches:
-            message = f"{recipe['accumulate']:,} is more than the {batches:,} batches of an epoch, which has one optimizer step"
-            yield Problem("accumulate", message)
-    if recipe["eval_every"] > recipe["epochs"]:
-        message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
-        yield Problem("eval_every", message)
 
 
 def _tunable(recipe: Recipe) -> Tunable:

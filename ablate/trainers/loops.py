@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ablate.records import Cell, Result
+from ablate.contracts import Cell, Result
+from ablate.spec.trainer import Controls, Interrupted, Record, Steps
 from ablate.writing import replaced
 
-from . import Controls, Interrupted, Record, Steps
 from .declared import STATE, anew_after_failure
 
 Give = Callable[[Record | None], None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ablate.errors import Problem, did_you_mean
-from ablate.patch import flatten
+from ablate.spec.patch import flatten
 
 Json = Any
 WHOLE = ("args", "hydra")  # places that a whole item of `argv` is, and that become as many as there are settings

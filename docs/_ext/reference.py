@@ -14,11 +14,11 @@ from sphinx.util.docutils import SphinxDirective
 from typer.cli import get_docs_for_click
 
 from ablate.cli import app
-from ablate.params import Parameter, Schema
-from ablate.recipe import DEFAULT_TRAINER, spec_schema
 from ablate.registry import KINDS, default
-from ablate.report.page import accepted
-from ablate.validation import expected
+from ablate.registry.params import Parameter, Schema
+from ablate.report.component import accepted
+from ablate.spec.recipe import DEFAULT_TRAINER, spec_schema
+from ablate.spec.validation import expected
 
 CORE = "ablate-core"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.components import tables
-from ablate.components.grids import read
 from ablate.errors import UsageError
+from ablate.judging import tables
+from ablate.judging.grids import read
 from ablate.judging.runs import Asked, Run, Runs, flat
 from ablate.judging.yaml_files import load
 

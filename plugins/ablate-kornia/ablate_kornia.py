@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from ablate.components.transforms import Transform
 from ablate.engine.seeding import seed_global
-from ablate.params import Choices
+from ablate.registry.params import Choices
 
 BATCH = 256  # images that kornia gets at once: enough to be fast, and few enough for what it keeps in memory beside them
 BASES = {"AugmentationBase2D", "GeometricAugmentationBase2D", "IntensityAugmentationBase2D", "RigidAffineAugmentationBase2D"}

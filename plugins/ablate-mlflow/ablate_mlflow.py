@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablate.hooks import CellInfo
+from ablate.registry.hooks import CellInfo
+from ablate.runner.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
 from ablate.study import Study
-from ablate.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
 
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # MLflow's own: 120 s

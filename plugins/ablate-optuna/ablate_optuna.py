@@ -16,9 +16,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ablate.params import NonNegativeInt, PositiveInt
-from ablate.records import Choice, Range, Setting, Space, Trial, Tuner
-from ablate.space import contains
+from ablate.contracts import Choice, Range, Setting, Space, Trial, Tuner
+from ablate.plan.space import contains
+from ablate.registry.params import NonNegativeInt, PositiveInt
 
 
 def optuna(

@@ -8,8 +8,8 @@ from torch import Tensor, nn, optim
 from torch.nn import functional, init
 
 from ablate.components.optimizers import fused, trainable
-from ablate.params import Fraction, NonNegative, Positive, PositiveInt
-from ablate.records import DataInfo
+from ablate.contracts import DataInfo
+from ablate.registry.params import Fraction, NonNegative, Positive, PositiveInt
 
 PATCH = 2  # side of the patches that are whitened
 LEAST_VARIANCE = 5e-4  # added to the variance of each component of a patch, so that noise is not blown up

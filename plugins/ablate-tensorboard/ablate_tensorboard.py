@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.hooks import CellInfo
-from ablate.records import Result
-from ablate.report.plain import aligned
+from ablate.contracts import Result
+from ablate.plain import aligned
+from ablate.registry.hooks import CellInfo
+from ablate.runner.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
 from ablate.study import Study
-from ablate.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
 
 NAME_BYTES = 150  # file systems take 255
 ENDS = {"done": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "interrupted": "STATUS_UNKNOWN"}

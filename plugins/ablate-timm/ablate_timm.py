@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from ablate.components.models import freeze_all_but, frozen_semantics
+from ablate.contracts import DataInfo
 from ablate.errors import EnvironmentProblem
-from ablate.params import Choices, NonNegative, Positive
-from ablate.records import DataInfo
+from ablate.registry.params import Choices, NonNegative, Positive
 
 
 def model(

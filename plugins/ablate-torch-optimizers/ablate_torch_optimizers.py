@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ablate.components.optimizers import trainable
 from ablate.errors import describe
-from ablate.params import Choices, Positive
+from ablate.registry.params import Choices, Positive
 
 _CLOSURE = "needs a closure that computes the loss"
 _SECOND_ORDER = "needs gradients of gradients"

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ablate.components.image_folder import image_folder
+from ablate.contracts import Environment
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.records import Environment
 
 
 @pytest.fixture

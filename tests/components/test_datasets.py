@@ -11,8 +11,8 @@ from PIL import Image
 
 from ablate.components import datasets
 from ablate.components.image_folder import image_folder
+from ablate.contracts import Environment
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.records import Environment
 
 
 def test_digits_are_scikit_learns(environment):

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from ablate.components import designs
+from ablate.contracts import Factor
 from ablate.errors import SpecError
 from ablate.plan import make_plan
-from ablate.records import Factor
 from ablate.registry import default
 from ablate.spec import load
 

@@ -12,10 +12,10 @@ from torch import nn, optim
 
 from ablate.components import initializers, metrics, models, optimizers, schedulers
 from ablate.components.losses import cross_entropy
+from ablate.contracts import DataInfo, Horizon
 from ablate.errors import EnvironmentProblem
-from ablate.recipe import lower_is_better
-from ablate.records import DataInfo, Horizon
 from ablate.registry import build, default
+from ablate.spec.recipe import lower_is_better
 
 INFO = DataInfo(3, 32, 32, 10)
 PAIRS = [

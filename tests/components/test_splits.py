@@ -7,8 +7,8 @@ import pytest
 
 from ablate.components import datasets
 from ablate.components.splits import arrange
+from ablate.contracts import Data, Split
 from ablate.errors import UsageError
-from ablate.records import Data, Split
 
 LABELS = np.arange(200, dtype=np.int64) ** 2 % 7 % 5
 NAMES = ("a", "b", "c", "d", "e")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from ablate.components import tuners
-from ablate.records import Choice, Range, Trial
+from ablate.contracts import Choice, Range, Trial
 
 
 def draws(domain, count=2000, seed=0, path="a.b"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from ablate.new_plugin import write
+from ablate.cli.new_plugin import write
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -12,8 +12,8 @@ from pages import DOCS, Block, blocks, pages
 from PIL import Image
 from typer.testing import CliRunner
 
-from ablate import params
 from ablate.cli import app
+from ablate.registry import params
 
 PLUGINS = (
     "docs/first-plugin.md",

@@ -12,8 +12,8 @@ import typer
 from pages import DOCS
 
 from ablate.cli import app
-from ablate.recipe import DEFAULT_TRAINER, spec_schema
 from ablate.registry import KINDS, default
+from ablate.spec.recipe import DEFAULT_TRAINER, spec_schema
 
 pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
 pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]  # it takes longer where the machine is shared

@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 
 from ablate import registry
 from ablate.cli import app
+from ablate.contracts import DataInfo
 from ablate.engine.build import parts
 from ablate.engine.train import train
 from ablate.errors import AblateError
 from ablate.plan import make_cells, make_plan
-from ablate.records import DataInfo
 from ablate.registry import KINDS
 from ablate.spec import load
+from ablate.spec.trainer import Controls, Interrupted
 from ablate.store import Store
-from ablate.trainers import Controls, Interrupted
 
 FILES = {block.file: block.text for block in blocks(DOCS / "what-you-can-ablate.md") if block.file}
 MODULES = {file.removeprefix("ideas/").removesuffix(".py"): text for file, text in FILES.items() if file.endswith(".py")}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from ablate.contracts import Data, Split
 from ablate.engine import data as engine_data
 from ablate.engine.data import problems
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_plan
-from ablate.records import Data, Split
 from ablate.registry import default
 from ablate.spec import load
 
@@ -56,7 +56,7 @@ WRONG = [
         replace(SOUND, test=split(4, 5)),
         r"the parts have images of \[1, 4, 4\] and \[1, 5, 5\]: give all the same channels and size",
     ),
-    ((SOUND.train, SOUND.test), "`load` gave a tuple: give an ablate.records.Data"),
+    ((SOUND.train, SOUND.test), "`load` gave a tuple: give an ablate.contracts.Data"),
 ]
 
 

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
+from ablate.contracts import DataInfo
 from ablate.engine.data import CHUNK
 from ablate.engine.prepared import GPU_CHUNK, chunk_of
 from ablate.engine.seeding import global_rng
 from ablate.engine.step import ReplayDiffers, Step
 from ablate.engine.train import train
 from ablate.plan import make_cells, make_plan
-from ablate.records import DataInfo
 from ablate.registry import default
 from ablate.spec import load
-from ablate.trainers import Controls
+from ablate.spec.trainer import Controls
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

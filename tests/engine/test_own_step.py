@@ -7,19 +7,19 @@ import torch
 from test_train import AUGMENTED, CPU, cell_of, interrupted, run
 from torch import nn
 
+from ablate.contracts import Horizon
 from ablate.engine import data
 from ablate.engine.build import Parts
+from ablate.engine.own_step import OwnStep
 from ablate.engine.seeding import generator
 from ablate.engine.step import Step
-from ablate.engine.steps import OwnStep
 from ablate.engine.trial import preflight
 from ablate.errors import UsageError
-from ablate.job import Options, prepare
 from ablate.plan import make_plan
-from ablate.records import Horizon
 from ablate.registry import default
+from ablate.runner.job import Options, prepare
 from ablate.spec import load
-from ablate.trainers import trainer_of
+from ablate.spec.trainer import trainer_of
 
 pytestmark = pytest.mark.usefixtures("own")
 VALIDATED = ('base.eval_split="validation"', "base.dataset.validation=0.3")

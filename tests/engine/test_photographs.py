@@ -23,11 +23,11 @@ from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
 from ablate.plan import make_cells, make_plan
-from ablate.predicting import predicted
 from ablate.predictions import decoded, unpacked
-from ablate.recipe import Recipe
 from ablate.registry import default
+from ablate.runner.predicting import predicted
 from ablate.spec import load
+from ablate.spec.recipe import Recipe
 
 CPU = torch.device("cpu")
 NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.25]}

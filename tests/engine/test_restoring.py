@@ -12,7 +12,7 @@ from ablate.engine.restoring import restored
 from ablate.engine.train import train
 from ablate.predictions import decoded, unpacked
 from ablate.registry import default
-from ablate.trainers import Controls
+from ablate.spec.trainer import Controls
 
 pytestmark = pytest.mark.usefixtures("own")
 METRICS = 'base.metrics={"accuracy": {"use": "accuracy"}, "loss": {"use": "loss"}, "darker": {"use": "darker"}}'

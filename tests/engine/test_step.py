@@ -9,11 +9,11 @@ import torch
 from torch import nn, tensor
 
 from ablate.components import optimizers
+from ablate.contracts import Horizon
 from ablate.engine.build import Parts
 from ablate.engine.graphs import _changed, copy_of, largest_gap, noted, refusal
 from ablate.engine.step import Step, why_eager
 from ablate.engine.turns import arithmetic
-from ablate.records import Horizon
 
 RECIPE = {"precision": "float32", "grad_clip": 1.0, "accumulate": 1}
 

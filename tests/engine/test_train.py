@@ -18,7 +18,7 @@ from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
 from ablate.spec import load
-from ablate.trainers import Controls, Interrupted
+from ablate.spec.trainer import Controls, Interrupted
 
 CPU = torch.device("cpu")
 
@@ -52,7 +52,7 @@ def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autoca
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "model"))
         from ablate.components.models import net
-        from ablate.records import DataInfo
+        from ablate.contracts import DataInfo
 
         model = net(DataInfo(1, 16, 16, 10), batch_norm=recipe["model"].get("batch_norm", False))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)

@@ -7,9 +7,9 @@ import pytest
 
 import ablate
 from ablate import registry
+from ablate.contracts import Result
 from ablate.executors.believing import unbelievable
-from ablate.job import Options, prepare
-from ablate.records import Result
+from ablate.runner.job import Options, prepare
 from ablate.stats.training import notes
 from ablate.store import Store
 
@@ -17,7 +17,7 @@ PLUGIN = '''
 from contextlib import contextmanager
 
 from ablate.executors import CellEnded, CellStarted, EpochEnded
-from ablate.records import Result
+from ablate.contracts import Result
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 import ablate
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings
 from ablate.executors.local import local
-from ablate.job import Options, prepare
+from ablate.runner.job import Options, prepare
 
 PLUGIN = '''
 """Components that misbehave."""
@@ -24,7 +24,7 @@ import os, sys, time
 import torch
 from torch import nn
 from ablate.components.models import net
-from ablate.hooks import hookimpl
+from ablate.registry.hooks import hookimpl
 
 
 class Bad(nn.Module):

@@ -8,7 +8,7 @@ import torch
 
 from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings, event_of, order
 from ablate.executors.training import failure, messages
-from ablate.job import Options, prepare
+from ablate.runner.job import Options, prepare
 
 
 @pytest.fixture

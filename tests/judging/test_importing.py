@@ -8,9 +8,9 @@ import pytest
 from tables import frame, one_factor
 
 import ablate
+from ablate.contracts import Factor
 from ablate.judging import Judgement, Wanted, read, study_of
 from ablate.judging.deciding import deciding_spec, partial
-from ablate.records import Factor
 from ablate.report.content import page
 from ablate.report.data import frame_csv
 from ablate.report.files import FORMATS, render, write_all

@@ -133,8 +133,8 @@ def test_a_tracker_whose_package_is_missing_is_named(tmp_path, runs, monkeypatch
 
 def test_a_store_of_ours_is_a_place(tmp_path, runs, spec, monkeypatch):
     """The same numbers as the report of the study, and a spec that the study's own recipe is the base of."""
-    from ablate.job import Options, prepare, save
-    from ablate.records import Result
+    from ablate.contracts import Result
+    from ablate.runner.job import Options, prepare, save
 
     spec["seeds"] = 4
     job = prepare(spec, (), Options(tmp_path / "store", tmp_path / "data", device="cpu"))

@@ -8,10 +8,10 @@ import pytest
 from tables import frame, written
 
 import ablate
-from ablate.components.grids import read
-from ablate.components.tables import table
 from ablate.errors import EnvironmentProblem, UsageError
+from ablate.judging.grids import read
 from ablate.judging.runs import Asked
+from ablate.judging.tables import table
 
 LONG = "method,seed,epoch,acc\n" + "".join(
     f"{method},{seed},{epoch},{0.1 * epoch + 0.01 * seed + (method == 'b') * 0.05:.3f}\n"

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate import driver
-from ablate.driver import _execute
+from ablate.contracts import Result
 from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, EpochEnded
-from ablate.job import Options, prepare
-from ablate.records import Result
+from ablate.runner import driver
+from ablate.runner.driver import _execute
+from ablate.runner.job import Options, prepare
 from ablate.store import Store
 from tests.conftest import SPEC
 

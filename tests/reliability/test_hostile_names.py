@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ablate.cli import app
+from ablate.contracts import Cell, Result
 from ablate.errors import ExitCode, StoreError
-from ablate.records import Cell, Result
 from ablate.store import Store
 from ablate.study import Compare
 from tests.soak import _names

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ablate.errors import SpecError, UsageError
 from ablate.spec import load
-from ablate.strict import MOST_VALUES, parse
+from ablate.spec.strict import MOST_VALUES, parse
 from tests.soak import _specs, _touching
 
 TOKENS = st.sampled_from([*"{}[],:", '"', "\\", '"base"', '"use"', '"name": "x"', *_specs.RAW])

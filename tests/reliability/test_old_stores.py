@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 import ablate
-from ablate import database, registry
+from ablate import registry
 from ablate.cli import app
+from ablate.contracts import Cell, Environment, Result
 from ablate.errors import ExitCode, StoreError
 from ablate.executors import Settings, order, training
 from ablate.executors.training import messages
-from ablate.records import Cell, Environment, Result
-from ablate.store import Store
+from ablate.store import Store, database
 from tests.stores.linear import install
 
 KEPT = Path(__file__).parent.parent / "stores"

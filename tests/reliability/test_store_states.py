@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ablate.records import Cell, Result
+from ablate.contracts import Cell, Result
 from ablate.store import Store
 from ablate.study import Compare, VariantInfo
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
 from ablate.study import Compare, Study, Tried, TunedVariant, Tuning, VariantInfo
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from studies import ATTRIBUTION, FACTORIAL, analysis, effect, make_factorial, make_study
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report.content import overview, page
 from ablate.report.data import as_json
 from ablate.report.latex import document, fragment

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from ablate.contracts import Cell, Result
 from ablate.errors import UsageError
-from ablate.records import Cell, Result
 from ablate.report.diff import diff_view, difference
 from ablate.store import Store
 from ablate.study import Compare, VariantInfo

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from studies import FACTORIAL, HOSTILE, effect, make_factorial, make_study
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report import figures
 from ablate.report.drawing import COLORS, GREY, figure, files, panels_svg, png
 from ablate.stats.factorial import factorial

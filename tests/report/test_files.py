@@ -9,8 +9,8 @@ from studies import make_study
 from typer.testing import CliRunner
 
 from ablate.cli import app
+from ablate.contracts import Cell, Result
 from ablate.errors import EnvironmentProblem, UsageError
-from ablate.records import Cell, Result
 from ablate.report.content import page
 from ablate.report.files import FORMATS, render, write, write_all
 from ablate.store import Store

@@ -12,8 +12,8 @@ from studies import HOSTILE, make_factorial, make_study
 from test_web import Checked
 
 import ablate
+from ablate.contracts import Factor
 from ablate.errors import SpecError, UsageError
-from ablate.records import Factor
 from ablate.stats.records import Effect
 
 

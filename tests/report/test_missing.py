@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from ablate.records import believed
+from ablate.contracts import believed
 from ablate.report.content import page
 from ablate.report.files import render
 from ablate.report.terminal import study_view

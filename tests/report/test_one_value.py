@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from studies import make_factorial, make_study
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.files import render, write_all
 from ablate.report.terminal import study_view

@@ -6,10 +6,10 @@ import re
 import pytest
 from rich.console import Console
 
-from ablate.hooks import CellInfo
-from ablate.progress import display
-from ablate.records import Result
+from ablate.contracts import Result
+from ablate.registry.hooks import CellInfo
 from ablate.report import notebook
+from ablate.report.progress import display
 
 CELLS = [CellInfo(str(seed), ("optimizer=adam,batch_norm=on",), seed, 10) for seed in range(3)]
 RESULT = Result([], {"accuracy": 0.93}, "", 12.0, 1)

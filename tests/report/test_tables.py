@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ablate.report.plain import one_line, shorten
+from ablate.plain import one_line, shorten
 from ablate.report.tables import count, decimals, duration, interval, make_table, measured, number, plural, probability
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from studies import HOSTILE, make_factorial, make_study
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.terminal import study_view
 

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from studies import ATTRIBUTION, FACTORIAL, HOSTILE, analysis, effect, make_factorial, make_study
 
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.files import render
 from ablate.report.web import html

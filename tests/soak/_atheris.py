@@ -14,15 +14,15 @@ import atheris
 with atheris.instrument_imports(
     include=[
         "ablate.spec",
-        "ablate.validation",
-        "ablate.patch",
+        "ablate.spec.validation",
+        "ablate.spec.patch",
         "ablate.plan",
-        "ablate.recipe",
-        "ablate.comparing",
-        "ablate.space",
+        "ablate.spec.recipe",
+        "ablate.plan.comparing",
+        "ablate.plan.space",
     ]
 ):
-    from ablate import job  # noqa: F401
+    from ablate.runner import job  # noqa: F401
 
 from . import _specs
 

@@ -27,7 +27,7 @@ CIFAR10.url = settings["address"] + "/cifar.tar.gz"
 from ablate.components import datasets
 datasets.SILENCE = 2.0
 from ablate.errors import EnvironmentProblem
-from ablate.records import Environment
+from ablate.contracts import Environment
 try:
     data = getattr(datasets, settings["dataset"])(Environment(Path(settings["folder"]))).load()
     print("loaded", len(data.train.labels), int(data.train.images.sum()))

@@ -20,12 +20,13 @@ import torch._dynamo  # noqa: F401  what a driver imports sooner or later
 
 import ablate.engine.build
 import ablate.stats.analysis  # noqa: F401
-from ablate import driver, registry
+from ablate import registry
 from ablate.errors import AblateError
-from ablate.job import Options
 from ablate.report.content import page
 from ablate.report.data import as_csv
 from ablate.report.files import write_all
+from ablate.runner import driver
+from ablate.runner.job import Options
 
 from ._fault_points import arm
 

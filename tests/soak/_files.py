@@ -20,9 +20,9 @@ import torch
 from ablate.components import datasets, models
 from ablate.components.decoded import decoded
 from ablate.components.image_folder import image_folder
+from ablate.contracts import DataInfo, Environment
 from ablate.engine import checkpoint
 from ablate.errors import AblateError
-from ablate.records import DataInfo, Environment
 from ablate.report.files import directory_of
 from ablate.store import Store
 

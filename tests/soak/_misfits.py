@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ablate.components.models import net
 from ablate.executors import CellStarted, Event
-from ablate.hooks import hookimpl
+from ablate.registry.hooks import hookimpl
 
 
 def _spawn_and_crash() -> None:

@@ -18,8 +18,8 @@ from PIL import Image
 from rich.console import Console
 
 from ablate.components.image_folder import image_folder
+from ablate.contracts import Environment, Factor
 from ablate.errors import AblateError
-from ablate.records import Environment, Factor
 from ablate.report.content import page
 from ablate.report.files import render, write_all
 from ablate.report.terminal import study_view

@@ -22,7 +22,7 @@ class Plugin:
 
 
 OPTIMIZER = "def thing(model, /, *, lr: float = 0.1):\n    '''Nothing.'''\n"
-HOOK = "import time\nfrom ablate.hooks import hookimpl\n\n@hookimpl\ndef epoch_end(cell, record):\n    {}\n"
+HOOK = "import time\nfrom ablate.registry.hooks import hookimpl\n\n@hookimpl\ndef epoch_end(cell, record):\n    {}\n"
 PLUGINS = (
     Plugin("import-error", "ablate.models", {"import_error.py": "raise ImportError('gone')"}, loaded="ImportError: gone"),
     Plugin("syntax-error", "ablate.models", {"syntax_error.py": "def (:"}, loaded="SyntaxError"),
@@ -121,7 +121,7 @@ def listed(folder: Path) -> tuple[list[str], float, float]:
 
 LOAD = """
 import json, sys
-from ablate.loading import problems
+from ablate.registry.loading import problems
 from ablate.registry import KINDS, default
 registry = default()
 names = sys.argv[1].split(",")

@@ -25,10 +25,10 @@ import torch
 from PIL import Image
 
 from ablate import cli
+from ablate.contracts import Cell
 from ablate.engine import checkpoint
 from ablate.executors import event_of, local, order
 from ablate.executors.training import messages
-from ablate.records import Cell
 
 from ._faults import KINDS, Faults, Kind
 

@@ -188,8 +188,8 @@ def outcome(path: Path) -> tuple[str, str]:
     from rich.console import Console
 
     from ablate.errors import SpecError, UsageError
-    from ablate.job import Options, prepare
     from ablate.report.variants import variants_view
+    from ablate.runner.job import Options, prepare
 
     options = Options(device="cpu", download=False, data_dir=path.parent / "data")
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.registry import KINDS, default
-from ablate.remembered import cache_folder
+from ablate.registry.remembered import cache_folder
 
 Json = Any
 WATCH = """

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from ablate.components.image_folder import image_folder
+from ablate.contracts import Cell, Environment, Result
 from ablate.engine import checkpoint
 from ablate.errors import AblateError
-from ablate.records import Cell, Environment, Result
 from ablate.report import files
 from ablate.store import Store
 

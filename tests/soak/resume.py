@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from ablate.contracts import Result
 from ablate.engine import checkpoint
 from ablate.engine.train import train
-from ablate.job import Options, prepare
-from ablate.records import Result
-from ablate.trainers import Controls, Interrupted
+from ablate.runner.job import Options, prepare
+from ablate.spec.trainer import Controls, Interrupted
 
 from . import Row
 from ._drivers import NORMALIZE

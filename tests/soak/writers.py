@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ablate.records import Cell, Result
+from ablate.contracts import Cell, Result
 from ablate.store import Store
 
 from . import Row

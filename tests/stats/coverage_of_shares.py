@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from ablate.components import designs
-from ablate.records import Assignment, Factor
+from ablate.contracts import Assignment, Factor
 from ablate.stats.attribution import attribution
 from ablate.stats.factorial import factorial
 from ablate.stats.lenth import PseudoError, pseudo_standard_error

@@ -15,7 +15,7 @@ from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.multitest import multipletests
 
 from ablate.components import designs
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.stats.factorial import factorial
 from ablate.study import VariantInfo
 

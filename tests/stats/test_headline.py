@@ -10,7 +10,7 @@ import pytest
 from coverage_of_shares import factors_of, study_of
 
 from ablate.components import designs
-from ablate.records import Factor
+from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.stats.analysis import analyse
 

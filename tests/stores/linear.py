@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
-from ablate.records import DataInfo
+from ablate.contracts import DataInfo
 
 
 def linear(info: DataInfo, /) -> nn.Module:

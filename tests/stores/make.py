@@ -8,12 +8,12 @@ from pathlib import Path
 
 from linear import install
 
-from ablate.database import VERSION
+from ablate.contracts import Cell, Result
 from ablate.executors import Message, Settings, order
 from ablate.executors.training import messages
-from ablate.job import Options, prepare, save
-from ablate.records import Cell, Result
+from ablate.runner.job import Options, prepare, save
 from ablate.store import Store
+from ablate.store.database import VERSION
 
 SPEC = {
     "name": "kept",

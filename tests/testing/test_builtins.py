@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from ablate.records import Environment
+from ablate.contracts import Environment
 from ablate.registry import KINDS, default
 from ablate.testing import CONTRACTS, DatasetContract
 from ablate.testing.initializers import network
@@ -106,8 +106,8 @@ def table_of_runs(self, folder):
 
 def store_of_runs(self, folder):
     """A store as `ablate run` leaves it, of results that no training took time for."""
-    from ablate.job import Options, prepare, save
-    from ablate.records import Result
+    from ablate.contracts import Result
+    from ablate.runner.job import Options, prepare, save
     from ablate.store import Store
 
     normalize = {"normalize": {"use": "normalize", "mean": [0.5], "std": [0.5]}}

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from ablate.params import Fraction, NonNegativeInt, Positive, PositiveInt, signature
+from ablate.registry.params import Fraction, NonNegativeInt, Positive, PositiveInt, signature
 from ablate.testing.values import edges, out_of_range
 
 

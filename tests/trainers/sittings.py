@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from ablate.contracts import Cell, Environment, Result
 from ablate.errors import AblateError
-from ablate.recipe import resolve
-from ablate.records import Cell, Environment, Result
 from ablate.registry import default
-from ablate.trainers import Controls, Trainer, trainer_of
+from ablate.spec.recipe import resolve
+from ablate.spec.trainer import Controls, Trainer, trainer_of
 
 
 def checked(recipe: dict[str, Any]) -> tuple[dict[str, Any], Trainer]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sittings import Sitting, checked, problems
 
-from ablate.identity import recipe_identity
 from ablate.registry import default
-from ablate.trainers import Controls, Interrupted, places
+from ablate.spec.identity import recipe_identity
+from ablate.spec.trainer import Controls, Interrupted, places
 from ablate.trainers.command import INTERRUPTED
 from ablate.trainers.declared import setting_problems
 

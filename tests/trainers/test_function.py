@@ -6,9 +6,9 @@ import textwrap
 import pytest
 from sittings import Sitting, checked, problems
 
-from ablate.identity import recipe_identity
 from ablate.registry import default
-from ablate.trainers import Interrupted
+from ablate.spec.identity import recipe_identity
+from ablate.spec.trainer import Interrupted
 
 
 def recipe(call="train.py:main", **fields):

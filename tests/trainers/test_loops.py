@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablate.records import Cell, Result
-from ablate.trainers import Controls, Interrupted
+from ablate.contracts import Cell, Result
+from ablate.spec.trainer import Controls, Interrupted
 from ablate.trainers.loops import Give, Sitting, as_steps, drawing, reached
 
 CELL = Cell("key", {}, 0, "cpu")

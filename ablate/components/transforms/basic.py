@@ -4,7 +4,7 @@ from typing import Literal
 
 from torchvision.transforms.v2 import functional as F
 
-from ablate.params import NonNegativeInt, PositiveInt
+from ablate.registry.params import NonNegativeInt, PositiveInt
 
 from . import Transform, deterministic, fixes_size
 

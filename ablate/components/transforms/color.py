@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as F
 
-from ablate.params import Bound, NonNegative
+from ablate.registry.params import Bound, NonNegative
 
 from . import Transform
 from .random import groups, rand

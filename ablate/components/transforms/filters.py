@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as F
 
-from ablate.params import Bound, Positive, PositiveInt, Unit
+from ablate.registry.params import Bound, Positive, PositiveInt, Unit
 
 from . import Transform
 from .random import groups, rand, randint

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from ablate.params import Bound, Positive, PositiveInt
+from ablate.registry.params import Bound, Positive, PositiveInt
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 Share = Annotated[float, Bound(above=0, maximum=1)]

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
-from ablate.params import NonNegative, Positive, Unit
+from ablate.registry.params import NonNegative, Positive, Unit
 
 from . import Transform
 from .random import rand, randint

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ablate.params import Positive, Unit
+from ablate.registry.params import Positive, Unit
 
 from .random import rand
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from torch import Generator, Tensor
 
-from ablate.params import Bound
+from ablate.registry.params import Bound
 
 from . import Transform, deterministic
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
-from ablate.params import Choices
+from ablate.registry.params import Choices
 
 from . import Transform
 

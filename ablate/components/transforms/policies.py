@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from ablate.params import Bound, NonNegativeInt, Positive, PositiveInt
+from ablate.registry.params import Bound, NonNegativeInt, Positive, PositiveInt
 
 from . import Transform
 from .random import groups, rand, randint

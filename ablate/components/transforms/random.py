@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
-from ablate.params import Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
+from ablate.registry.params import Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
 
 from . import Transform, fixes_size
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from ablate.contracts import Cell, Environment
 from ablate.errors import Problem
-from ablate.params import Bound, Choices, FilePath, Fraction, Nested, NonNegative, Positive, PositiveInt
-from ablate.recipe import lower_is_better
-from ablate.records import Cell, Environment
 from ablate.registry import Registry
-from ablate.sources import version_of
-from ablate.trainers import Controls, Facts, Record, Steps, Trainer, declared
+from ablate.registry.params import Bound, Choices, FilePath, Fraction, Nested, NonNegative, Positive, PositiveInt
+from ablate.registry.sources import version_of
+from ablate.spec.recipe import lower_is_better
+from ablate.spec.trainer import Controls, Facts, Record, Steps, Trainer, declared
 from ablate.trainers.loops import as_steps, reached
 
 from . import texts

@@ -11,9 +11,9 @@ import made
 import pytest
 import torch
 
-from ablate.records import Cell, Environment, Result
+from ablate.contracts import Cell, Environment, Result
 from ablate.registry import default
-from ablate.trainers import Controls, Interrupted, trainer_of
+from ablate.spec.trainer import Controls, Interrupted, trainer_of
 
 TIMES = ("seconds",)
 

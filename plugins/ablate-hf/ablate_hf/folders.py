@@ -9,8 +9,8 @@ from pathlib import Path
 from ablate.components.class_folders import Listing, is_left_behind
 from ablate.components.fingerprints import fingerprint, space_error
 from ablate.errors import EnvironmentProblem
-from ablate.identity import file_digest
 from ablate.images import extensions
+from ablate.spec.identity import file_digest
 
 FOLDERS = {"train": ("training",), "validation": ("valid", "dev", "val"), "test": ("testing", "eval", "evaluation")}
 TABLES = {".arrow", ".csv", ".json", ".jsonl", ".parquet", ".tar", ".zip"}  # which the library may read in place of images

@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 import ablate
+from ablate.contracts import Environment
 from ablate.errors import AblateError, EnvironmentProblem, SpecError, UsageError
-from ablate.job import Options, prepare
-from ablate.records import Environment
 from ablate.registry import build, default
+from ablate.runner.job import Options, prepare
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CLASSES = ("bright", "dark")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablate.records import Environment
+from ablate.contracts import Environment
 from ablate.testing import DatasetContract
 
 

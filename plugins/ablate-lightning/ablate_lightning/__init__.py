@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from ablate.contracts import Cell, Environment
 from ablate.errors import Problem
-from ablate.params import Bound, PositiveInt
-from ablate.records import Cell, Environment
 from ablate.registry import Registry
-from ablate.sources import version_of
-from ablate.trainers import Controls, Record, Steps, Trainer, declared
+from ablate.registry.params import Bound, PositiveInt
+from ablate.registry.sources import version_of
+from ablate.spec.trainer import Controls, Record, Steps, Trainer, declared
 from ablate.trainers.code import Target, identity
 from ablate.trainers.declared import Goals
 from ablate.trainers.loops import as_steps, reached

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ablate.records import Cell, Environment, Result
+from ablate.contracts import Cell, Environment, Result
 from ablate.registry import default
-from ablate.trainers import Controls, Interrupted, trainer_of
+from ablate.spec.trainer import Controls, Interrupted, trainer_of
 
 TIMES = ("seconds",)
 

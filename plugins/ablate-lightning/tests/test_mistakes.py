@@ -11,7 +11,7 @@ from sittings import recipe, trained
 import ablate
 from ablate.errors import EnvironmentProblem, SpecError
 from ablate.registry import default
-from ablate.trainers import trainer_of
+from ablate.spec.trainer import trainer_of
 
 BASE = {
     "use": "lightning",

@@ -17,11 +17,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 import ablate
-from ablate.hooks import CellInfo, Hooks
-from ablate.records import Result
+from ablate.contracts import Result
+from ablate.registry.hooks import CellInfo, Hooks
+from ablate.runner.tracking import Patience, Tracker, shown
 from ablate.store import Store
 from ablate.study import Compare, Study, VariantInfo
-from ablate.tracking import Patience, Tracker, shown
 
 SPEC = {
     "name": "tiny",

@@ -10,8 +10,8 @@ import optuna
 import pytest
 
 import ablate
-from ablate.records import Choice, Range, Trial
-from ablate.space import contains
+from ablate.contracts import Choice, Range, Trial
+from ablate.plan.space import contains
 from ablate.testing import TunerContract
 from ablate.testing.tuners import score
 

@@ -9,10 +9,9 @@ from typing import IO
 
 import ray
 
-from ablate import sources
 from ablate.errors import EnvironmentProblem
 from ablate.executors import Message
-from ablate.registry import default
+from ablate.registry import default, sources
 
 from . import checkpoints
 

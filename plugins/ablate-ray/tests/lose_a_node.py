@@ -26,11 +26,11 @@ from ray.cluster_utils import Cluster
 
 import psutil  # isort: skip
 
-from ablate.driver import run_study
-from ablate.hooks import hookimpl
-from ablate.job import Options
+from ablate.registry.hooks import hookimpl
 from ablate.report.content import page
 from ablate.report.data import as_csv, frame_csv
+from ablate.runner.driver import run_study
+from ablate.runner.job import Options
 from ablate.testing.misfits import table
 
 NODE = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}

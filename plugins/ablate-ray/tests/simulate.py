@@ -16,8 +16,8 @@ import ray
 from ablate_ray import connected
 from ablate_ray.pool import Pool, run
 
+from ablate.contracts import Cell, Environment
 from ablate.executors import CellEnded, Settings
-from ablate.records import Cell, Environment
 
 RECORD = {"epoch": 1, "train_loss": 1.0, "lr": 0.1, "seconds": 1.0, "images_per_second": 1.0, "accuracy": 0.5}
 

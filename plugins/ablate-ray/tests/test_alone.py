@@ -9,11 +9,11 @@ import pytest
 import ray
 from ablate_ray import worker
 
+from ablate.contracts import Environment
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings, order
-from ablate.job import Options, prepare
-from ablate.records import Environment
 from ablate.registry import default
+from ablate.runner.job import Options, prepare
 
 
 @pytest.fixture

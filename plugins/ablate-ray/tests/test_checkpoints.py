@@ -8,11 +8,11 @@ from ablate_ray import checkpoints, worker
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
-from ablate.driver import run_study
+from ablate.contracts import Environment
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings, order
-from ablate.job import Options, prepare
-from ablate.records import Environment
+from ablate.runner.driver import run_study
+from ablate.runner.job import Options, prepare
 from ablate.testing import misfits
 from ablate.testing.misfits import Listener, table
 

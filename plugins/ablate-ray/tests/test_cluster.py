@@ -9,9 +9,9 @@ import time
 import pytest
 
 import ablate
-from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem
-from ablate.job import Options
+from ablate.runner.driver import run_study
+from ablate.runner.job import Options
 from ablate.store import Store
 from ablate.testing import misfits
 from ablate.testing.misfits import Listener, table

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ablate.errors import UsageError
 from ablate.executors import Run
-from ablate.params import NonNegativeInt, Positive, PositiveInt
+from ablate.registry.params import NonNegativeInt, Positive, PositiveInt
 
 CLUSTERS = ("slurm", "local")
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission
 
-from ablate import sources
 from ablate.executors import Message
-from ablate.registry import default
+from ablate.registry import default, sources
 
 LOOK_SECONDS = 2.0  # between two looks at the sign of life
 ORPHAN_SECONDS = 300.0  # more than a network file system takes to show a change

@@ -10,10 +10,10 @@ import pytest
 from ablate_slurm import job
 
 import ablate
-from ablate.driver import run_study
 from ablate.errors import EnvironmentProblem, UsageError
-from ablate.job import Options
 from ablate.registry import default
+from ablate.runner.driver import run_study
+from ablate.runner.job import Options
 from ablate.store import Store
 from ablate.testing.misfits import Listener, study, table
 

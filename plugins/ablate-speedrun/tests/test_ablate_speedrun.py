@@ -10,13 +10,13 @@ from ablate_speedrun import LEAST_VARIANCE, Network, Whitening, network, optimiz
 from torch.nn import functional
 
 import ablate
+from ablate.contracts import DataInfo, Environment, Horizon
 from ablate.engine.train import train
 from ablate.plan import make_cells, make_plan
-from ablate.records import DataInfo, Environment, Horizon
 from ablate.registry import build, default
 from ablate.spec import load
+from ablate.spec.trainer import Controls, Interrupted
 from ablate.testing import ModelContract, OptimizerContract
-from ablate.trainers import Controls, Interrupted
 
 RECIPE = json.loads((Path(__file__).parents[1] / "speedrun.json").read_text())
 INFO = DataInfo(3, 16, 16, 10)

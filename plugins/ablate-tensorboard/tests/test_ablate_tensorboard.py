@@ -15,11 +15,11 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
 import ablate
-from ablate.hooks import CellInfo, Hooks
-from ablate.records import Result
+from ablate.contracts import Result
+from ablate.registry.hooks import CellInfo, Hooks
+from ablate.runner.tracking import Tracker, shown
 from ablate.store import Store
 from ablate.study import Compare, Study, VariantInfo
-from ablate.tracking import Tracker, shown
 
 SPEC = {
     "name": "tiny",

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import ablate
+from ablate.contracts import DataInfo
 from ablate.errors import SpecError
-from ablate.records import DataInfo
 from ablate.registry import build, default
 
 DIGITS = {

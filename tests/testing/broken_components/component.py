@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from ablate.params import Positive, Unit
+from ablate.registry.params import Positive, Unit
 
 CAUGHT = {
     "undeclared": ("test_it_is_found_through_its_entry_point", '[project.entry-points."ablate.optimizers"]\nundeclared ='),

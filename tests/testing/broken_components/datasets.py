@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ablate.params import Fraction
-from ablate.records import Data, Environment, Split
+from ablate.contracts import Data, Environment, Split
+from ablate.registry.params import Fraction
 
 CAUGHT = {
     "never_the_same_name": ("test_the_fingerprint_is_the_same_every_time", "compute it from the content alone"),

@@ -9,7 +9,7 @@ import torch
 from ablate.engine.train import train
 from ablate.executors import CellEnded, CellStarted, EpochEnded
 from ablate.registry import default
-from ablate.trainers import Controls
+from ablate.spec.trainer import Controls
 
 CAUGHT = {
     "other_seed": ("test_cells_give_what_the_engine_gives", "the weights differ from those that the engine gives"),

@@ -7,9 +7,9 @@ import sys
 import uuid
 from dataclasses import replace
 
+from ablate.contracts import Result
 from ablate.errors import Problem
-from ablate.records import Result
-from ablate.trainers import Facts, Interrupted, Trainer
+from ablate.spec.trainer import Facts, Interrupted, Trainer
 from ablate.writing import replaced
 
 CAUGHT = {

@@ -1,0 +1,151 @@
+"""How a study compares: what a spec says of it, checked against the variants; and somebody's numbers by variant."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from ablate.contracts import TAKEN, Factor
+from ablate.errors import MOST, Problem, did_you_mean, some_variants
+from ablate.spec.patch import join
+from ablate.spec.trainer import Trainer
+from ablate.study import Compare
+
+from .planned import Variant
+
+Json = Any
+
+
+def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
+    given = document.get("compare", {})
+    names = [variant.name for variant in variants]
+    reference = given.get("reference", names[0])
+    if reference not in names:
+        hint = did_you_mean(reference, names)
+        found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
+    metric = given.get("metric") or next(iter(variants[0].trainer.metrics), "")
+    at = given.get("at", "last")
+    lacking = [variant for variant in variants if metric not in variant.trainer.metrics]
+    if lacking:
+        hint = did_you_mean(metric, lacking[0].trainer.metrics)
+        found.append(Problem("compare.metric", f"{_told(lacking, 'has', 'have')} no metric {metric!r}", hint))
+    if at != "last":
+        _epoch_problems(variants, at, found)
+    return Compare(
+        metric,
+        at,
+        reference,
+        given.get("margin"),
+        given.get("alpha", 0.05),
+        given.get("goal") or _goal(metric, variants, found),
+        given.get("paired", False),
+        given.get("correction", "holm"),
+        given.get("failed", "missing"),
+        tuple(given.get("blocks", ())),
+    )
+
+
+def _epoch_problems(variants: Sequence[Variant], epoch: int, found: list[Problem]) -> None:
+    selecting = [variant for variant in variants if variant.trainer.selects]
+    if selecting:
+        message = _told(selecting, "selects its epoch", "select their epochs")
+        found.append(Problem("compare.at", message, "Remove `at` or `select`."))
+    reasons: dict[str, list[Variant]] = {}
+    for variant in variants:
+        if variant not in selecting and (why := _not_told(variant.trainer, epoch)):
+            reasons.setdefault(why, []).append(variant)
+    for why, without in reasons.items():
+        message = f"{_told(without, 'is', 'are')} not evaluated at epoch {epoch}: {why}"
+        found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
+
+
+def _told(variants: Sequence[Variant], one: str, several: str) -> str:
+    return f"{some_variants([variant.name for variant in variants])} {one if len(variants) == 1 else several}"
+
+
+def block_problems(document: Mapping[str, Json]) -> Iterator[Problem]:
+    """Blocks that are no factors, and what cannot go with blocks."""
+    blocks, factors = document.get("compare", {}).get("blocks", []), document.get("factors", {})
+    for name in blocks:
+        if name not in factors:
+            yield Problem("compare.blocks", f"the study has no factor {name!r}", did_you_mean(name, factors))
+    if blocks and set(blocks) >= factors.keys():
+        message = "every factor is a block, so there is nothing to compare in them"
+        yield Problem("compare.blocks", message, "Leave out the factor that is compared, or add one.")
+    if blocks and document.get("variants"):
+        yield Problem(
+            "variants", "named patches belong to no block", "Make them the levels of a factor, or remove `compare.blocks`."
+        )
+    if blocks and isinstance(document.get("seeds"), dict):
+        message = (
+            "seeds are not added until it is decided where there are blocks: more blocks would decide it, and not more seeds"
+        )
+        yield Problem("seeds", message, "Give a number of seeds.")
+
+
+def _not_told(trainer: Trainer, epoch: int) -> str:
+    """Why there are no metrics at an epoch; empty where there are, as far as is known before training."""
+    beyond = trainer.epochs is not None and epoch > trainer.epochs
+    return trainer.not_told_at(epoch) or (f"the last one is {trainer.epochs}" if beyond else "")
+
+
+def _goal(name: str, variants: Sequence[Variant], found: list[Problem]) -> Literal["maximize", "minimize"]:
+    """Which way is better, as the metric says in every variant; where it does not say, the spec has to."""
+    told = {variant.trainer.metrics[name] for variant in variants if name in variant.trainer.metrics}
+    hint = 'Add "goal": "maximize" or "goal": "minimize" to `compare`.'
+    if None in told:
+        message = f"nothing says whether {name!r} is better when it is larger or when it is smaller"
+        found.append(Problem("compare.goal", message, hint))
+    elif len(told) > 1:
+        found.append(Problem("compare.goal", f"{name!r} is better when it is larger in some variants, smaller in others", hint))
+    return "minimize" if told == {True} else "maximize"
+
+
+def published_of(
+    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], found: list[Problem]
+) -> dict[str, Json]:
+    """The published numbers by the name of the variant that each belongs to."""
+    published = dict(document.get("published", {}))
+    names = {variant.name: variant.name for variant in variants}
+    by_levels = {tuple(variant.levels.items()): variant.name for variant in reversed(variants) if variant.levels}
+    for metric, numbers in published.items():
+        if metric == "source":
+            continue
+        path = join("published", metric)
+        if metric not in (*variants[0].trainer.metrics, "train_loss"):
+            hint = did_you_mean(metric, variants[0].trainer.metrics)
+            found.append(Problem(path, "the base recipe does not measure this", hint))
+        published[metric] = {}
+        for key, value in numbers.items():
+            if len(found) > MOST:
+                return published
+            match = names.get(key) or by_levels.get(_levels(key, factors))
+            if match:
+                published[metric][match] = value
+            else:
+                hint = did_you_mean(key, names)
+                found.append(Problem(join(path, key), f"the study has no variant {key!r}", hint))
+    return published
+
+
+def _levels(key: str, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...]:
+    """The levels that a name means, none where it means nothing; `a=x` leaves other factors at their base, `base` leaves all."""
+    wanted = {} if key == "base" else {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
+    assignment = {factor.name: factor.base for factor in factors}
+    return tuple((assignment | wanted).items()) if wanted.keys() <= assignment.keys() else ()
+
+
+def metric_problems(trainer: Trainer) -> Iterator[Problem]:
+    """Names that metrics cannot have."""
+    for name in trainer.metrics:
+        if name in TAKEN:
+            yield Problem(join("metrics", name), "a column of the results has this name already", "Choose another.")
+
+
+def selection_against_goal(variants: Sequence[Variant], compare: Compare) -> Iterator[Problem]:
+    """An epoch that is selected by a metric one way, and compared by it the other way, would be the worst one."""
+    for variant in variants:
+        if variant.trainer.selects == compare.metric:
+            lower = variant.trainer.metrics[compare.metric]
+            if lower != (compare.goal == "minimize"):
+                message = f"{compare.metric!r} selects the epoch where it is {'smallest' if lower else 'largest'}"
+                yield Problem("compare.goal", f"{message}, and the goal is to {compare.goal} it", "Remove `goal` or `select`.")
+                return

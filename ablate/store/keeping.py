@@ -1,0 +1,236 @@
+"""What a store keeps of a cell beside its result: trained weights, as files whose digests are in the database, and what was
+measured with them afterwards.
+
+The weights of a store have room of a stated size. Where it is not enough, those go first whose cells no study of the store has,
+and then those that were used longest ago: trained, loaded, or evaluated.
+"""
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.contracts import Result
+from ablate.errors import Problem, StoreError, UsageError, some_variants
+from ablate.writing import REMEDY
+
+GIGABYTES = 10.0  # of room unless said otherwise
+FORM = re.compile(r"weights(?::([0-9]{1,6}(?:\.[0-9]{1,3})?))?")
+TABLE = """
+CREATE TABLE IF NOT EXISTS weights (
+    key TEXT PRIMARY KEY REFERENCES cells (key) ON DELETE CASCADE,
+    sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, used REAL NOT NULL
+) STRICT
+"""
+
+EVALUATIONS = """
+CREATE TABLE IF NOT EXISTS evaluations (
+    cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, name TEXT NOT NULL, key TEXT NOT NULL, value REAL,
+    images INTEGER NOT NULL, about TEXT NOT NULL, PRIMARY KEY (cell, name)
+) STRICT
+"""
+Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
+Read = Callable[..., list[sqlite3.Row]]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a run keeps.
+
+    Attributes:
+        gigabytes: Room for the weights of the whole store.
+    """
+
+    gigabytes: float
+
+
+def keep_of(text: str) -> Keep:
+    """What `weights` or `weights:GB` says.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    found = FORM.fullmatch(text)
+    if not found:
+        raise UsageError(
+            f"--keep {text!r}: expected weights, or with the gigabytes that those of the store may take, such as weights:20."
+        )
+    return Keep(float(found.group(1) or GIGABYTES))
+
+
+def keep_problems(without: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with keeping the weights of a study.
+
+    Args:
+        without: The variants whose trainers cannot keep any.
+    """
+    if without:
+        message = f"the trainer of {some_variants(without)} does not show ablate its weights, so that none can be kept"
+        hint = "Leave it out, and have your own code save what it trains. image_classification keeps them."
+        yield Problem("keep", message, hint)
+
+
+class Kept:
+    """The kept weights of a store.
+
+    Args:
+        directory: That of the store.
+        transaction: Begins one that writes.
+        read: Gives the rows of a query.
+    """
+
+    def __init__(self, directory: Path, transaction: Transaction, read: Read):
+        self.directory, self._transaction, self._read = directory / "weights", transaction, read
+        self._predictions = directory / "predictions"
+
+    def file_of(self, key: str) -> Path:
+        return self.directory / f"{key}.safetensors"
+
+    def predictions_of(self, key: str) -> Path:
+        """Where a cell's predictions are; nobody counts these files, which are small, and a study shows whether it has them."""
+        return self._predictions / f"{key}.npz"
+
+    def add(self, db: sqlite3.Connection, key: str, result: Result) -> bool:
+        """Notes, in a transaction, the weights that were written with a result; False where no file of them is here."""
+        file = self.file_of(key)
+        if result.kept_sha256 is None or not file.is_file():
+            return False
+        db.execute(TABLE)
+        row = (key, result.kept_sha256, file.stat().st_size, time.time())
+        db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", row)
+        return True
+
+    def add_again(self, key: str, result: Result) -> bool:
+        """Notes the weights of a finished cell that was trained once more; False where they are other weights, or not here."""
+        with self._transaction() as db:
+            row = db.execute("SELECT weights_sha256 FROM cells WHERE key = ? AND status = 'done'", (key,)).fetchone()
+            if row and row["weights_sha256"] == result.weights_sha256 and self.add(db, key, result):
+                self.add_predictions(key, result)
+                return True
+        self.file_of(key).unlink(missing_ok=True)
+        return False
+
+    def add_predictions(self, key: str, result: Result) -> None:
+        """Writes what a cell said of each image.
+
+        Raises:
+            StoreError: They cannot be written.
+        """
+        if result.predictions is None:
+            return
+        from ablate import predictions  # with numpy, which a check does not need
+
+        file = self.predictions_of(key)
+        try:
+            predictions.write(file, result.predictions)
+        except OSError as error:
+            raise StoreError(f"{file}: cannot be written: {error}. {REMEDY}") from error
+
+    def digests(self, keys: Iterable[str]) -> dict[str, str]:
+        """The digests of the weights of those of these cells that have any."""
+        known = {row["key"]: row["sha256"] for row in self._rows()}
+        return {key: known[key] for key in keys if key in known and self.file_of(key).is_file()}
+
+    def touch(self, key: str) -> None:
+        """Notes that the weights of a cell were used."""
+        with self._transaction() as db:
+            db.execute("UPDATE weights SET used = ? WHERE key = ?", (time.time(), key))
+
+    def make_room(self, gigabytes: float) -> tuple[int, int]:
+        """Removes weights until the others have room.
+
+        Returns:
+            How many cells lost theirs, and how many bytes these were.
+        """
+        room, gone = gigabytes * 1e9, []
+        if sum(row["bytes"] for row in self._rows()) <= room:
+            return 0, 0
+        with self._transaction() as db:
+            rows = db.execute(
+                """SELECT key, bytes FROM weights ORDER BY key IN (SELECT key FROM study_cells), used, key"""
+            ).fetchall()
+            total = sum(row["bytes"] for row in rows)
+            for row in rows:
+                if total <= room:
+                    break
+                gone.append(row)
+                total -= row["bytes"]
+            db.executemany("DELETE FROM weights WHERE key = ?", [(row["key"],) for row in gone])
+        for row in gone:
+            self.file_of(row["key"]).unlink(missing_ok=True)
+        return len(gone), sum(row["bytes"] for row in gone)
+
+    def tidy(self, running: Collection[str]) -> None:
+        """Removes files that killed runs left: of no noted weights, and of no cell that is trained now."""
+        known = {row["key"] for row in self._rows()}
+        for file in self.directory.glob("*"):
+            key = file.name.removeprefix(".").partition(".")[0]
+            if key not in running and (key not in known or file.name.startswith(".")):
+                file.unlink(missing_ok=True)
+
+    def _rows(self) -> list[Mapping[str, Any]]:
+        """All of the table; nothing in a store that no weights were kept in, which has no such table."""
+        return [dict(row) for row in self._read("SELECT * FROM weights")] if _has(self._read, "weights") else []
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of a finished cell.
+
+    Attributes:
+        key: Of the cell, what is measured, and what measured it.
+        value: None where there is none.
+        images: How many it is of.
+        about: The metric and the images, as a recipe has them.
+    """
+
+    key: str
+    value: float | None
+    images: int
+    about: Any
+
+
+class Evaluations:
+    """What was measured of a store's cells after their training.
+
+    Args:
+        transaction: Begins one that writes.
+        read: Gives the rows of a query.
+    """
+
+    def __init__(self, transaction: Transaction, read: Read):
+        self._transaction, self._read = transaction, read
+
+    def of_cell(self, key: str) -> dict[str, Evaluation]:
+        """By the names of the columns."""
+        if not _has(self._read, "evaluations"):
+            return {}
+        rows = self._read("SELECT * FROM evaluations WHERE cell = ? ORDER BY rowid", key)
+        return {row["name"]: Evaluation(row["key"], row["value"], row["images"], json.loads(row["about"])) for row in rows}
+
+    def of_study(self, study: str) -> list[tuple[str, str, Evaluation]]:
+        """As (cell, name of the column, what was measured), in the order in which columns came."""
+        if not _has(self._read, "evaluations"):
+            return []
+        query = "SELECT * FROM evaluations WHERE cell IN (SELECT key FROM study_cells WHERE study = ?) ORDER BY rowid"
+        rows = self._read(query, study)
+        return [
+            (row["cell"], row["name"], Evaluation(row["key"], row["value"], row["images"], json.loads(row["about"])))
+            for row in rows
+        ]
+
+    def add(self, cell: str, found: Mapping[str, tuple[str, float | None, int, Any]]) -> None:
+        """Stores (key, value, images, about) by the names of columns."""
+        with self._transaction() as db:
+            db.execute(EVALUATIONS)
+            rows = [(cell, name, key, value, images, json.dumps(about)) for name, (key, value, images, about) in found.items()]
+            db.executemany("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _has(read: Read, table: str) -> bool:
+    return bool(read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table))
