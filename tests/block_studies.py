@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ablate.contracts import Factor
-from ablate.study import Compare, Study, VariantInfo
+from ablate.results import Results
+from ablate.study import Compare, VariantInfo
 
 # Table 6 of Demšar (JMLR 2006): areas under the curve of four ways to fit C4.5. He prints 0.975 twice for `voting`, and ranks
 # what he had before rounding.
@@ -41,7 +42,7 @@ RANDOM = (  # normal numbers to two decimals, five variants in nine blocks
 )
 
 
-def over_blocks(rows: Mapping[str, Sequence[Any]], names: Sequence[str] = METHODS, **compare: Any) -> Study:
+def over_blocks(rows: Mapping[str, Sequence[Any]], names: Sequence[str] = METHODS, **compare: Any) -> Results:
     """A study of methods in datasets: for each dataset a value for each method, or its seeds. NaN diverged, None failed."""
     infos, cells = [], []
     for index, method in enumerate(names):
@@ -58,7 +59,7 @@ def over_blocks(rows: Mapping[str, Sequence[Any]], names: Sequence[str] = METHOD
     epochs = ["variant", "seed", "epoch", "train_loss", "lr", "seconds", "images_per_second", "auc"]
     settings = Compare("auc", "last", infos[0].name, **{"blocks": ("dataset",), **compare})
     frame = pd.DataFrame(cells, columns=columns).astype({"auc": float})
-    return Study("over", "", settings, tuple(infos), frame, pd.DataFrame(columns=epochs), factors=factors)
+    return Results("over", "", settings, tuple(infos), frame, pd.DataFrame(columns=epochs), factors=factors)
 
 
 def numbered(rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:

@@ -9,10 +9,10 @@ import pytest
 import ablate
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
+from ablate.results import Results
 from ablate.runner.job import wanted
 from ablate.spec import load
 from ablate.stats.effects import effects
-from ablate.study import Study
 
 RULE = {"min": 3, "max": 5, "stop": "decided"}
 
@@ -29,7 +29,7 @@ def study_of(plan, values, failed=()):
     rows = [(name, seed, "done", value) for name, numbers in values.items() for seed, value in enumerate(numbers)]
     rows += [(name, seed, "failed", None) for name, seed in failed]
     cells = pd.DataFrame(rows, columns=["variant", "seed", "status", "accuracy"])
-    return Study("tiny", "", plan.compare, plan.infos(), cells, pd.DataFrame(), stopping=plan.stopping)
+    return Results("tiny", "", plan.compare, plan.infos(), cells, pd.DataFrame(), stopping=plan.stopping)
 
 
 def counts(cells):

@@ -20,10 +20,10 @@ from ablate.errors import EnvironmentProblem, SpecError
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.registry.hooks import hookimpl
+from ablate.results import Results
 from ablate.runner import driver, job, tuning
 from ablate.spec import load
 from ablate.spec.trainer import Controls
-from ablate.study import Study
 
 SPACE = {"optimizer.lr": {"low": 0.001, "high": 1, "log": True}}
 
@@ -321,7 +321,7 @@ def test_a_study_with_a_stopping_rule_has_as_many_seeds_without_tuning(tuned, en
     clear, unclear = {"base": [0.5, 0.51, 0.49]}, {"batch_norm=on": [0.5, 0.52, 0.47]}
     rows = [(name, seed, "done", value) for name, values in (clear | unclear).items() for seed, value in enumerate(values)]
     done = pd.DataFrame(rows, columns=["variant", "seed", "status", "accuracy"])
-    study = Study("tiny", "", plan.compare, plan.infos(), done, pd.DataFrame(), stopping=plan.stopping, tuning=plan.tuning)
+    study = Results("tiny", "", plan.compare, plan.infos(), done, pd.DataFrame(), stopping=plan.stopping, tuning=plan.tuning)
     for known, seeds in ((None, 2), (study, 4)):
         wanted = job.wanted(plan, cells, known)
         counts = pd.Series([planned.variant for planned in wanted if "trial" not in planned.variant]).value_counts()

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import UsageError
 from ablate.judging import tables
 from ablate.judging.grids import read
 from ablate.judging.runs import Asked, Run, Runs, flat
 from ablate.judging.yaml_files import load
+from ablate.plugin import UsageError
 
 NAMES = ("metrics.csv", "metrics.jsonl", "metrics.json", "results.csv", "results.jsonl", "results.json")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")

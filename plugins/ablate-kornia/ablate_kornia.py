@@ -9,9 +9,8 @@ import torch
 from kornia import augmentation as library
 from torch import Generator, Tensor
 
-from ablate.components.transforms import Transform
 from ablate.engine.seeding import seed_global
-from ablate.registry.params import Choices
+from ablate.plugin import Choices, Transform
 
 BATCH = 256  # images that kornia gets at once: enough to be fast, and few enough for what it keeps in memory beside them
 BASES = {"AugmentationBase2D", "GeometricAugmentationBase2D", "IntensityAugmentationBase2D", "RigidAffineAugmentationBase2D"}

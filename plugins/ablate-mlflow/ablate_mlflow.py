@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablate.registry.hooks import CellInfo
+from ablate.plugin import CellInfo, Study
 from ablate.runner.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
-from ablate.study import Study
 
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",  # MLflow's own: 120 s

@@ -11,9 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import EnvironmentProblem, UsageError
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status, last
 from ablate.judging.sqlite_files import is_sqlite, opened, tables
+from ablate.plugin import EnvironmentProblem, UsageError
 
 STATUSES: Mapping[str, Status] = {
     "FINISHED": "done",

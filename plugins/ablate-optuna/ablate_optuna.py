@@ -16,9 +16,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ablate.contracts import Choice, Range, Setting, Space, Trial, Tuner
 from ablate.plan.space import contains
-from ablate.registry.params import NonNegativeInt, PositiveInt
+from ablate.plugin import Choice, NonNegativeInt, PositiveInt, Range, Setting, Space, Trial, Tuner
 
 
 def optuna(

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status
 from ablate.judging.sqlite_files import is_sqlite, tables
+from ablate.plugin import EnvironmentProblem, UsageError, did_you_mean
 
 TABLES = ("studies", "trials", "trial_params")
 STATUSES: Mapping[str, Status] = {

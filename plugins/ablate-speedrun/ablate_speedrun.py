@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional, init
 
-from ablate.components.optimizers import fused, trainable
-from ablate.contracts import DataInfo
-from ablate.registry.params import Fraction, NonNegative, Positive, PositiveInt
+from ablate.components.optimizers import fused
+from ablate.plugin import DataInfo, Fraction, NonNegative, Positive, PositiveInt, trainable
 
 PATCH = 2  # side of the patches that are whitened
 LEAST_VARIANCE = 5e-4  # added to the variance of each component of a patch, so that noise is not blown up

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.contracts import Result
 from ablate.plain import aligned
-from ablate.registry.hooks import CellInfo
+from ablate.plugin import CellInfo, Result, Study
 from ablate.runner.tracking import Log, Patience, Tracker, allowed_name, numbers, outcome, shown
-from ablate.study import Study
 
 NAME_BYTES = 150  # file systems take 255
 ENDS = {"done": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "interrupted": "STATUS_UNKNOWN"}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import UsageError
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status, flat, last
 from ablate.judging.yaml_files import load
+from ablate.plugin import UsageError
 
 EVENTS = "*tfevents*"
 PARTS = frozenset(("train", "training", "validation", "val", "valid", "test", "eval"))  # folders of one run, as Keras writes them

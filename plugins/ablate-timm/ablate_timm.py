@@ -9,9 +9,7 @@ import torch
 from torch import nn
 
 from ablate.components.models import freeze_all_but, frozen_semantics
-from ablate.contracts import DataInfo
-from ablate.errors import EnvironmentProblem
-from ablate.registry.params import Choices, NonNegative, Positive
+from ablate.plugin import Choices, DataInfo, EnvironmentProblem, NonNegative, Positive
 
 
 def model(

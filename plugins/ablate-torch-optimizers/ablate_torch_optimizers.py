@@ -9,9 +9,8 @@ import pytorch_optimizer as library
 import torch
 from torch import Tensor, nn
 
-from ablate.components.optimizers import trainable
 from ablate.errors import describe
-from ablate.registry.params import Choices, Positive
+from ablate.plugin import Choices, Positive, trainable
 
 _CLOSURE = "needs a closure that computes the loss"
 _SECOND_ORDER = "needs gradients of gradients"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ablate.plugin import Study
 from ablate.runner.tracking import Log, Patience, Tracker, numbers, outcome, shown, told_apart
-from ablate.study import Study
 
 PATIENCE = {  # by setting: the variable by which the user sets it, and seconds
     "init_timeout": ("WANDB_INIT_TIMEOUT", 10.0),  # W&B's own: 90 s

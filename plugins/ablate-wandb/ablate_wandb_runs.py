@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import EnvironmentProblem, UsageError
 from ablate.judging.runs import Asked, Curve, Run, Runs, Status, flat, last
+from ablate.plugin import EnvironmentProblem, UsageError
 
 ADDRESS = "wandb://"
 MAGIC = b":W&B"

@@ -14,7 +14,8 @@ from ablate.judging.deciding import deciding_spec, partial
 from ablate.report.content import page
 from ablate.report.data import frame_csv
 from ablate.report.files import FORMATS, render, write_all
-from ablate.study import Compare, Study, VariantInfo
+from ablate.results import Results
+from ablate.study import Compare, VariantInfo
 
 FACTORS = ["optimizer", "augment"]
 
@@ -35,7 +36,7 @@ def own(paired=False):
     )
     factors = Factor("optimizer", "sgd", ("adam",)), Factor("augment", "none", ("flip",))
     compare = Compare("acc", "last", variants[0].name, margin=0.005, paired=paired)
-    return Study("own", "", compare, variants, cells, epochs, factors=factors, design={"use": "ablate-core:factorial"})
+    return Results("own", "", compare, variants, cells, epochs, factors=factors, design={"use": "ablate-core:factorial"})
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from ablate.contracts import Factor
+from ablate.results import Results
 from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
-from ablate.study import Compare, Study, Tried, TunedVariant, Tuning, VariantInfo
+from ablate.study import Compare, Tried, TunedVariant, Tuning, VariantInfo
 
 # No spec may have them, and no store either. Older versions of pandas take labels for the same that are so up to NUL, and with
 # pyarrow pandas holds no half of a surrogate pair.
@@ -40,7 +41,7 @@ def make_study(
     epochs: int = 3,
     metric: str = "accuracy",
     **others: Any,
-) -> Study:
+) -> Results:
     """A study in which every variant is 0.02 better than the one before; nothing is missing."""
     rng = np.random.default_rng(0)
     cells, curves = [], []
@@ -64,10 +65,10 @@ def make_study(
         "epochs": pd.DataFrame(curves, columns=by_epoch),
         "provenance": (machine,),
     }
-    return Study(**(given | others))
+    return Results(**(given | others))
 
 
-def make_hostile() -> Study:
+def make_hostile() -> Results:
     """Every text of it comes from a stranger who means ill."""
     names = list(HOSTILE)
     made = make_study(names, metric="<b>accuracy</b> $a$", seeds=2)
@@ -88,7 +89,7 @@ def make_hostile() -> Study:
     )
 
 
-def make_factorial(factors: Sequence[Factor], **others: Any) -> Study:
+def make_factorial(factors: Sequence[Factor], **others: Any) -> Results:
     """Every combination of the levels of some factors."""
     levels = [(factor.base, *factor.others) for factor in factors]
     assignments = [dict(zip([factor.name for factor in factors], chosen, strict=True)) for chosen in product(*levels)]
@@ -138,7 +139,7 @@ ATTRIBUTION = Attribution(
 )
 
 
-def make_tuned(names: Sequence[str] = ("base", "x", "y"), **others: Any) -> Study:
+def make_tuned(names: Sequence[str] = ("base", "x", "y"), **others: Any) -> Results:
     """Each variant with two trials, of which the last is better by 0.3; of the last variant both have failed."""
     made = make_study(names, seeds=3, **others)
     cells, variants = [], []

@@ -11,7 +11,7 @@ from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.files import render, write_all
 from ablate.report.terminal import study_view
-from ablate.study import Study
+from ablate.results import Results
 
 SOURCE = "from the contrasts of the design (Lenth 1989), not from seeds"
 
@@ -24,7 +24,7 @@ def one_value():
     names = {info.name for info in kept}
     cells, epochs = (frame[frame["variant"].isin(names)] for frame in (full.cells, full.epochs))
     others = {"factors": full.factors, "design": {"use": "ablate-core:screening"}}
-    return Study(
+    return Results(
         **(vars(make_study(seeds=1)) | {"compare": full.compare, "variants": kept, "cells": cells, "epochs": epochs} | others)
     )
 
@@ -75,7 +75,7 @@ def test_shares_from_what_the_terms_leave_are_not_said_to_be_from_seeds():
     """All combinations of four switches, of which no order leads from end to end because one cell failed."""
     full = make_factorial([Factor(name, "off", ("on",)) for name in "abcd"], seeds=1)
     cells = full.cells[~full.cells["variant"].str.endswith("d=on") | ~full.cells["variant"].str.startswith("a=on,b=on,c=on")]
-    made = Study(**(vars(full) | {"cells": cells, "variants": full.variants}))
+    made = Results(**(vars(full) | {"cells": cells, "variants": full.variants}))
     found = page(made).analysis.attribution
     notes = next(section for section in page(made).sections if section.title == "Attribution of the gain").notes
     assert (found.method, found.judged_by) == ("main effects", "residual")

@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ablate.results import Results
 from ablate.stats.blocks import blocks
 from ablate.stats.random_effects import Effects, differences, random_effects
-from ablate.study import Compare, Study, VariantInfo
+from ablate.study import Compare, VariantInfo
 
 from .noise import Rate, rate
 
@@ -54,7 +55,7 @@ def false(studies: int, count: int, variants: int = 5, seeds: int = 3, between: 
     infos = tuple(VariantInfo(f"{v} {b}", {"v": v, "b": b}, ()) for v, b in names)
     cells = pd.DataFrame([{"variant": info.name, "seed": seed, "status": "done"} for info in infos for seed in range(seeds)])
     epochs = pd.DataFrame(columns=["variant", "seed", "epoch"])
-    study = Study("a", "", Compare("m", "last", infos[0].name, blocks=("b",)), infos, cells, epochs)
+    study = Results("a", "", Compare("m", "last", infos[0].name, blocks=("b",)), infos, cells, epochs)
     by_rank, by_size, nemenyi = [], [], []
     for _ in range(studies):
         values = rng.normal(0, between, (variants, count, 1)) + rng.normal(size=(variants, count, seeds))

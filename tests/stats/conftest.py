@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from ablate.study import Compare, Study, VariantInfo
+from ablate.results import Results
+from ablate.study import Compare, VariantInfo
 
 
 @pytest.fixture
@@ -28,6 +29,6 @@ def make_study():
         ]
         variants = tuple(VariantInfo(name, {}, ()) for name in values)
         settings = Compare("accuracy", "last", next(iter(values)), **compare)
-        return Study("test", "", settings, variants, pd.DataFrame(cells), pd.DataFrame(), stopping=stopping)
+        return Results("test", "", settings, variants, pd.DataFrame(cells), pd.DataFrame(), stopping=stopping)
 
     return make

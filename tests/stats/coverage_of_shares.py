@@ -10,10 +10,11 @@ from scipy import stats
 
 from ablate.components import designs
 from ablate.contracts import Assignment, Factor
+from ablate.results import Results
 from ablate.stats.attribution import attribution
 from ablate.stats.factorial import factorial
 from ablate.stats.lenth import PseudoError, pseudo_standard_error
-from ablate.study import Compare, Study, VariantInfo
+from ablate.study import Compare, VariantInfo
 
 Game = Mapping[tuple[str, ...], float]  # what several factors bring together, beyond what fewer of them do
 
@@ -33,14 +34,14 @@ def study_of(
     seeds: int = 1,
     design: dict[str, Any] | None = None,
     **compare: Any,
-) -> Study:
+) -> Results:
     """A finished study with these values; a cell without a finite one failed."""
     variants = tuple(VariantInfo(",".join(levels.values()), levels, ()) for levels in assignments)
     rows = [(variant.name, seed, value(variant.levels, seed)) for seed in range(seeds) for variant in variants]
     cells = pd.DataFrame(rows, columns=["variant", "seed", "accuracy"])
     cells["status"] = np.where(np.isfinite(cells["accuracy"]), "done", "failed")
     settings = Compare("accuracy", "last", variants[0].name, **compare)
-    return Study("simulated", "", settings, variants, cells, pd.DataFrame(), factors=tuple(factors), design=design)
+    return Results("simulated", "", settings, variants, cells, pd.DataFrame(), factors=tuple(factors), design=design)
 
 
 def game_of(factors: Sequence[Factor], rng: np.random.Generator, most: int = 3) -> Game:

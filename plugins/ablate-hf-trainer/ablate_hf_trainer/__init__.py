@@ -3,20 +3,35 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ablate.contracts import Cell, Environment
-from ablate.errors import Problem
-from ablate.registry import Registry
-from ablate.registry.params import Bound, Choices, FilePath, Fraction, Nested, NonNegative, Positive, PositiveInt
+from ablate.plugin import (
+    Bound,
+    Cell,
+    Choices,
+    Controls,
+    Environment,
+    Facts,
+    FilePath,
+    Fraction,
+    Nested,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    Problem,
+    Record,
+    Registry,
+    Steps,
+    Trainer,
+)
 from ablate.registry.sources import version_of
 from ablate.spec.recipe import lower_is_better
-from ablate.spec.trainer import Controls, Facts, Record, Steps, Trainer, declared
+from ablate.trainers import declared
 from ablate.trainers.loops import as_steps, reached
 
 from . import texts
 from .recipe import Recipe, optimizers, schedulers
 
 if TYPE_CHECKING:
-    from ablate.study import Compare
+    from ablate.plugin import Compare
 
 NUMERICS = ("numpy", "torch", "torchmetrics")  # beside what this package requires itself
 F1 = {"use": "torchmetrics", "name": "multiclass_f1_score", "arguments": {"average": "macro"}}

@@ -12,13 +12,9 @@ from transformers import Trainer as TransformersTrainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils import logging
 
-from ablate.contracts import Cell, Result
 from ablate.engine.evaluation import measured
-from ablate.engine.seeding import derive
 from ablate.engine.weights import weights_digest
-from ablate.errors import EnvironmentProblem
-from ablate.registry import Registry, build
-from ablate.spec.trainer import Controls, Interrupted, Record
+from ablate.plugin import Cell, Controls, EnvironmentProblem, Interrupted, Record, Registry, Result, build, derive
 from ablate.trainers.loops import Give, Sitting, drawing, seed_everything
 
 from . import texts

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import Problem, describe, did_you_mean
+from ablate.errors import describe
+from ablate.plugin import Problem, did_you_mean
 
 OPTIMIZERS = ("adamw_torch", "adafactor", "sgd", "adagrad", "rmsprop")
 WATCHING = ("reduce_lr_on_plateau", "greedy")  # they follow what is evaluated, which are the test texts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import EnvironmentProblem, did_you_mean
+from ablate.plugin import EnvironmentProblem, did_you_mean
 
 LONGEST_FIELD = 1 << 27  # characters of a text in a .csv file; the module's own limit is 131,072
 

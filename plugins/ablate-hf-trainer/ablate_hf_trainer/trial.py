@@ -7,7 +7,8 @@ import torch
 from transformers import get_scheduler
 from transformers.utils import logging
 
-from ablate.errors import AblateError, Problem, describe
+from ablate.errors import describe
+from ablate.plugin import AblateError, Problem
 from ablate.trainers.loops import drawing
 
 from . import texts

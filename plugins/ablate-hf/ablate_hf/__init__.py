@@ -13,13 +13,12 @@ from typing import Any, Literal
 from ablate.components.class_folders import Listing, listed
 from ablate.components.contents import Survey, content
 from ablate.components.decoded import Named, cached, write
-from ablate.components.fingerprints import fingerprint, limit_identity
+from ablate.components.fingerprints import limit_identity
 from ablate.components.image_folder import ANEW, folders_split, of_any_size, size_notices
 from ablate.components.splits import arrange
-from ablate.contracts import Data, Environment
-from ablate.errors import EnvironmentProblem, UsageError, describe
+from ablate.errors import describe
 from ablate.images import decode
-from ablate.registry.params import Fraction, PositiveInt
+from ablate.plugin import Data, Environment, EnvironmentProblem, Fraction, PositiveInt, UsageError, fingerprint
 
 from .folders import digest, has_tables, is_as_the_library_reads_it, part_of, view
 from .library import PARTS, bytes_of, labels_of, with_images

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablate.components.class_folders import Listing, is_left_behind
-from ablate.components.fingerprints import fingerprint, space_error
-from ablate.errors import EnvironmentProblem
+from ablate.components.fingerprints import space_error
 from ablate.images import extensions
+from ablate.plugin import EnvironmentProblem, fingerprint
 from ablate.spec.identity import file_digest
 
 FOLDERS = {"train": ("training",), "validation": ("valid", "dev", "val"), "test": ("testing", "eval", "evaluation")}

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import DiskProblem, EnvironmentProblem
+from ablate.errors import DiskProblem
+from ablate.plugin import EnvironmentProblem
 
 PARTS = ("train", "test")
 

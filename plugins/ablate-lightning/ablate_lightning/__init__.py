@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ablate.contracts import Cell, Environment
-from ablate.errors import Problem
-from ablate.registry import Registry
-from ablate.registry.params import Bound, PositiveInt
+from ablate.plugin import Bound, Cell, Controls, Environment, PositiveInt, Problem, Record, Registry, Steps, Trainer
 from ablate.registry.sources import version_of
-from ablate.spec.trainer import Controls, Record, Steps, Trainer, declared
+from ablate.trainers import declared
 from ablate.trainers.code import Target, identity
 from ablate.trainers.declared import Goals
 from ablate.trainers.loops import as_steps, reached
@@ -16,7 +13,7 @@ from ablate.trainers.loops import as_steps, reached
 from .recipe import PARTS, Recipe
 
 if TYPE_CHECKING:
-    from ablate.study import Compare
+    from ablate.plugin import Compare
 
 NUMERICS = ("numpy", "torch")  # beside what this package requires itself
 

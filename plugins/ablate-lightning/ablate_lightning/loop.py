@@ -11,11 +11,8 @@ import lightning as library
 import torch
 from torch.utils._pytree import tree_map
 
-from ablate.contracts import Cell, Result
-from ablate.engine.seeding import derive
 from ablate.engine.weights import weights_digest
-from ablate.errors import EnvironmentProblem
-from ablate.spec.trainer import Controls, Interrupted, Record
+from ablate.plugin import Cell, Controls, EnvironmentProblem, Interrupted, Record, Result, derive
 from ablate.trainers.code import loaded, undeclared_imports
 from ablate.trainers.declared import Ledger
 from ablate.trainers.loops import Give, Sitting, drawing, seed_everything

@@ -6,7 +6,8 @@ from typing import Any
 
 import lightning as library
 
-from ablate.errors import Problem, describe, did_you_mean
+from ablate.errors import describe
+from ablate.plugin import Problem, did_you_mean
 from ablate.trainers.code import loaded
 from ablate.trainers.loops import drawing
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any
 
-from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Run
-from ablate.registry.params import Bound, NonNegative, NonNegativeInt, Positive
+from ablate.plugin import Bound, EnvironmentProblem, NonNegative, NonNegativeInt, Positive, UsageError
 
 OBJECT_STORE_BYTES = 80_000_000  # of a cluster started here; only short texts cross it
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # "0" is Ray's own switch to the loopback address; it is read at import

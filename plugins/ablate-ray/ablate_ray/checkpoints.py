@@ -18,7 +18,8 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from safetensors import SafetensorError, safe_open
 
-from ablate.errors import EnvironmentProblem, UsageError, describe
+from ablate.errors import describe
+from ablate.plugin import EnvironmentProblem, UsageError
 
 ONE_PROCESS = ("memory", "local-memory")  # filesystems that no other node sees
 

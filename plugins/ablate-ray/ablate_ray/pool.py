@@ -11,9 +11,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from ablate.contracts import Cell
-from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, Event, Message, Settings, event_of, order
+from ablate.plugin import Cell, EnvironmentProblem
 
 from .worker import Worker
 

@@ -9,9 +9,9 @@ from typing import IO
 
 import ray
 
-from ablate.errors import EnvironmentProblem
 from ablate.executors import Message
-from ablate.registry import default, sources
+from ablate.plugin import EnvironmentProblem, default
+from ablate.registry import sources
 
 from . import checkpoints
 

@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from ablate.errors import UsageError
 from ablate.executors import Run
-from ablate.registry.params import NonNegativeInt, Positive, PositiveInt
+from ablate.plugin import NonNegativeInt, Positive, PositiveInt, UsageError
 
 CLUSTERS = ("slurm", "local")
 

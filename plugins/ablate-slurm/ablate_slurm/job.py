@@ -12,7 +12,8 @@ from pathlib import Path
 from submitit.helpers import DelayedSubmission
 
 from ablate.executors import Message
-from ablate.registry import default, sources
+from ablate.plugin import default
+from ablate.registry import sources
 
 LOOK_SECONDS = 2.0  # between two looks at the sign of life
 ORPHAN_SECONDS = 300.0  # more than a network file system takes to show a change

@@ -15,9 +15,8 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from ablate.contracts import Cell
-from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, Event, Message, Settings, event_of, order
+from ablate.plugin import Cell, EnvironmentProblem
 
 from .job import Training
 
