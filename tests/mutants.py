@@ -18,10 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TESTS = {
-    "ablate/spec/document.py": ["tests/test_spec.py", "tests/test_patch.py"],
-    "ablate/plan/making.py": ["tests/test_plan.py"],
-    "ablate/store/store.py": ["tests/test_store.py"],
-    "ablate/store/database.py": ["tests/test_store.py", "tests/reliability/test_old_stores.py"],
+    "ablate/spec/document.py": ["tests/spec/test_spec.py", "tests/spec/test_patch.py"],
+    "ablate/plan/making.py": ["tests/plan/test_plan.py"],
+    "ablate/store/store.py": ["tests/store/test_store.py"],
+    "ablate/store/database.py": ["tests/store/test_store.py", "tests/reliability/test_old_stores.py"],
     "ablate/executors/local.py": ["tests/executors/test_local.py"],
     "ablate/stats/comparison.py": ["tests/stats/test_comparison.py", "tests/stats/test_effects.py"],
     "ablate/stats/effects.py": ["tests/stats/test_effects.py"],

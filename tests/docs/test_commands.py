@@ -27,9 +27,9 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/what-you-can-ablate.md": "tests/docs/test_what_you_can_ablate.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
-    ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/test_kept.py keeps weights of a smaller study",
-    ("docs/kept.md", "ablate predict"): "needs weights and images; tests/test_kept.py has both",
-    ("docs/kept.md", "ablate evaluate"): "needs weights; tests/test_kept.py has some",
+    ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/store/test_kept.py keeps weights of a smaller study",
+    ("docs/kept.md", "ablate predict"): "needs weights and images; tests/store/test_kept.py has both",
+    ("docs/kept.md", "ablate evaluate"): "needs weights; tests/store/test_kept.py has some",
     ("README.md", "ablate run width.json"): "of a function, which has no images; tests/test_readme.py runs it",
     ("README.md", "ablate judge"): "of the whole quickstart's report; tests/test_readme.py judges the table of a study",
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
@@ -41,7 +41,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/results/README.md", "ablate report q0"): "a minute for all reports; tests/docs/test_results.py has them",
     ("docs/results/README.md", "ablate run specs/precision.json"): "as the other studies of that page",
     ("docs/results/README.md", "ablate run specs/q7-"): "as the other studies of that page",
-    ("docs/statistics.md", "ablate power STUDY"): "of anybody's study; tests/test_planning.py follows one up",
+    ("docs/statistics.md", "ablate power STUDY"): "of anybody's study; tests/runner/test_planning.py follows one up",
     ("docs/statistics.md", "ablate run follow-up.json"): "what the line above it writes",
     ("plugins/ablate-hydra/README.md", "ablate judge"): "needs the package, whose own tests run a sweep",
     ("plugins/ablate-mlflow/README.md", "ablate judge"): "needs the package, whose own tests do this",

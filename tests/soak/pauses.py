@@ -63,7 +63,7 @@ def _paused_driver(folder: Path, expected: str, pauses: list[int]) -> Row:
 
 
 def _stop_between_writes(run: Driver) -> None:
-    """Stops a driver where it does not keep others from writing, which tests/test_store.py tries."""
+    """Stops a driver where it does not keep others from writing, which tests/store/test_store.py tries."""
     while True:
         run.signal(signal.SIGSTOP)
         with closing(sqlite3.connect(run.store / "store.sqlite", timeout=1)) as db:

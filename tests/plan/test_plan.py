@@ -222,7 +222,7 @@ def test_the_device_is_part_of_the_key(spec, environment):
 def test_the_seed_studies_have_a_plan(number):
     from pathlib import Path
 
-    plan = make_plan(load(Path(__file__).parent.parent / "specs" / f"q{number}.json"), default())
+    plan = make_plan(load(Path(__file__).parents[2] / "specs" / f"q{number}.json"), default())
     assert len(plan.variants) >= 2
     assert plan.published["accuracy"]
 

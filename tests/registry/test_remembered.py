@@ -129,7 +129,7 @@ def test_a_fingerprint_is_remembered_only_where_the_content_is_fixed(tmp_path):
 def test_a_check_imports_no_torch_the_second_time(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("ABLATE_DATA_DIR", str(tmp_path / "data"))
-    spec = Path(__file__).parents[1] / "specs" / "q7.json"
+    spec = Path(__file__).parents[2] / "specs" / "q7.json"
     code = "import sys; from ablate.runner.job import *; prepare(sys.argv[1], [], Options(device='cpu', download=False)); "
     code += "print(*sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     command = [sys.executable, "-c", code, str(spec)]

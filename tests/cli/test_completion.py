@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SPECS = Path(__file__).parent.parent / "specs"
+SPECS = Path(__file__).parents[2] / "specs"
 
 
 def offered(line: str, cwd: Path = SPECS.parent) -> list[str]:

@@ -14,7 +14,7 @@ from ablate.errors import EnvironmentProblem, UsageError
 from ablate.registry import HOOK, HOOKS, KINDS
 
 GROUPS = {**KINDS, HOOK: HOOKS}
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

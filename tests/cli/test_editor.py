@@ -1,6 +1,6 @@
 """What an editor says and offers with `ablate schema`: the JSON language service of VS Code, Neovim and others is asked.
 
-Slow, because npm fetches the service: `python -m pytest -m slow tests/test_editor.py`.
+Slow, because npm fetches the service: `python -m pytest -m slow tests/cli/test_editor.py`.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SPECS = sorted((HERE.parent / "specs").glob("*.json"))
 QUICKSTART = (HERE.parent / "specs" / "quickstart.json").read_text("utf-8")
 PROGRAM = {
