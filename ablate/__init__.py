@@ -6,12 +6,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .results import Results
 from .version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from .results import Results
 __all__ = ["__version__", "judge", "load_model", "load_study", "run"]
 
 
@@ -27,7 +26,7 @@ def run(
     keep: str | None = None,
     retrain: bool = False,
     progress: bool = True,
-) -> "Results":
+) -> Results:
     """Runs a study and returns it with its results, as `ablate run` does.
 
     Args:
@@ -61,7 +60,7 @@ def run(
     return Results.of(study)
 
 
-def load_study(name: str, *, store: "Path | str | None" = None) -> "Results":
+def load_study(name: str, *, store: "Path | str | None" = None) -> Results:
     """A study of a store with what is known of its cells; nothing is trained.
 
     Raises:
@@ -121,7 +120,7 @@ def judge(
     source: "str | Mapping[str, Any] | None" = None,
     name: str | None = None,
     question: str = "",
-) -> "Results":
+) -> Results:
     """Judges runs that exist already, as `ablate judge` does: a study that was not planned before its runs, and says so.
 
     Args:
