@@ -1,7 +1,7 @@
 """Exceptions that users see, and the exit code that each of them ends the process with."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import IntEnum
 
@@ -60,12 +60,14 @@ class Problem:
         message: What was found and what was expected.
         hint: What to do about it; may be empty.
         outside: Whether the spec may be right, and what it names is missing or broken.
+        close: Where a name is unknown, those that are like it, which the hint offers; None where no name is.
     """
 
     path: str
     message: str
     hint: str = ""
     outside: bool = False
+    close: tuple[str, ...] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.path or '(whole spec)'}: {self.message}"
@@ -107,13 +109,18 @@ def some_variants(names: Sequence[str]) -> str:
     return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
 
 
+def close_names(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """At most three names that are like this one, the closest first."""
+    spelled = {own.lower(): own for own in sorted(known)}
+    if len(name) > 200 or len(spelled) > 2000:  # comparing takes time
+        return ()
+    return tuple(spelled[own] for own in get_close_matches(name.lower(), spelled, n=3, cutoff=0.6))
+
+
 def did_you_mean(name: str, known: Iterable[str], limit: int = 8) -> str:
     """A hint that offers the close matches of `name`, or what there is when nothing is close."""
     names = sorted(known)
-    comparable = len(name) <= 200 and len(names) <= 2000  # comparing takes time
-    spelled = {known.lower(): known for known in names}
-    close = [spelled[known] for known in get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)] if comparable else []
-    if close:
+    if close := close_names(name, names):
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     if not names:
         return ""

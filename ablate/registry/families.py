@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Protocol
 
-from ablate.errors import AblateError, did_you_mean
+from ablate.errors import AblateError, close_names, did_you_mean
 
 from .component import Component, Loaded
 
@@ -33,7 +33,7 @@ def suggestion(registry: Catalog, kind: str, name: str) -> str:
     short = re.split(r"[./:]", name)[-1]
     own = [known for known in names if _plain(known) == _plain(short)] or [known for known in names if _within(known, short)]
     hint = f"Did you mean {' or '.join(map(repr, own[:3]))}?" if own else did_you_mean(name, names)
-    if hint.startswith("Did you mean") or len(name) > 200:
+    if own or close_names(name, names) or len(name) > 200:
         return hint
     families = list(_members(registry, kind))
     exact = [_written(use, parameter, m) for use, parameter, members in families for m in members if _plain(m) == _plain(short)]

@@ -25,6 +25,8 @@ from .tables import NOTHING, Table, count, decimals, duration, interval, make_ta
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
 
+COMPARISON = "comparison"  # the section with the verdicts
+
 
 def page(study: Study, analysis: Analysis | None = None) -> Page:
     """The report of a study, which is analysed unless that was done before."""
@@ -93,7 +95,7 @@ def runs_read(study: Study) -> Section | None:
     read = study.imported
     notes = f"{plural(len(study.cells), 'run')} of {read.place}, read by {read.source!r}.", *(f"{said}." for said in read.read)
     table = make_table(["variant", "runs", "with a value", "blocks", "seeds"], rows, ["seeds"])
-    return Section("How the runs were read", (table,), items=read.left_out, notes=notes)
+    return Section("How the runs were read", (table,), items=read.left_out, notes=notes, key="runs")
 
 
 def _comparisons(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Iterator[Section]:
@@ -103,7 +105,8 @@ def _comparisons(study: Study, analysis: Analysis, summary: pd.DataFrame, digits
         yield _comparison(study, analysis, summary, digits)
         return
     tables = verdicts_table(study, found), sizes_table(study, found)
-    yield Section("Comparison", tables, ranks_picture(study, found), notes=block_notes(study, found), alone=over(study, found))
+    notes = block_notes(study, found)
+    yield Section("Comparison", tables, ranks_picture(study, found), notes=notes, alone=over(study, found), key=COMPARISON)
     yield replace(_comparison(study, analysis, summary, digits), title="Within each block")
 
 
@@ -132,13 +135,17 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
         rows.append([*start, number(row["published"], ".4g")])
     table = make_table([*headings, "published"], rows, ["verdict"])
     notes = caption(study), covered(study, analysis)
-    return Section("Comparison", (table,), effects_picture(study, analysis.effects), notes=notes, alone=caption(study))
+    return Section(
+        "Comparison", (table,), effects_picture(study, analysis.effects), notes=notes, alone=caption(study), key=COMPARISON
+    )
 
 
 def _tuning(study: Study, analysis: Analysis, digits: int) -> Section | None:
     if study.tuning is None:
         return None
-    return Section("Tuning", (tuning_table(study, analysis.tuned, digits),), notes=tuning_notes(study, study.tuning))
+    return Section(
+        "Tuning", (tuning_table(study, analysis.tuned, digits),), notes=tuning_notes(study, study.tuning), key="tuning"
+    )
 
 
 def _curves(study: Study, summary: pd.DataFrame) -> Section | None:
@@ -153,7 +160,7 @@ def _factorial(study: Study, analysis: Analysis, digits: int) -> Section | None:
     tables = terms_table(study, found, digits), variances_table(found)
     pictures = (*terms_picture(study, found), *interactions_picture(study, found))
     notes = factorial_notes(study, found)
-    return Section("Main effects and interactions", tables, pictures, notes=notes, alone=where_alone(found))
+    return Section("Main effects and interactions", tables, pictures, notes=notes, alone=where_alone(found), key="terms")
 
 
 def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | None:
@@ -162,7 +169,7 @@ def _attribution(study: Study, analysis: Analysis, digits: int) -> Section | Non
         return None
     tables, pictures = (shares_table(study, found, digits),), attribution_picture(study, found)
     notes = shares_notes(study, found, digits)
-    return Section("Attribution of the gain", tables, pictures, notes=notes, alone=where_alone(found))
+    return Section("Attribution of the gain", tables, pictures, notes=notes, alone=where_alone(found), key="attribution")
 
 
 def _published(study: Study, digits: int) -> Section | None:
@@ -246,7 +253,7 @@ def _failures(study: Study) -> Section | None:
     for row in _records(failed):
         messages.setdefault(str(row["error"]), []).append(f"{row['variant']}, seed {row['seed']}")
     items = tuple((message, tuple(cells)) for message, cells in messages.items())
-    return Section("Failed cells", items=items) if items else None
+    return Section("Failed cells", items=items, key="failures") if items else None
 
 
 def _data(study: Study) -> Section | None:

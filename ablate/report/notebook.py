@@ -9,7 +9,7 @@ from ablate.study import Study
 from .content import page
 from .web import environment
 
-SHOWN = ("How the runs were read", "Comparison", "Main effects and interactions", "Attribution of the gain", "Failed cells")
+SHOWN = ("runs", "comparison", "terms", "attribution", "failures")  # keys of sections
 UPDATE_SECONDS = 0.2  # least time between two changes: each is a message to the browser
 MOST_NOTES = 10
 
@@ -17,7 +17,7 @@ MOST_NOTES = 10
 def study_html(study: Study) -> str:
     """Question, answer, the tables that the terminal shows, and failed cells, as a fragment of a page."""
     made = page(study)
-    sections = [section for section in made.sections if section.title in SHOWN]
+    sections = [section for section in made.sections if section.key in SHOWN]
     return environment().get_template("study.html.jinja").render(page=made, sections=sections)
 
 

@@ -22,6 +22,7 @@ class Section:
         items: Names, each with lines that belong to it.
         notes: Sentences about what is shown.
         alone: What a reader must know of the tables where they stand without the notes.
+        key: What the terminal and notebooks know it by; empty for what they leave out.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Section:
     items: tuple[tuple[str, tuple[str, ...]], ...] = ()
     notes: tuple[str, ...] = ()
     alone: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .page import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
-SHOWN = ("How the runs were read", "Comparison", "Tuning", "Main effects and interactions", "Attribution of the gain")
+SHOWN = ("runs", "comparison", "tuning", "terms", "attribution")  # keys of sections
 
 
 def study_view(page: "Page", width: int) -> RenderableType:
@@ -27,7 +27,7 @@ def study_view(page: "Page", width: int) -> RenderableType:
     if study.question:
         parts.append(text(study.question, "italic"))
     for section in page.sections:
-        if section.title in SHOWN:
+        if section.key in SHOWN:
             parts += [Text(), table_view(section.tables[0].without(LEAVES_OUT), width)]
             parts += [text(note, "dim") for note in section.notes]
             if study.imported:

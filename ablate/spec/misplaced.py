@@ -11,7 +11,6 @@ from ablate.registry import Registry
 
 from .patch import join, split
 from .recipe import spec_schema, trainer_component
-from .validation import NO_SETTING
 
 Json = Any
 _LEVELS = {"factors": 3, "variants": 2}  # how many keys lead to a patch
@@ -20,12 +19,12 @@ _LEVELS = {"factors": 3, "variants": 2}  # how many keys lead to a patch
 def explained(registry: Registry, document: Mapping[str, Json], problems: Iterable[Problem]) -> list[Problem]:
     """The problems; where a setting is unknown in its place and known in another, with the place that it belongs to."""
     found = list(problems)
-    if not any(problem.message.startswith(NO_SETTING) for problem in found):
+    if not any(problem.close is not None for problem in found):
         return found
     homes: dict[str, list[list[str]]] = {}
     for home in _homes(registry, document.get("base", {})):
         homes.setdefault(home[-1], []).append(home)
-    return [_explained(problem, homes) if problem.message.startswith(NO_SETTING) else problem for problem in found]
+    return [_explained(problem, homes) if problem.close is not None else problem for problem in found]
 
 
 def _homes(registry: Registry, base: Json) -> Iterator[list[str]]:
@@ -54,7 +53,7 @@ def _explained(problem: Problem, homes: Mapping[str, list[list[str]]]) -> Proble
     if deep and keys[deep:] == ["base"]:
         return replace(problem, hint="A level is a patch on the base: write what is in it without `base` around.")
     known = homes.get(keys[-1], [])
-    if not known and not problem.hint.startswith("Did you mean"):
+    if not known and not problem.close:
         known = [home for name in get_close_matches(keys[-1], homes, n=1, cutoff=0.8) for home in homes[name]]
         hint = "Did you mean {}?"
     else:

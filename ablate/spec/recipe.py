@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import AblateError, Problem, did_you_mean
+from ablate.errors import AblateError, Problem, close_names, did_you_mean
 from ablate.registry import Loaded, Registry
 from ablate.registry.params import Nested, Parameter, Schema
 
@@ -190,8 +190,9 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
             yield Problem(path, str(error))
             return
         if not known:
-            hint = did_you_mean(value, loaded.choices(name))
-            if hint.startswith("There is"):
+            choices = loaded.choices(name)
+            hint = did_you_mean(value, choices)
+            if choices and not close_names(value, choices):
                 hint += f" `ablate show {loaded.component.kind} {loaded.component.name}` lists them."
             yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", hint)
     if parameter.path:

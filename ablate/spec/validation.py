@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from ablate.errors import MOST, Problem, did_you_mean
+from ablate.errors import MOST, Problem, close_names, did_you_mean
 from ablate.registry.params import Schema
 
 from .patch import join
@@ -78,7 +78,7 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                yield Problem(join(path, key), NO_SETTING, did_you_mean(key, known))
+                yield Problem(join(path, key), NO_SETTING, did_you_mean(key, known), close=close_names(key, known))
     elif error.validator == "required":
         missing = [key for key in schema["required"] if key not in instance]
         named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
