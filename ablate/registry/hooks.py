@@ -1,7 +1,7 @@
 """What a plugin can listen to. What a spec or a flag names is a component; what only listens is a hook implementation.
 
 A distribution declares `[project.entry-points."ablate.hooks"] name = "module"`, and the module has functions marked with
-`@ablate.hooks.hookimpl`. The progress display and the store writer of the core are such listeners too. A listener that fails
+`@ablate.plugin.hookimpl`. The progress display and the store writer of the core are such listeners too. A listener that fails
 is reported and never fails a cell.
 """
 

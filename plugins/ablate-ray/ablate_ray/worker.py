@@ -26,7 +26,7 @@ class Worker:
 
     def ready(self) -> None:
         """Returns when what every cell needs is imported."""
-        sources.remember(default())  # before what it looks at is imported
+        sources.remember(default().distributions)  # before what it looks at is imported
         import ablate.executors.training  # noqa: F401
 
     @ray.method(concurrency_group="control")

@@ -83,7 +83,7 @@ def train(order: Message, warned: threading.Event) -> str:
     """Writes the messages of `ablate.executors.training`, the last of which it names: `done`, `failed`, `interrupted` where the
     driver wants the cell to stop, or `requeued` where the job is to go on later.
     """
-    sources.remember(default())  # before what it looks at is imported
+    sources.remember(default().distributions)  # before what it looks at is imported
     from ablate.executors.training import messages
 
     driver = SignOfLife(Path(order["alive"]))
