@@ -20,11 +20,11 @@ from ablate.errors import AblateError, SpecError
 from ablate.registry.hooks import CellInfo, hookimpl
 from ablate.registry.params import Choices, Fraction, Nested, Positive, PositiveInt
 from ablate.contracts import Data, DataInfo, Environment, Horizon, Result
-from ablate.study import Study
+from ablate.results import Results
 from ablate.testing import ModelContract, OptimizerContract
 
 
-def best(study: Study) -> str:
+def best(study: Results) -> str:
     effects: pd.DataFrame = study.effects()
     study.figure("curves").savefig("curves.pdf")
     names: list[str] = [effect.variant for effect in study.analysis().effects if effect.verdict == "better"]

@@ -24,6 +24,7 @@ from ablate.errors import EnvironmentProblem
 from .component import HOOKS, normalized
 
 CORE = "ablate-core"
+ROOT = Path(__file__).parents[1]  # of the package
 TRAINING = (
     "components",
     "engine",
@@ -129,7 +130,7 @@ def record_of(name: str) -> str | None:
 
 def modules_of(name: str) -> list[Path]:
     """The Python files of a distribution, of ablate itself all of them: for knowing that nothing is as it was, not for keys."""
-    roots = (Path(__file__).parent,) if normalized(name) == CORE else _package(normalized(name)).sources
+    roots = (ROOT,) if normalized(name) == CORE else _package(normalized(name)).sources
     if roots:
         return sorted(path for path in files_of(roots) if path.suffix == ".py")
     installed = _installed(normalized(name))
@@ -161,7 +162,7 @@ def _sources(installed: Distribution, root: Path) -> Iterator[Path]:
         EnvironmentProblem: A component's module has no file.
     """
     if normalized(installed.name) == CORE:
-        yield from (Path(__file__).parent / folder for folder in TRAINING)
+        yield from (ROOT / folder for folder in TRAINING)
         return
     modules = {e.module for e in installed.entry_points if e.group.startswith("ablate.") and e.group != HOOKS}
     found = {_source(module) for module in modules}

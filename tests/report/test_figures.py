@@ -13,7 +13,8 @@ from studies import FACTORIAL, HOSTILE, effect, make_factorial, make_study
 
 from ablate.contracts import Factor
 from ablate.report import figures
-from ablate.report.drawing import COLORS, GREY, figure, files, panels_svg, png
+from ablate.report.drawing import figure, files, panels_svg, png
+from ablate.report.style import COLORS, GREY
 from ablate.stats.factorial import factorial
 from ablate.stats.records import Attribution, Share, Term
 from ablate.stats.summary import summarise

@@ -27,7 +27,7 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from pathlib import Path
-from ablate import job
+from ablate.runner import job
 from ablate.errors import AblateError
 
 taken, seconds = [], []

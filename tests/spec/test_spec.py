@@ -92,9 +92,9 @@ def test_the_recipe_is_looked_at_with_its_components(spec):
 
 def test_the_limits_are_allowed(spec, write, monkeypatch):
     path = write(spec)
-    monkeypatch.setattr("ablate.spec.LARGEST", path.stat().st_size)
+    monkeypatch.setattr("ablate.spec.document.LARGEST", path.stat().st_size)
     assert load(path).document == spec
-    monkeypatch.setattr("ablate.spec.LARGEST", path.stat().st_size - 1)
+    monkeypatch.setattr("ablate.spec.document.LARGEST", path.stat().st_size - 1)
     with pytest.raises(UsageError, match=r"spec\.json: the file is larger than \d+ bytes, which no spec is"):
         load(path)
     with pytest.raises(SpecError, match="expected an object"):

@@ -332,7 +332,7 @@ def test_a_place_without_locks_is_refused(tmp_path, monkeypatch, flock):
 def test_a_lock_ends_with_its_process(tmp_path):
     path = tmp_path / "a.lock"
     hold = (
-        "import sys; from pathlib import Path; from ablate import locks\n"
+        "import sys; from pathlib import Path; from ablate.store import locks\n"
         "lock = locks.hold(Path(sys.argv[1])); print(1, flush=True); input()"
     )
     with subprocess.Popen([sys.executable, "-c", hold, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver:

@@ -10,7 +10,8 @@ from sittings import Sitting, checked, problems
 
 from ablate.registry import default
 from ablate.spec.identity import recipe_identity
-from ablate.spec.trainer import Controls, Interrupted, places
+from ablate.spec.trainer import Controls, Interrupted
+from ablate.trainers import places
 from ablate.trainers.command import INTERRUPTED
 from ablate.trainers.declared import setting_problems
 
