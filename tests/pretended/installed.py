@@ -87,7 +87,7 @@ def _replace_functions() -> None:
         "default_generators": tuple(GENERATORS),
         "get_rng_state": lambda device="cuda": GENERATORS[GPU.index(device)].get_state(),
         "set_rng_state": lambda state, device="cuda": GENERATORS[GPU.index(device)].set_state(state),
-        "manual_seed": lambda seed: GENERATORS[GPU.current].manual_seed(seed),
+        "manual_seed": lambda seed: [GENERATORS[GPU.current].manual_seed(seed)],
         "manual_seed_all": lambda seed: [generator.manual_seed(seed) for generator in GENERATORS],
         "empty_cache": lambda: None,
         "mem_get_info": lambda device=None: (GPU.total - GPU.reserved, GPU.total),

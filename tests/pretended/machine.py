@@ -13,9 +13,11 @@ PLACE = "/ablate/"  # in the paths of code whose races and waits are told
 
 
 class Stream:
-    """A queue of work. Its clock counts what was queued; `after` says up to where other streams are finished before what is queued next.
+    """A queue of work.
 
     Attributes:
+        clock: Counts what was queued.
+        after: Up to where other streams are finished before what is queued next.
         finished: Its clock when the host last waited for it.
     """
 
@@ -33,8 +35,8 @@ class Stream:
         for stream, clock in {**self.after, self: self.clock}.items():
             stream.finished = max(stream.finished, clock)
 
-    def query(self) -> bool:
-        return True
+    def is_capturing(self) -> bool:
+        return GPU.recording is not None
 
     def sees(self, other: "Stream", clock: int) -> bool:
         """Whether what another stream did at a time is finished before what is queued here next."""

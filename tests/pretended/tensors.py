@@ -154,9 +154,8 @@ def _check(operation: Any, tensors: list[Tensor], ours: list[Pretended]) -> None
         others = []
     devices = sorted({str(tensor.device) for tensor in ours} | {"cpu" for tensor in others if tensor.ndim})
     if len(devices) > 1:
-        raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {' and '.join(devices)}! ({operation})"
-        )
+        found = " and ".join(devices)
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {found}! ({operation})")
 
 
 def _check_generators(operation: Any, leaves: list[Any]) -> None:
