@@ -70,7 +70,8 @@ class Recorded:
 
     Attributes:
         made: What it gave when it was recorded; what others of the graph read.
-        writes: What it changes of its arguments.
+        reads: The memory of the device that its arguments have.
+        writes: What it changes of them.
         fresh: Whether what it gave is memory of its own.
         state: What it draws from.
     """
@@ -79,6 +80,7 @@ class Recorded:
     arguments: tuple[Any, ...]
     named: dict[str, Any]
     made: Any
+    reads: set[int]
     writes: list[Tensor]
     fresh: bool
     state: torch.Generator | None
@@ -86,7 +88,7 @@ class Recorded:
 
 def memory(tensor: Tensor) -> int:
     """Names the memory of a tensor of the CPU."""
-    return tensor.untyped_storage().data_ptr()
+    return tensor.untyped_storage()._cdata  # not its address: what is empty has none
 
 
 class CUDAGraph:
@@ -120,8 +122,8 @@ class CUDAGraph:
 
     def _again(self, one: Recorded, stream: Stream) -> None:
         what = f"replayed {one.operation}"
-        for tensor in _tensors((one.arguments, one.named)):
-            GPU.reads(memory(tensor), stream, what)
+        for place in one.reads:
+            GPU.reads(place, stream, what)
         new = one.operation(*one.arguments, **one.named)
         if one.fresh:
             for place, value in zip(_tensors(one.made), _tensors(new), strict=True):

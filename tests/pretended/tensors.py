@@ -106,7 +106,8 @@ def dispatched(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         GPU.wait(str(operation).split(".")[1], GPU.stream(index))
     if _on_gpu(asked):
         kwargs["device"] = CPU
-    made = _computed(operation, tree_map(_inner, args), tree_map(_inner, kwargs), GPU.stream(index), index)
+    known = {memory(tensor.inner) for tensor in ours}
+    made = _computed(operation, tree_map(_inner, args), tree_map(_inner, kwargs), known, GPU.stream(index), index)
     wrapped = tree_map(lambda value: _wrapped(value, index), made)
     if operation is aten._local_scalar_dense.default:
         return made
@@ -155,7 +156,9 @@ def _check(operation: Any, tensors: list[Tensor], ours: list[Pretended]) -> None
     devices = sorted({str(tensor.device) for tensor in ours} | {"cpu" for tensor in others if tensor.ndim})
     if len(devices) > 1:
         found = " and ".join(devices)
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {found}! ({operation})")
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {found}! ({operation})"
+        )
 
 
 def _check_generators(operation: Any, leaves: list[Any]) -> None:
@@ -163,13 +166,15 @@ def _check_generators(operation: Any, leaves: list[Any]) -> None:
         raise RuntimeError(f"Expected a 'cuda' device type for generator but found 'cpu' ({operation})")
 
 
-def _computed(operation: Any, args: Any, kwargs: Any, stream: Stream, index: int) -> Any:
-    """Does an operation on the CPU's tensors as a stream's next work, and records it where a graph is captured."""
+def _computed(operation: Any, args: Any, kwargs: Any, known: set[int], stream: Stream, index: int) -> Any:
+    """Does an operation on the CPU's tensors as a stream's next work, and records it where a graph is captured.
+
+    Of its arguments, those in the memory `known` are the device's.
+    """
     stream.clock += 1
-    read = {memory(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-    for place in read:
+    for place in known:
         GPU.reads(place, stream, str(operation))
-    written = _written(operation, args, kwargs)
+    written = [tensor for tensor in _written(operation, args, kwargs) if memory(tensor) in known]
     graph: CUDAGraph | None = GPU.recording
     if graph is not None:
         for tensor in written:
@@ -181,12 +186,12 @@ def _computed(operation: Any, args: Any, kwargs: Any, stream: Stream, index: int
     for tensor in written:
         GPU.writes(memory(tensor), stream, str(operation))
     results = [leaf for leaf in tree_leaves(made) if isinstance(leaf, Tensor)]
-    fresh = [tensor for tensor in results if memory(tensor) not in read]
+    fresh = [tensor for tensor in results if memory(tensor) not in known]
     for tensor in fresh:
         GPU.makes(memory(tensor), stream)
     if graph is not None:
         graph.own.update(map(memory, fresh))
-        graph.recorded.append(Recorded(call, args, kwargs, made, written, bool(fresh), state))
+        graph.recorded.append(Recorded(call, args, kwargs, made, known, written, bool(fresh), state))
     return made
 
 

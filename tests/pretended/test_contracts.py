@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "testing"))
 
-from test_builtins import *  # noqa: E402, F403  the contracts, made from the registry in a process that has a GPU
+from test_builtins import *  # noqa: F403  the contracts, made from the registry in a process that has a GPU
