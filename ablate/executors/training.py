@@ -10,6 +10,7 @@ from typing import Any
 
 from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem, describe
+from ablate.machine import machine
 from ablate.registry import default, sources
 from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from ablate.spec.recipe import components
@@ -70,7 +71,8 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
         try:
             record = next(steps)
         except StopIteration as end:
-            return {"event": "done", "result": end.value.to_json() | {"trained": check()}}
+            told = {"trained": check(), "machine": machine(order["device"])}
+            return {"event": "done", "result": end.value.to_json() | told}
         if not begun:
             check()  # what a cell needs is imported and read by now: most changes are found before hours of training
             begun = True

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ablate.registry.sources import version_of
 
 
 def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
-    """What a reader needs to know of this machine to judge or to repeat a result.
+    """What a reader needs to know of where a study runs to judge or to repeat its results.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -19,17 +20,20 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
         own_results: Whether they come from the executor itself and not from ablate's training.
     """
     origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
-    packages = {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")}
+    where = {"executor": f"{executor} {version_of(executor.partition(':')[0])}", **origin, "git": _git_revision()}
+    return machine(device) | where
+
+
+@cache
+def machine(device: str) -> dict[str, Any]:
+    """What this process runs on, which for a worker may be another machine than the driver's; not to be changed."""
     return {
-        "packages": packages,
+        "packages": {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "device": _device_name(device),
-        "executor": f"{executor} {version_of(executor.partition(':')[0])}",
-        **origin,
-        "git": _git_revision(),
     }
 
 

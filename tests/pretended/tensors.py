@@ -172,7 +172,7 @@ def _computed(operation: Any, args: Any, kwargs: Any, known: set[int], stream: S
     Of its arguments, those in the memory `known` are the device's.
     """
     stream.clock += 1
-    for place in known:
+    for place in known if not operation.is_view else ():  # a view looks at no number
         GPU.reads(place, stream, str(operation))
     written = [tensor for tensor in _written(operation, args, kwargs) if memory(tensor) in known]
     graph: CUDAGraph | None = GPU.recording
