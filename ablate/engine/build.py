@@ -192,7 +192,7 @@ def average(model: nn.Module, decay: float | None) -> AveragedModel | None:
 
 
 def follow(average: AveragedModel, model: nn.Module) -> None:
-    """What `average.update_parameters(model)` does, without its copy of a number to the device in each step, which nothing reads."""
+    """What `average.update_parameters(model)` does, without its copy of a number to the device, which nothing reads, each time."""
     if not average.n_averaged:
         average.update_parameters(model)
         return
@@ -202,6 +202,7 @@ def follow(average: AveragedModel, model: nn.Module) -> None:
         mine, others = groups.setdefault(own.dtype, ([], []))
         mine.append(own.detach())
         others.append(other.detach())
+    update: Any = average.multi_avg_fn
     for mine, others in groups.values():
-        average.multi_avg_fn(mine, others, average.n_averaged)
+        update(mine, others, average.n_averaged)
     average.n_averaged += 1

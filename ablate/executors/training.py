@@ -37,7 +37,8 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
     Yields:
         Messages, which are JSON and have a kind, `event`: `started` first; `epoch` after each epoch, with its `record`; and last
         `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, whether it was for
-        want of `memory`, and whether the device is `broken` for this process, so that it can train nothing more. And None after each batch, so that several cells may take turns in one process.
+        want of `memory`, and whether the device is `broken` for this process, which can train nothing more then. And None
+        after each batch, so that several cells may take turns in one process.
     """
     sources.remember(default().distributions)  # unless the worker has done so when it started, before it imported anything
     yield {"event": "started"}

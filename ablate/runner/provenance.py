@@ -1,13 +1,9 @@
-"""Where a cell was trained: machine, packages, and the revision of the working directory."""
+"""Where a study runs: machine, packages, executor, and the revision of the working directory."""
 
-import os
-import platform
 import subprocess
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from ablate.machine import machine
 from ablate.registry.sources import version_of
 
 
@@ -22,36 +18,6 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
     origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
     where = {"executor": f"{executor} {version_of(executor.partition(':')[0])}", **origin, "git": _git_revision()}
     return machine(device) | where
-
-
-@cache
-def machine(device: str) -> dict[str, Any]:
-    """What this process runs on, which for a worker may be another machine than the driver's; not to be changed."""
-    return {
-        "packages": {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "device": _device_name(device),
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _device_name(device: str) -> str:
-    if device == "cpu":
-        return "cpu"
-    import torch
-
-    return torch.cuda.get_device_name(device)
 
 
 def _git_revision() -> str | None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ablate.engine import turns
-from ablate.trainers import Interrupted
+from ablate.spec.trainer import Interrupted
 
 from .machine import GPU
 from .trainings import EVERYTHING, GPU_0, cell_of, count_replays, trained, trained_in_turns

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from ablate.components import optimizers
+from ablate.contracts import Horizon
 from ablate.engine.build import Parts
 from ablate.engine.seeding import derive, seed_global
 from ablate.engine.step import ReplayDiffers, Step
 from ablate.engine.turns import on_gpu
-from ablate.records import Horizon
 
 from .machine import GPU
 from .trainings import GPU_0, count_replays

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from conftest import SPEC
 
+from ablate.contracts import Cell, Environment, Result
 from ablate.engine.train import train, training
 from ablate.plan import make_cells, make_plan
-from ablate.records import Cell, Environment, Result
 from ablate.registry import default
 from ablate.spec import load
-from ablate.trainers import Controls
+from ablate.spec.trainer import Controls
 
 from .graphs import CUDAGraph
 
