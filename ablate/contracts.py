@@ -254,6 +254,7 @@ class Result:
         predictions: What was said of each of these images, as `ablate.predictions.packed` has it; None where a metric has no
             value because of outputs that are not finite, and of trainers that do not tell it.
         kept_sha256: Digest of the weights that `metrics` are of, where they were written to a file; None where they were not.
+        machine: What the process that trained it ran on, as `ablate.machine.machine` has it; None where it did not tell.
     """
 
     epochs: list[dict[str, Json]]
@@ -265,6 +266,7 @@ class Result:
     evaluated_images: int | None = None
     kept_sha256: str | None = None
     predictions: str | None = None
+    machine: dict[str, Json] | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import EnvironmentProblem, UsageError
+from .machine import no_kernels
 
 STORE = "ABLATE_STORE"
 DATA = "ABLATE_DATA_DIR"
@@ -78,10 +79,25 @@ def device_of(name: str) -> str:
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
-        return "cuda" if count else "cpu"
+        return "cuda" if count and not no_kernels(0) else "cpu"
     if int(index or 0) >= count:
         raise EnvironmentProblem(f"device {name!r}: this machine has {count} CUDA devices that torch can use. Use --device cpu.")
+    if why := no_kernels(int(index or 0)):
+        raise EnvironmentProblem(f"device {name!r}: {why}. {ANOTHER_BUILD} Or use --device cpu.")
     return name
+
+
+ANOTHER_BUILD = "Install a build of torch that has, see https://pytorch.org/get-started/locally."
+
+
+def passed_over(name: str) -> str:
+    """Why `auto` means the CPU on a machine with a GPU; empty where it does not, or another device was asked for."""
+    if name != "auto" or not _gpu_possible():
+        return ""
+    import torch
+
+    why = no_kernels(0) if torch.cuda.is_available() else ""
+    return why and f"trained on the CPU: {why}. {ANOTHER_BUILD}"
 
 
 def _gpu_possible() -> bool:

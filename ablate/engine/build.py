@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -188,3 +189,20 @@ def average(model: nn.Module, decay: float | None) -> AveragedModel | None:
     if decay is None:
         return None
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def follow(average: AveragedModel, model: nn.Module) -> None:
+    """What `average.update_parameters(model)` does, without its copy of a number to the device, which nothing reads, each time."""
+    if not average.n_averaged:
+        average.update_parameters(model)
+        return
+    groups: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+    owns = chain(average.module.parameters(), average.module.buffers())
+    for own, other in zip(owns, chain(model.parameters(), model.buffers()), strict=False):  # as torch has it
+        mine, others = groups.setdefault(own.dtype, ([], []))
+        mine.append(own.detach())
+        others.append(other.detach())
+    update: Any = average.multi_avg_fn
+    for mine, others in groups.values():
+        update(mine, others, average.n_averaged)
+    average.n_averaged += 1

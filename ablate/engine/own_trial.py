@@ -8,7 +8,7 @@ from ablate.spec.recipe import Recipe
 
 from . import checkpoint
 from .batches import Chunk
-from .build import Parts, average, blame
+from .build import Parts, average, blame, follow
 from .own_step import OwnStep
 from .seeding import generator, global_rng
 from .step import trainable
@@ -41,7 +41,7 @@ def try_own_step(registry: Registry, recipe: Recipe, built: Parts, chunk: Chunk,
         _try_stop(registry, recipe, own)
     if ema is not None:
         with blame("ema"):
-            ema.update_parameters(built.model)
+            follow(ema, built.model)
 
 
 def _call(own: OwnStep, chunk: Chunk, number: int) -> None:

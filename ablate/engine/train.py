@@ -18,7 +18,7 @@ from ablate.spec.trainer import Controls, Interrupted
 from . import checkpoint, data, weights
 from .ahead import Ahead
 from .batches import Images, chunks, split
-from .build import Parts, average, batches_of, horizon_of, parts, pipelines
+from .build import Parts, average, batches_of, follow, horizon_of, parts, pipelines
 from .epochs import follows, tell, tell_transforms
 from .evaluation import Record, answers, measured, predicted, with_images
 from .own_step import OwnStep
@@ -189,7 +189,7 @@ class _Training:
             update = self.own(Batch(images, some.labels, some.indices, self.at.epoch, self.at.batch, draws, some.view))
         self.at.batch += 1
         if update and self.ema is not None:
-            self.ema.update_parameters(self.model)
+            follow(self.ema, self.model)
 
     def _place(self, step: int, steps: int) -> int:
         """The step of the schedule that a step of this epoch is; an epoch that a sampler made shorter or longer is one, too."""

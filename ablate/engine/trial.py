@@ -20,7 +20,7 @@ from . import checkpoint, data
 from .ahead import photograph
 from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
-from .build import PartError, Parts, average, blame, horizon_of, parts, pipelines
+from .build import PartError, Parts, average, blame, follow, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
 from .evaluation import Evaluation, asks, transformed, with_model
 from .own_trial import try_own_step
@@ -282,7 +282,7 @@ def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device)
             raise ValueError(f"a checkpoint could not hold its state: {error}") from error
     if ema is not None:
         with blame("ema"):
-            ema.update_parameters(built.model)
+            follow(ema, built.model)
 
 
 def _check_logits(logits: object, count: int, classes: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem, describe
+from ablate.machine import machine
 from ablate.registry import default, sources
 from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from ablate.spec.recipe import components
@@ -18,6 +19,9 @@ from ablate.spec.trainer import Controls, Interrupted, trainer_of
 from . import Message
 
 DIGEST = re.compile("[0-9a-f]{64}")  # SHA-256
+NO_MEMORY = re.compile(  # what CUDA and its libraries say of it that torch raises no OutOfMemoryError for
+    r"CUDA error: out of memory|_ALLOC_FAILED|_ALLOCATION_FAILED|CU\w+_STATUS_NOT_INITIALIZED|unable to find an engine to execute"
+)
 _fingerprints: dict[tuple[str, Environment], str] = {}
 
 
@@ -32,8 +36,9 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
 
     Yields:
         Messages, which are JSON and have a kind, `event`: `started` first; `epoch` after each epoch, with its `record`; and last
-        `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, and whether it was for
-        want of `memory`. And None after each batch, so that several cells may take turns in one process.
+        `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, whether it was for
+        want of `memory`, and whether the device is `broken` for this process, which can train nothing more then. And None
+        after each batch, so that several cells may take turns in one process.
     """
     sources.remember(default().distributions)  # unless the worker has done so when it started, before it imported anything
     yield {"event": "started"}
@@ -48,9 +53,20 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
 
 def failure(error: Exception) -> Message:
     """The message that a cell failed with this exception, which is being handled."""
+    told = {"event": "failed", "error": describe(error), "traceback": traceback.format_exc()}
     torch = sys.modules.get("torch")  # not every trainer needs it
-    memory = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    return {"event": "failed", "error": describe(error), "traceback": traceback.format_exc(), "memory": memory}
+    if torch is None:
+        return told | {"memory": False, "broken": False}
+    chain = list(_chain(error))  # transforms and factories are named by an exception around theirs
+    memory = any(isinstance(one, torch.OutOfMemoryError) or NO_MEMORY.search(str(one)) for one in chain)
+    return told | {"memory": memory, "broken": not memory and any(isinstance(one, torch.AcceleratorError) for one in chain)}
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it was raised because of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) -> Generator[Message | None, None, Message]:
@@ -70,7 +86,8 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
         try:
             record = next(steps)
         except StopIteration as end:
-            return {"event": "done", "result": end.value.to_json() | {"trained": check()}}
+            told = {"trained": check(), "machine": machine(order["device"])}
+            return {"event": "done", "result": end.value.to_json() | told}
         if not begun:
             check()  # what a cell needs is imported and read by now: most changes are found before hours of training
             begun = True

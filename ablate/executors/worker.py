@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,6 +24,7 @@ from ablate.registry import default, sources
 
 from . import KEEP_MEMORY, Message
 
+BROKEN = 71  # the code of a worker whose device is broken: EX_OSERR of sysexits.h
 PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -105,12 +107,28 @@ def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[
     batches = 0
     for message in messages(order, stop.is_set):
         if message is not None:
+            if message.get("broken"):
+                _end_broken(order, message, out, alone=active() == 1)
             _send(out, key=order["cell"]["key"], **message)
         else:
             batches += 1
             if batches == PROBE_BATCHES and _has_room(order["device"], active()):
                 _send(out, event="room")
         yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].cuda.empty_cache()  # else what this cell had would count as what those beside it need
+
+
+def _end_broken(order: Message, message: Message, out: TextIO, alone: bool) -> None:
+    """Ends this process, whose device fails whatever is asked of it from now on.
+
+    Where there are several cells nobody knows whose it was: they are not told as failed, and so they run again one by one.
+    """
+    if alone:
+        _send(out, key=order["cell"]["key"], **message)
+    sys.stderr.write(message["traceback"])
+    sys.stderr.flush()
+    os._exit(BROKEN)
 
 
 def _has_room(device: str, active: int) -> bool:
@@ -120,7 +138,7 @@ def _has_room(device: str, active: int) -> bool:
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
-    return free > 2 * torch.cuda.max_memory_reserved(device) / active
+    return free > 2 * torch.cuda.memory_reserved(device) / active
 
 
 def _send(out: TextIO, **message: Any) -> None:

@@ -66,6 +66,7 @@ class Job:
     device: str
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
     keep: Keep | None = None
+    passed_over: str = ""  # why it does not run on the GPU that there is
 
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
@@ -78,7 +79,8 @@ class Job:
             for remark in variant.trainer.remarks(facts[data], self.device.partition(":")[0]):
                 told.setdefault(remark, []).append(variant.name)
         said = dict.fromkeys(notice for found in facts.values() for notice in found.notices)
-        return [*said, *(str(_in_variants(remark, names)) for remark, names in told.items()), *pairing_notices(self.plan)]
+        remarks = [str(_in_variants(remark, names)) for remark, names in told.items()]
+        return [*([self.passed_over] if self.passed_over else []), *said, *remarks, *pairing_notices(self.plan)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -120,7 +122,7 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     device = places.device_of(options.device)
     cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
     registry.memory.save()
-    return Job(plan, cells, registry, environment, device, executor is not None, keep)
+    return Job(plan, cells, registry, environment, device, executor is not None, keep, places.passed_over(options.device))
 
 
 def _keep(plan: Plan, options: Options) -> Keep | None:

@@ -1,17 +1,14 @@
-"""Where a cell was trained: machine, packages, and the revision of the working directory."""
+"""Where a study runs: machine, packages, executor, and the revision of the working directory."""
 
-import os
-import platform
 import subprocess
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+from ablate.machine import machine
 from ablate.registry.sources import version_of
 
 
 def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
-    """What a reader needs to know of this machine to judge or to repeat a result.
+    """What a reader needs to know of where a study runs to judge or to repeat its results.
 
     Args:
         device: `cpu`, `cuda` or `cuda:N`.
@@ -19,35 +16,8 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
         own_results: Whether they come from the executor itself and not from ablate's training.
     """
     origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
-    packages = {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")}
-    return {
-        "packages": packages,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "device": _device_name(device),
-        "executor": f"{executor} {version_of(executor.partition(':')[0])}",
-        **origin,
-        "git": _git_revision(),
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _device_name(device: str) -> str:
-    if device == "cpu":
-        return "cpu"
-    import torch
-
-    return torch.cuda.get_device_name(device)
+    where = {"executor": f"{executor} {version_of(executor.partition(':')[0])}", **origin, "git": _git_revision()}
+    return machine(device) | where
 
 
 def _git_revision() -> str | None:

@@ -293,6 +293,7 @@ class Store:
 
     def finish(self, key: str, result: Result) -> bool:
         """Records a result; False where the cell is not this driver's any more, and nothing was recorded."""
+        told = (result.machine or {}) | {"evaluated_images": result.evaluated_images}  # the driver's machine was noted before
         with self._transaction() as db:
             cursor = db.execute(
                 """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
@@ -304,7 +305,7 @@ class Store:
                     result.weights_sha256,
                     result.parameters,
                     result.seconds,
-                    _dump({} if result.evaluated_images is None else {"evaluated_images": result.evaluated_images}),
+                    _dump({name: value for name, value in told.items() if value is not None}),
                     key,
                     self.owner,
                 ),

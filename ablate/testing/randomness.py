@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ablate.engine.seeding import global_generators_kept
+
 
 @contextmanager
 def global_generators(seed: int, *, torch_too: bool = True) -> Iterator[None]:
@@ -18,7 +20,7 @@ def global_generators(seed: int, *, torch_too: bool = True) -> Iterator[None]:
         torch_too: Whether torch's is set as well.
     """
     python, legacy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
+    with global_generators_kept():
         random.seed(seed)
         np.random.seed(seed)
         if torch_too:
@@ -33,7 +35,9 @@ def global_generators(seed: int, *, torch_too: bool = True) -> Iterator[None]:
 def global_states() -> tuple[Any, ...]:
     """The states of the global generators, to compare."""
     legacy = np.random.get_state(legacy=False)["state"]
-    return random.getstate(), legacy["key"].tobytes(), legacy["pos"], bytes(torch.get_rng_state().numpy())
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    states = [torch.get_rng_state(), *map(torch.cuda.get_rng_state, gpus)]
+    return random.getstate(), legacy["key"].tobytes(), legacy["pos"], *(bytes(state.numpy()) for state in states)
 
 
 REMEDY = "Draw from the generator that is given, and from no global one: not torch's, not NumPy's, not Python's."

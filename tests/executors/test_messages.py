@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -57,8 +58,55 @@ def test_a_failure_is_a_message_with_what_was_printed(cell, settings):
     assert event.log.endswith("and this was printed")
 
 
-def test_want_of_memory_is_told():
-    assert failure(torch.OutOfMemoryError("there is no more"))["memory"]
+def named(error):
+    """As the engine names the transform in which something failed."""
+    try:
+        raise ValueError("transform 'crop' failed") from error
+    except ValueError as outer:
+        return outer
+
+
+NO_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    torch.AcceleratorError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+]
+
+
+@pytest.mark.parametrize("error", [*NO_MEMORY, *map(named, NO_MEMORY)], ids=str)
+def test_want_of_memory_is_told_whoever_says_it(error):
+    told = failure(error)
+    assert told["memory"]
+    assert not told["broken"], "the process can go on"
+
+
+BROKEN = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("error", [BROKEN, named(BROKEN)], ids=str)
+def test_that_the_device_is_broken_is_told(error):
+    assert failure(error) | {"error": "", "traceback": ""} == {
+        "event": "failed",
+        "error": "",
+        "traceback": "",
+        "memory": False,
+        "broken": True,
+    }
+
+
+def test_an_error_of_a_component_is_neither():
+    told = failure(ValueError("mean has 3 numbers"))
+    assert (told["memory"], told["broken"]) == (False, False)
+
+
+def test_a_result_says_what_it_was_trained_on(cell, settings):
+    """The driver may have another GPU, or none: Ray and Slurm train elsewhere."""
+    result = told(cell, settings)[-1]["result"]
+    assert result["machine"]["device"] == "cpu"
+    assert result["machine"]["packages"]["torch"] == version("torch")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,15 @@ def test_the_number_of_images_is_there_where_somebody_counted(tmp_path):
         assert [store.ended([cell(name).key])[cell(name).key].evaluated_images for name in "ab"] == [None, 360]
 
 
+def test_what_a_cell_was_trained_on_is_what_its_worker_says(tmp_path):
+    """It may be another machine than the driver's, with which the cell was claimed."""
+    with Store(tmp_path) as store:
+        save(store, cell().key)
+        store.claim(cell(), {"cpu": "driver's", "device": "driver's", "executor": "ray", "git": None})
+        store.finish(cell().key, replace(RESULT, machine={"cpu": "worker's", "device": "worker's"}))
+        assert store.study("s").provenance == ({"cpu": "worker's", "device": "worker's", "executor": "ray", "git": None},)
+
+
 def test_a_cell_has_one_driver(tmp_path):
     with Store(tmp_path) as one, Store(tmp_path) as other:
         assert one.claim(cell(), {}) == "claimed"

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
+from ablate.engine.seeding import global_generators_kept
 from ablate.registry.params import Choices
 
 from . import Transform
@@ -63,7 +64,7 @@ def torchvision(*, name: Annotated[str, Choices(_names)], arguments: dict[str, A
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator, and from nowhere else
+        with global_generators_kept():  # torchvision draws from the global generators, and from nowhere else
             torch.manual_seed(seed)
             return torch.stack([transform(image) for image in images])
 
