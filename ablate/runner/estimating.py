@@ -173,10 +173,8 @@ def _unknown(
         elif not local:
             reason = "cells that run elsewhere are not measured, and no finished ones tell"
         elif trainer.pace is None:
-            later = (
-                "the run says it after its first records" if trainer.epochs else "nor does anybody know how many records it gives"
-            )
-            reason = f"its trainer does not know it before, and no finished cells tell; {later}"
+            reason = "its trainer does not know it before, and no finished cells tell"
+            reason += "; the run says it after the first records" if trainer.epochs else ", nor how many records there will be"
         else:
             continue
         reasons.setdefault(reason, {})[planned.variant] = None
