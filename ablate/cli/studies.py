@@ -243,7 +243,7 @@ def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price
     else:
         console.print(text(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train"))
     if found:
-        from ablate.report.planning import time_view
+        from ablate.report.power import time_view
 
         console.print(time_view(found, price))
     for notice in notices:

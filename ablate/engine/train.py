@@ -152,7 +152,7 @@ class CellTraining:
 
     def _evaluates(self, epoch: int) -> bool:
         """Whether the images are evaluated after this epoch, from 0."""
-        return epoch + 1 == self.recipe["epochs"] or (epoch + 1) % self.recipe["eval_every"] == 0
+        return bool(epoch + 1 == self.recipe["epochs"] or (epoch + 1) % self.recipe["eval_every"] == 0)
 
     def _begin_epoch(self) -> Iterator[Images]:
         """Gets everything ready for this epoch, and gives its batches from where the training is."""

@@ -12,7 +12,7 @@ from ablate.engine.train import CellTraining, train
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
-from ablate.trainers import Controls, Pace
+from ablate.spec.trainer import Controls, Pace
 
 CPU = torch.device("cpu")
 NOTHING = Pace(0, 0, 0, 0, 0, "")

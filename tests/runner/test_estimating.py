@@ -2,12 +2,12 @@
 
 import pytest
 
-from ablate import estimating, provenance
-from ablate.estimating import Estimate, estimate
-from ablate.job import Options, as_known, prepare
-from ablate.records import Result
+from ablate.contracts import Estimate, Result
+from ablate.runner import estimating, provenance
+from ablate.runner.estimating import estimate
+from ablate.runner.job import Options, as_known, prepare
+from ablate.spec.trainer import Pace
 from ablate.store import Store
-from ablate.trainers import Pace
 
 
 @pytest.fixture

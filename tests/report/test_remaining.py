@@ -1,10 +1,10 @@
 """The time that is left of a run, from how its cells go: on a clock that the tests turn."""
 
 import pytest
-from ablate.remaining import Remaining, makespan
 
-from ablate import remaining
 from ablate.registry.hooks import CellInfo
+from ablate.report import remaining
+from ablate.report.remaining import Remaining, makespan
 
 
 @pytest.fixture
