@@ -276,6 +276,29 @@ class Result:
         return cls(**record)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """How long a run takes from its start to its last result.
+
+    Attributes:
+        cells: How many are to be trained; where seeds are added until it is decided, and where settings are tuned, at most.
+        jobs: How many run at once.
+        seconds: What is expected; None where it is not known, and where it depends on how many seeds are added.
+        low: The least; None where nothing is known.
+        high: The most.
+        sources: What it is told by, in words.
+        unknown: Why it is not known, in words.
+    """
+
+    cells: int
+    jobs: int
+    seconds: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sources: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
 def believed(epochs: list[dict[str, Json]], metrics: dict[str, Json]) -> tuple[list[dict[str, Json]], dict[str, Json]]:
     """A cell's epochs and metrics as they were stored, without the metrics of a network whose training loss was not finite.
 

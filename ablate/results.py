@@ -53,8 +53,9 @@ class Results(Study):
         """A figure of the report, for a notebook to show, to be changed, or to be saved with `savefig`.
 
         Args:
-            name: `effects` (every variant's difference with its interval), `curves` (each epoch), and where the design has
-                them `terms`, `interactions` and `attribution`; with blocks `ranks`, the critical-difference diagram.
+            name: `effects` (every variant's difference with its interval), `curves` (each epoch), `cost` (the metric against
+                seconds and parameters, where these differ), and where the design has them `terms`, `interactions` and
+                `attribution`; with blocks `ranks`, the critical-difference diagram.
 
         Raises:
             UsageError: The study has no such figure.

@@ -50,6 +50,10 @@ DataDir = Annotated[
 Jobs = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core, or 16 on a GPU, unless given.")
 ]
+Price = Annotated[
+    float | None,
+    typer.Option("--price-per-hour", min=0, metavar="MONEY", help="Say what the time costs at this price of the machine."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Executor = Annotated[
     str,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ablate.errors import ExitCode
+from ablate.errors import ExitCode, UsageError
 
 from . import completion
 from .common import (
@@ -16,6 +16,7 @@ from .common import (
     Device,
     Executor,
     Jobs,
+    Price,
     Set,
     SpecPath,
     StoreDir,
@@ -51,6 +52,7 @@ def run(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
     ] = False,
+    price: Price = None,
     debug: Debug = False,
     as_json: AsJson = False,
 ) -> None:
@@ -63,8 +65,10 @@ def run(
         job = prepare(spec, overrides or (), options)
         for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):
             warn(notice)
-        _show_plan(job, options, as_json)
+        _show_plan(job, options, as_json, timed=True, price=price)
         return
+    if price is not None:
+        raise UsageError("--price-per-hour says what a run would cost: give it with --dry-run, or to `ablate check --time`.")
     from ablate.report.console import err, out, text, wide
     from ablate.report.content import page
     from ablate.report.files import directory_of, render, write_all
@@ -145,17 +149,25 @@ def check(
         bool,
         typer.Option("--probe", help="Run each variant up to its first record, to see what reaches the run. Nothing is stored."),
     ] = False,
+    timed: Annotated[
+        bool,
+        typer.Option("--time", help="Say how long a run takes here, from finished cells or from a few seconds of each recipe."),
+    ] = False,
+    jobs: Jobs = None,
+    price: Price = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what each variant changes, how many cells there are, and how many are stored. Nothing is built or fetched."""
     from ablate.runner.job import Options, prepare
 
-    options = Options(store, data_dir, device=device, download=False)
+    if (price is not None or jobs is not None) and not timed:
+        raise UsageError("--jobs and --price-per-hour belong to --time, which says how long a run takes and what it costs.")
+    options = Options(store, data_dir, jobs, device, download=False)
     job = prepare(spec, overrides or (), options)
     if probed:
         _show_probe(job, as_json)
     else:
-        _show_plan(job, options, as_json)
+        _show_plan(job, options, as_json, timed, price)
 
 
 def _show_probe(job: Any, as_json: bool) -> None:
@@ -180,13 +192,15 @@ def _show_probe(job: Any, as_json: bool) -> None:
         complain(f"{failed} of {len(found)} variants failed", ExitCode.FAILED_CELLS)
 
 
-def _show_plan(job: Any, options: Any, as_json: bool) -> None:
+def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price: float | None = None) -> None:
+    from dataclasses import asdict
+
     from ablate import places
     from ablate.report.console import out, text, wide
     from ablate.report.tables import plural
     from ablate.report.tuning import tuning_view
     from ablate.report.variants import variants_view
-    from ablate.runner.job import as_known, difference_from_stored
+    from ablate.runner.job import as_known, at_most, difference_from_stored
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
@@ -199,6 +213,7 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
                 warn(f"the store has a study {job.plan.spec.name!r} with another spec: {differs}. A run keeps both")
     else:
         job = as_known(job, None)
+    found = _estimated(job, options) if timed else None
     infos, tuning = job.plan.infos(), job.plan.tuning
     owners = job.plan.owners()
     counts: dict[str, list[bool]] = {info.name: [] for info in infos}
@@ -210,7 +225,10 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
         cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
         plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells, "notices": notices}
-        print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
+        more = {"tuning": tuning.record()} if tuning else {}
+        if found:
+            more["time"] = {**asdict(found), "price_per_hour": price}
+        print_json(plan | more)
         return
     console = wide(out)
     console.print(
@@ -219,13 +237,29 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     done, total, seeds = sum(p.cell.key in stored for p in job.cells), len(job.cells), len(job.plan.seeds)
     if tuning:
         console.print("", tuning_view(tuning), sep="\n")
-        total = len(infos) * (tuning.trials * tuning.seeds + 2 * seeds)
+        total = at_most(job) or total
         each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned and {seeds} untuned"
         console.print(text(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train"))
     else:
         console.print(text(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train"))
+    if found:
+        from ablate.report.power import time_view
+
+        console.print(time_view(found, price))
     for notice in notices:
         warn(notice)
+
+
+def _estimated(job: Any, options: Any) -> Any:
+    from ablate import places
+    from ablate.runner.estimating import estimate
+    from ablate.store import Store, exists
+
+    directory = places.store_dir(options.store)
+    if not exists(directory):
+        return estimate(job, options, None)
+    with Store(directory, create=False) as opened:
+        return estimate(job, options, opened)
 
 
 @app.command()
@@ -275,7 +309,6 @@ def power(
 
 
 def _write_follow_up(path: Path, study: str, overrides: Any, store: Any, differences: Any, probability: float) -> None:
-    from ablate.errors import UsageError
     from ablate.report.console import err, text
     from ablate.report.files import write
     from ablate.runner import power as planning

@@ -30,6 +30,8 @@ from .steps import Batch
 from .turns import on_gpu
 from .weights import weights_digest
 
+FORWARD = 1 / 3  # of the time of an image that is trained on, about, is that of one that is evaluated
+
 
 def train(registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls) -> Result:
     """Trains a cell, from its checkpoint where it has one.
@@ -63,15 +65,15 @@ def training(
         Interrupted: `controls.should_stop` said so.
         AblateError: Data or a checkpoint is missing or damaged.
     """
-    _use_threads(cell.recipe["threads"])
+    use_threads(cell.recipe["threads"])
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
     turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
     with turn():
-        run = _Training(registry, cell, tensors, device)
+        run = CellTraining(registry, cell, tensors, device)
         run.restore(controls.checkpoint)
     steps = run.fit(controls)
     while True:
-        _use_threads(cell.recipe["threads"])
+        use_threads(cell.recipe["threads"])
         with turn():
             try:
                 record = next(steps)
@@ -79,18 +81,18 @@ def training(
                 return run.result(controls.weights)
             except ReplayDiffers as how:  # the whole training is made again, without what may be wrong in it
                 controls.checkpoint.unlink(missing_ok=True)
-                run = _Training(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
+                run = CellTraining(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
                 steps = run.fit(controls)
                 continue
         yield record
 
 
-def _use_threads(count: int) -> None:
+def use_threads(count: int) -> None:
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
 
 
-class _Training:
+class CellTraining:
     """A cell's objects and where it is."""
 
     def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device, eager_because: str = ""):
@@ -129,6 +131,7 @@ class _Training:
                 self._train_on(images)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
+                controls.progress(self._epochs())
                 stop = controls.should_stop()
                 if stop or time.monotonic() - saved >= controls.checkpoint_seconds:
                     controls.check()
@@ -140,6 +143,16 @@ class _Training:
             record = self._end_epoch()
             self.at.seconds = time.monotonic() - begun
             yield record
+
+    def _epochs(self) -> float:
+        """How many are done, by the time that they take: an evaluation is a part of its epoch."""
+        batches = batches_of(self.recipe, self.seen)
+        evaluated = len(self.evaluation.labels) * FORWARD / self.recipe["batch_size"] if self._evaluates(self.at.epoch) else 0
+        return self.at.epoch + self.at.batch / (batches + evaluated)
+
+    def _evaluates(self, epoch: int) -> bool:
+        """Whether the images are evaluated after this epoch, from 0."""
+        return bool(epoch + 1 == self.recipe["epochs"] or (epoch + 1) % self.recipe["eval_every"] == 0)
 
     def _begin_epoch(self) -> Iterator[Images]:
         """Gets everything ready for this epoch, and gives its batches from where the training is."""
@@ -210,7 +223,7 @@ class _Training:
         }
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
-        if record["epoch"] == self.recipe["epochs"] or (self.at.epoch + 1) % self.recipe["eval_every"] == 0:
+        if self._evaluates(self.at.epoch):
             told, logits = self.evaluate(self.evaluation, record["train_loss"])
             record |= told
             self._select(record)

@@ -16,6 +16,7 @@ from threading import Event as Flag
 from typing import Any, Literal
 
 from ablate.contracts import Cell, Environment, Result
+from ablate.spec.trainer import Pace
 
 KEPT = str(1 << 30)  # bytes of free memory that a worker keeps, because glibc's pages of zeros cost a tenth of a training at 224
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": KEPT, "MALLOC_TRIM_THRESHOLD_": KEPT}  # in the environment that it begins with
@@ -34,6 +35,7 @@ class Settings:
         checkpoint_seconds: Seconds of training between two savings of a cell.
         timeout: Seconds that a cell may take; None for any.
         weights: Files for the trained weights of those cells that keep them, by key.
+        measure: Seconds for which each cell is only measured, see `Trainer.pace`; None to train them.
     """
 
     jobs: int
@@ -44,6 +46,7 @@ class Settings:
     checkpoint_seconds: float = 60.0
     timeout: float | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
+    measure: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,22 @@ class EpochEnded:
 
     key: str
     record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A cell has done so many epochs, the part of the one that runs among them; told every few seconds."""
+
+    key: str
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How long a cell would take, of one that was only measured."""
+
+    key: str
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class CellEnded:
     log: str | None = None
 
 
-Event = CellStarted | EpochEnded | CellEnded
+Event = CellStarted | EpochEnded | Advanced | Measured | CellEnded
 Run = Callable[[Settings, Callable[[], Cell | None], Flag], Iterator[Event]]
 Message = dict[str, Any]
 
@@ -95,6 +114,7 @@ def order(cell: Cell, settings: Settings) -> Message:
         "checkpoint": str(settings.checkpoints / f"{cell.key}.safetensors"),
         "checkpoint_seconds": settings.checkpoint_seconds,
         "weights": str(settings.weights[cell.key]) if cell.key in settings.weights else None,
+        "measure": settings.measure,
     }
 
 
@@ -111,6 +131,10 @@ def event_of(key: str, message: Message, printed: Callable[[], str] = str) -> Ev
             return CellStarted(key)
         case "epoch":
             return EpochEnded(key, message["record"])
+        case "progress":
+            return Advanced(key, message["epochs"])
+        case "measured":
+            return Measured(key, Pace(**message["pace"]))
         case "done":
             return CellEnded(key, "done", Result.from_json(message["result"]))
         case "failed":

@@ -3,8 +3,10 @@
 import re
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from ablate.spec.trainer import Controls, Interrupted, trainer_of
 
 from . import Message
 
+PROGRESS_SECONDS = 2.0  # between two messages of how far a training is, at least
+PROGRESS_SHARE = 0.01  # and at least this part of the time that it has taken
 DIGEST = re.compile("[0-9a-f]{64}")  # SHA-256
 NO_MEMORY = re.compile(  # what CUDA and its libraries say of it that torch raises no OutOfMemoryError for
     r"CUDA error: out of memory|_ALLOC_FAILED|_ALLOCATION_FAILED|CU\w+_STATUS_NOT_INITIALIZED|unable to find an engine to execute"
@@ -35,15 +39,16 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
             another result is then a failure.
 
     Yields:
-        Messages, which are JSON and have a kind, `event`: `started` first; `epoch` after each epoch, with its `record`; and last
-        `done` with the `result`, `interrupted`, or `failed` with the `error` in a line, its `traceback`, whether it was for
-        want of `memory`, and whether the device is `broken` for this process, which can train nothing more then. And None
-        after each batch, so that several cells may take turns in one process.
+        Messages, which are JSON and have a kind, `event`: `started` first; `epoch` after each epoch, with its `record`; now and
+        then `progress`, with the `epochs` that are done; and last `done` with the `result`, `interrupted`, or `failed` with the
+        `error` in a line, its `traceback`, whether it was for want of `memory`, and whether the device is `broken` for this
+        process, which can train nothing more then. And None after each batch, so that several cells may take turns in one
+        process. A cell that is only measured tells its `pace` (`measured`), and is `interrupted`.
     """
     sources.remember(default().distributions)  # unless the worker has done so when it started, before it imported anything
     yield {"event": "started"}
     try:
-        last = yield from _training(order, should_stop, elsewhere)
+        last = yield from (_measuring(order) if order.get("measure") else _training(order, should_stop, elsewhere))
     except Interrupted:
         last = {"event": "interrupted"}
     except Exception as error:  # the one place where a cell's failure is caught
@@ -79,7 +84,8 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
 
     check()
     weights = Path(order["weights"]) if order.get("weights") else None  # plugins may give an order of an older form
-    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights)
+    progress = _Progress()
+    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights, progress.note)
     steps = trainer_of(default(), cell.recipe).train(cell, environment, order["device"], controls)
     begun = False
     while True:
@@ -92,6 +98,45 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
             check()  # what a cell needs is imported and read by now: most changes are found before hours of training
             begun = True
         yield None if record is None else {"event": "epoch", "record": record}
+        if record is None and progress.due():
+            yield {"event": "progress", "epochs": progress.epochs}
+
+
+@dataclass
+class _Progress:
+    """How far a training is, and when that is told: often at first, seldom in one of hours, so that messages are few."""
+
+    epochs: float = 0.0
+    begun: float = 0.0
+    told: float = 0.0
+
+    def note(self, epochs: float) -> None:
+        self.epochs = epochs
+        if not self.begun:  # with the first batch
+            self.begun = self.told = time.monotonic()
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if not self.begun or now - self.told < max(PROGRESS_SECONDS, PROGRESS_SHARE * (now - self.begun)):
+            return False
+        self.told = now
+        return True
+
+
+def _measuring(order: Message) -> Generator[Message | None, None, Message]:
+    """Tells the pace of a cell, as far as its trainer knows it, and returns that it was not trained to its end."""
+    cell = Cell.from_json(order["cell"])
+    trainer = trainer_of(default(), cell.recipe)
+    if trainer.pace is not None:
+        environment = Environment(Path(order["data_dir"]), order["download"])
+        steps = trainer.pace(cell, environment, order["device"], order["measure"])
+        while True:
+            try:
+                yield next(steps)
+            except StopIteration as end:
+                yield {"event": "measured", "pace": asdict(end.value)}
+                break
+    return {"event": "interrupted"}
 
 
 def as_planned(cell: Cell, environment: Environment, elsewhere: bool) -> dict[str, Any]:

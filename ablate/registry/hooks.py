@@ -64,6 +64,11 @@ def epoch_end(cell: CellInfo, record: dict[str, Any]) -> None:
 
 
 @hookspec
+def cell_progress(cell: CellInfo, epochs: float) -> None:
+    """So many epochs of a cell are done, with the part of the one that runs; told every few seconds, of trainers that know it."""
+
+
+@hookspec
 def cell_end(cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
     """A cell is finished: `status` is `done` (with `result`), `failed` (with `error` and `log`) or `interrupted`."""
 

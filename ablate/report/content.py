@@ -16,12 +16,13 @@ from ablate.study import Study
 
 from . import per_image
 from .blocks import block_notes, over, sizes_table, verdicts_table
+from .cost import cost
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .page import Page, Section
 from .ranks import ranks_picture
 from .reading import caption, covered, interval_heading, p_heading, reading
-from .tables import NOTHING, Table, count, decimals, duration, interval, make_table, measured, number, plural, probability, ranges
+from .tables import NOTHING, Table, count, decimals, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
 
@@ -47,7 +48,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _published(study, digits),
         _evaluated(study),
         _changes(study),
-        _cost(study, summary),
+        cost(study, summary, analysis.effects),
         _failures(study),
         _data(study),
         _missing(study),
@@ -221,29 +222,6 @@ def _evaluated(study: Study) -> Section | None:
 def _changes(study: Study) -> Section | None:
     items = tuple((variant.name, variant.changes) for variant in study.variants if variant.changes)
     return Section("What each variant changes", items=items) if items else None
-
-
-def _cost(study: Study, summary: pd.DataFrame) -> Section | None:
-    done = study.cells[study.cells["status"] == "done"]
-    if done.empty or study.imported:
-        return None
-    total = done.groupby("variant")["seconds"].sum()
-    rates = study.epochs.groupby("variant")["images_per_second"].mean()
-    rows = [
-        [
-            row["variant"],
-            NOTHING if pd.isna(row["parameters"]) else f"{int(row['parameters']):,}",
-            duration(row["seconds"]),
-            duration(total.get(row["variant"], float("nan"))),
-            number(float(rates.get(row["variant"], float("nan"))), ",.0f"),
-        ]
-        for row in _records(summary)
-    ]
-    note = f"{plural(len(done), 'cell')} took {duration(total.sum())} in all, training and evaluation."
-    if study.tuning is not None:
-        every = study.every_cell[study.every_cell["status"] == "done"].drop_duplicates("key")
-        note += f" With those of the tuning, {plural(len(every), 'cell')} took {duration(every['seconds'].sum())}."
-    return Section("Cost", (make_table(["variant", "parameters", "time/cell", "time", "images/s"], rows),), notes=(note,))
 
 
 def _failures(study: Study) -> Section | None:

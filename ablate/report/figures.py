@@ -160,7 +160,7 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
     ]
     if not shown:
         return ()
-    marks = _curve_marks(study, summary)
+    marks = variant_marks(study, summary)
     caption = "Mean of each variant at each epoch, with a band from its least to its most"
     if epochs.groupby("variant")["seed"].nunique().max() < 2:
         caption = "Each variant at each epoch"
@@ -175,7 +175,7 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
     return (Picture("curves", f"{caption}.", tuple(panels), tuple(marks.values())),)
 
 
-def _curve_marks(study: Study, summary: pd.DataFrame) -> dict[str, Mark]:
+def variant_marks(study: Study, summary: pd.DataFrame) -> dict[str, Mark]:
     """The variants that have a colour: all, or the reference and those that differ most."""
     table = summary.set_index("variant")["difference"].abs()
     others = [variant.name for variant in study.variants if variant.name != study.compare.reference]

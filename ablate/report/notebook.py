@@ -28,7 +28,7 @@ class Output:
     """
 
     def __init__(self) -> None:
-        self._done = self._total = 0
+        self._done, self._total = 0.0, 0
         self._state, self._latest = "starting", ""
         self._notes: list[str] = []
         self._next = 0.0
@@ -50,7 +50,7 @@ class Output:
             self._latest = message
         self._show(at_once=bool(style))
 
-    def update(self, done: int, total: int, state: str, latest: str) -> None:
+    def update(self, done: float, total: int, state: str, latest: str) -> None:
         self._done, self._total, self._state = done, total, state
         self._latest = latest or self._latest
         self._show()

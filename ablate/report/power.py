@@ -1,14 +1,16 @@
-"""What helps to plan a study, in the terminal: its power, and how it judges a placebo."""
+"""What helps to plan a study, in the terminal: its power, how it judges a placebo, and how long it takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ablate.contracts import Estimate
 from ablate.stats.placebo import Placebo
 from ablate.stats.power import Detectable, Needed, Noise
 
 from .console import table, text
+from .tables import duration, plural
 
 
 def power_view(noise: Noise, wanted: float, detectable: Sequence[Detectable], needed: Sequence[Needed]) -> RenderableType:
@@ -56,3 +58,29 @@ def placebo_view(found: Placebo) -> RenderableType:
             f"{found.rate:.1%}{interval}; {found.alpha:.0%} is what the study allows."
         ),
     )
+
+
+def time_view(found: Estimate, price: float | None) -> RenderableType:
+    """How long a study takes, what it costs, and what says so."""
+    return Group(*_time(found, price))
+
+
+def _time(found: Estimate, price: float | None) -> Iterator[RenderableType]:
+    if not found.cells:
+        yield text("time: nothing is left to train")
+        return
+    what = f"for {plural(found.cells, 'cell')}" + (f", {found.jobs} at once" if found.jobs > 1 else "")
+    if found.low is None or found.high is None:
+        yield text(f"time: unknown {what}", "bold")
+    else:
+        yield text(f"time: {_about(found.seconds, found.low, found.high, duration)} {what}", "bold")
+        if price is not None:
+            ends = [None if seconds is None else seconds / 3600 * price for seconds in (found.seconds, found.low, found.high)]
+            yield text(f"money: {_about(ends[0], ends[1] or 0.0, ends[2] or 0.0, '{:,.2f}'.format)} at {price:g} an hour", "bold")
+    yield from (text(f"    told by {source}") for source in found.sources)
+    yield from (text(f"    not known of {reason}") for reason in found.unknown)
+
+
+def _about(middle: float | None, low: float, high: float, form: Callable[[float], str]) -> str:
+    ends = f"{form(low)} to {form(high)}"
+    return ends if middle is None else f"about {form(middle)} ({ends})"

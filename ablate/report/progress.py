@@ -1,5 +1,6 @@
 """The progress display, a listener: a bar in a terminal, one output that changes in a notebook, plain lines elsewhere."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from ablate.study import Study
 
 from .console import err, text
 from .content import cells_done
+from .remaining import Remaining
 from .tables import duration
 
 LINE_SECONDS = 15.0  # least time between two plain lines about epochs
@@ -27,8 +29,8 @@ class View(Protocol):
         """Something has happened; it has a style where the user should know it afterwards too."""
         ...
 
-    def update(self, done: int, total: int, state: str, latest: str) -> None:
-        """So many epochs of all are done; `state` is how far it is in words, `latest` is the epoch that has just ended."""
+    def update(self, done: float, total: int, state: str, latest: str) -> None:
+        """So many epochs of all are done; `state` is how far it is in words, `latest` is where the last cell is that told it."""
         ...
 
     def end(self, message: str) -> None:
@@ -47,7 +49,7 @@ class Lines:
         self._last = time.monotonic()
         self._console.print(text(f"{message}; {state}" if state else message, style), soft_wrap=True)
 
-    def update(self, done: int, total: int, state: str, latest: str) -> None:
+    def update(self, done: float, total: int, state: str, latest: str) -> None:
         if latest and time.monotonic() - self._last >= LINE_SECONDS:
             self.line(latest, state=state)
 
@@ -65,7 +67,7 @@ class Bar:
     def line(self, message: str, style: str = "", state: str = "") -> None:
         self._console.print(text(message, style), soft_wrap=True)
 
-    def update(self, done: int, total: int, state: str, latest: str) -> None:
+    def update(self, done: float, total: int, state: str, latest: str) -> None:
         self._progress.update(self._task, total=total, completed=done, description=state)
 
     def end(self, message: str) -> None:
@@ -98,8 +100,9 @@ class Display:
 
     def __init__(self, view: View):
         self._view = view
-        self._epochs: dict[str, int] = {}
-        self._total = self._cells = self._ended = self._resumed = 0
+        self._epochs: dict[str, float] = {}
+        self._total = self._cells = self._ended = 0
+        self._remaining = Remaining()
         self._speed: dict[str, float] = {}
         self._begun = time.monotonic()
 
@@ -109,6 +112,7 @@ class Display:
             self._begun = time.monotonic()
         more = "more " if self._cells and cells else ""
         self._cells, self._total = self._cells + len(cells), self._total + sum(_length(cell) for cell in cells)
+        self._remaining.add(cells)
         have = f", {stored} stored already" if stored else ""
         self._view.line(f"{study}: {len(cells)} {more}cells to train{have}")
         self._update()
@@ -117,23 +121,31 @@ class Display:
     def cell_start(self, cell: CellInfo, resumed: tuple[int, int] | None) -> None:
         epochs, batches = resumed or (0, 0)
         self._epochs[cell.key] = epochs if cell.epochs else 0
-        self._resumed += self._epochs[cell.key]
+        self._remaining.begin(cell, self._epochs[cell.key])
         if resumed:
             parts = [_place(cell, epochs)] * (epochs > 0) + [f"batch {batches} of epoch {epochs + 1}"] * (batches > 0)
             self._view.line(f"{_label(cell)}: resumes after {' and '.join(parts) or 'its first steps'}")
 
     @hookimpl
     def epoch_end(self, cell: CellInfo, record: dict[str, Any]) -> None:
-        if cell.epochs and not self._epochs[cell.key]:
-            self._resumed += record["epoch"] - 1  # epochs of an earlier sitting
-        self._epochs[cell.key] = record["epoch"] if cell.epochs else 0
+        self._advance(cell, record["epoch"])
         if "images_per_second" in record:
             self._speed[cell.key] = record["images_per_second"]
         self._update(f"{_label(cell)}: {_place(cell, record['epoch'])}")
 
     @hookimpl
+    def cell_progress(self, cell: CellInfo, epochs: float) -> None:
+        self._advance(cell, epochs)
+        self._update(f"{_label(cell)}: {_place(cell, math.floor(epochs) + 1)}, {math.floor(epochs % 1 * 100)} % of it")
+
+    def _advance(self, cell: CellInfo, epochs: float) -> None:
+        self._epochs[cell.key] = epochs if cell.epochs else 0
+        self._remaining.advance(cell, epochs)
+
+    @hookimpl
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
         self._speed.pop(cell.key, None)
+        self._remaining.end(cell, status == "done")
         if status != "interrupted":
             self._ended += 1
             self._epochs[cell.key] = _length(cell)
@@ -153,13 +165,11 @@ class Display:
 
     def _state(self) -> str:
         """Cells, speed, and the time left."""
-        finished = sum(self._epochs.values())
-        fresh = finished - self._resumed
         parts = [f"{self._ended}/{self._cells} cells"]
         if self._speed:
             parts.append(f"{sum(self._speed.values()):,.0f} images/s")
-        if fresh > 0 and finished < self._total:
-            parts.append(f"{duration((time.monotonic() - self._begun) / fresh * (self._total - finished))} left")
+        if self._ended < self._cells and (left := self._remaining.seconds()) is not None:
+            parts.append(f"{duration(left)} left")
         return ", ".join(parts)
 
 

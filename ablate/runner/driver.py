@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ablate import places
 from ablate.contracts import Cell, Result
 from ablate.errors import AblateError, EnvironmentProblem, describe
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
+from ablate.executors import Advanced, CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from ablate.executors.believing import unbelievable
 from ablate.registry import build, default
 from ablate.registry.hooks import CellInfo, Hooks, hookimpl
@@ -24,7 +24,7 @@ from ablate.store.keeping import Keep
 from ablate.study import Study
 
 from . import provenance
-from .job import Job, Options, as_known, executor_of, prepare, save, try_recipes, wanted
+from .job import Job, Options, as_known, at_once, executor_of, prepare, save, try_recipes, wanted
 from .signals import stop_on_signals
 
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
@@ -174,12 +174,10 @@ def _events(
 ) -> Iterator[Event]:
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
-    trainers = [trainer_of(job.registry, cell.recipe) for cell in pending]
-    device = job.device if all(trainer.shares for trainer in trainers) else "cpu"  # each in a process of its own, as on a CPU
-    jobs = min(places.jobs_of(options.jobs, device, max(trainer.threads for trainer in trainers)), len(pending))
+    jobs, slots = at_once(job, options, pending)
     settings = Settings(
         jobs=jobs,
-        slots=places.slots_of(jobs, device),
+        slots=slots,
         device=job.device,
         environment=job.environment,
         checkpoints=store.checkpoints.absolute(),
@@ -263,6 +261,8 @@ def _tell(hooks: Hooks, cells: Mapping[str, Cell], infos: Mapping[str, CellInfo]
             hooks.call("cell_start", cell=info, resumed=saved)
         case EpochEnded(record=record):
             hooks.call("epoch_end", cell=info, record=record)
+        case Advanced(epochs=epochs):
+            hooks.call("cell_progress", cell=info, epochs=epochs)
         case CellEnded(status=status, result=result, error=error, log=log):
             hooks.call("cell_end", cell=info, status=status, result=result, error=error, log=log)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate import places
-from ablate.contracts import Environment
+from ablate.contracts import Cell, Environment
 from ablate.errors import Problem, SpecError, UsageError, some_variants
 from ablate.plain import shorten
 from ablate.plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
@@ -155,6 +155,20 @@ def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
     if found:
         raise SpecError("--executor", found)
     return resolved
+
+
+def at_once(job: Job, options: Options, cells: Sequence[Cell]) -> tuple[int, int]:
+    """How many of these cells run at once on this machine, and how many of these share a process."""
+    trainers = [trainer_of(job.registry, cell.recipe) for cell in cells]
+    device = job.device if all(trainer.shares for trainer in trainers) else "cpu"  # each in a process of its own, as on a CPU
+    jobs = min(places.jobs_of(options.jobs, device, max(trainer.threads for trainer in trainers)), len(cells))
+    return jobs, places.slots_of(jobs, device)
+
+
+def at_most(job: Job) -> int | None:
+    """How many cells a study with tuning has; None without."""
+    tuning = job.plan.tuning
+    return len(job.plan.variants) * (tuning.trials * tuning.seeds + 2 * len(job.plan.seeds)) if tuning else None
 
 
 def try_recipes(job: Job, keys: set[str]) -> list[str]:

@@ -38,6 +38,7 @@ class Controls:
         should_stop: Asked after each batch.
         check: Called before a state is saved; raises where what trains is not what was planned.
         weights: File to keep the trained weights in, by a trainer that `keeps`; None for none.
+        progress: Told after a batch how many epochs are done, with the part of the one that runs; of trainers that know it.
     """
 
     checkpoint: Path
@@ -45,6 +46,7 @@ class Controls:
     should_stop: Callable[[], bool] = lambda: False
     check: Callable[[], object] = lambda: None
     weights: Path | None = None
+    progress: Callable[[float], object] = lambda epochs: None
 
     @property
     def folder(self) -> Path:
@@ -82,6 +84,27 @@ class Facts:
     images: int | None = None
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How long a whole training takes, as a part of it tells; seconds.
+
+    Attributes:
+        seconds: From its first batch to its result, with what comes before the batch once the data is there.
+        low: The same, where all of it goes as fast as the fastest piece that was measured.
+        high: As slow as the slowest.
+        once: What is done once for all trainings of a process: data and what every epoch would do to it alike.
+        spent: What the measuring took.
+        measured: What was measured, in words.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    once: float
+    spent: float
+    measured: str
+
+
 def _nothing(*_: object) -> Sequence[Any]:
     return ()
 
@@ -116,6 +139,8 @@ class Trainer:
         trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to
             the list. It gets how the study compares, or None where it is not told on the data that decides.
         tunable: What `tune` has to know; None where settings of this recipe cannot be judged.
+        pace: Trains a cell for about so many seconds and says how long all of it takes, a generator that yields where others may
+            have a turn; None where that is not known before.
         fetch: Downloads and prepares the data, and says in a line what there is; None where there is nothing to fetch.
         reached: How far a cell's saved state is, as epochs and batches of the next one; None where there is none.
     """
@@ -139,6 +164,7 @@ class Trainer:
     remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
     trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None
+    pace: Callable[[Cell, Environment, str, float], Generator[None, None, Pace]] | None = None
     fetch: Callable[[Environment], str] | None = None
     reached: Callable[[Controls, str], tuple[int, int] | None] = lambda controls, key: None
 

@@ -250,6 +250,12 @@ class Store:
             images = _load(row["provenance"]).get("evaluated_images")
             return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], evaluated_images=images)
 
+    def seconds_of(self, recipe: Json) -> list[tuple[float, dict[str, Json]]]:
+        """How long each finished cell of a recipe took, whatever its seed, and its provenance."""
+        rows = self._read("SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", _dump(recipe))
+        with self._decoding():
+            return [(row["seconds"], _load(row["provenance"])) for row in rows]
+
     def claim(self, cell: Cell, provenance: Mapping[str, Json]) -> str:
         """Takes a cell for training.
 

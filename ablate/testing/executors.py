@@ -10,7 +10,7 @@ import torch
 from ablate.contracts import Cell, Result
 from ablate.engine import checkpoint
 from ablate.engine.train import train
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Event, Run, Settings
+from ablate.executors import Advanced, CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from ablate.executors.believing import unbelievable
 from ablate.runner.job import Job, Options, prepare
 from ablate.spec.trainer import Controls
@@ -129,7 +129,7 @@ def _follow(run: Run, settings: Settings, cells: Sequence[Cell]) -> dict[str, Ce
         first, *middle, last = events
         assert isinstance(first, CellStarted), f"the first that is told of a cell is {type(first).__name__}: tell CellStarted."
         assert isinstance(last, CellEnded), f"the last that is told of a cell is {type(last).__name__}: tell CellEnded."
-        assert all(isinstance(event, EpochEnded) for event in middle), "start or end of a cell is told twice."
+        assert all(isinstance(event, EpochEnded | Advanced) for event in middle), "start or end of a cell is told twice."
         if last.result is not None:
             records = [event.record for event in middle if isinstance(event, EpochEnded)]
             assert records == last.result.epochs, "the epochs that are told are not those of the result: tell each as it ends."

@@ -1,6 +1,6 @@
 """The trainer that ablate brings: images, one network, one loss, one optimizer step a batch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ablate.contracts import Cell, Environment
@@ -12,7 +12,7 @@ from ablate.registry.params import Absent, Bound, Nested, PositiveInt
 from ablate.registry.sources import version_of
 from ablate.spec.identity import data_fingerprint
 from ablate.spec.recipe import Recipe, lower_is_better
-from ablate.spec.trainer import Controls, Facts, Record, Steps, Trainer, Tunable
+from ablate.spec.trainer import Controls, Facts, Pace, Record, Steps, Trainer, Tunable
 
 if TYPE_CHECKING:
     from ablate.study import Compare
@@ -98,6 +98,15 @@ def image_classification(
         with global_generators_kept():
             return (yield from training(registry, cell, environment, torch.device(device), controls))
 
+    def pace(cell: Cell, environment: Environment, device: str, seconds: float) -> Generator[None, None, Pace]:
+        import torch
+
+        from ablate.engine.pace import pace
+        from ablate.engine.seeding import global_generators_kept
+
+        with global_generators_kept():
+            return (yield from pace(registry, cell, environment, torch.device(device), seconds))
+
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch
 
@@ -129,6 +138,7 @@ def image_classification(
         remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
+        pace=pace,
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )

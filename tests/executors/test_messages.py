@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings, event_of, order
+from ablate.executors import Advanced, CellEnded, CellStarted, EpochEnded, Settings, event_of, order, training
 from ablate.executors.training import failure, messages
 from ablate.runner.job import Options, prepare
 
@@ -35,6 +35,44 @@ def test_batches_and_epochs_are_told_in_their_order(cell, settings):
     assert [type(event) for event in events] == [CellStarted, EpochEnded, EpochEnded, CellEnded]
     assert [event.record for event in events[1:3]] == events[3].result.epochs
     assert events[3].status == "done"
+
+
+def test_how_far_it_is_is_told_between_batches(cell, settings, monkeypatch):
+    monkeypatch.setattr(training, "PROGRESS_SECONDS", 0.0)
+    heard = [message for message in told(cell, settings) if message is not None]
+    events = [event_of(cell.key, json.loads(json.dumps(message))) for message in heard]
+    far = [event.epochs for event in events if isinstance(event, Advanced)]
+    images = events[-1].result.evaluated_images
+    assert far == pytest.approx([epoch + batch / (5 + images / 3 / 32) for epoch in range(2) for batch in range(1, 6)])
+
+
+def test_a_training_of_hours_tells_seldom(monkeypatch):
+    now = [1.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    progress = training._Progress()
+    told = []
+    for second in range(36_000):
+        now[0] = 1.0 + second
+        progress.note(second / 3600)
+        told += [second] * progress.due()
+    assert told[:3] == [2, 4, 6]
+    assert len(told) < 700
+
+
+def test_a_cell_that_is_measured_tells_its_pace_and_is_not_trained(cell, settings):
+    heard = [message for message in told(cell, replace(settings, measure=0.2)) if message is not None]
+    assert [message["event"] for message in heard] == ["started", "measured", "interrupted"]
+    pace = event_of(cell.key, json.loads(json.dumps(heard[1]))).pace
+    assert 0 < pace.low <= pace.seconds <= pace.high
+    assert pace.spent > pace.once >= 0
+    assert pace.measured.endswith("batches") or "evaluated images" in pace.measured
+    assert not list(settings.checkpoints.glob("*"))
+
+
+def test_a_trainer_that_cannot_be_measured_tells_no_pace(cell, settings):
+    recipe = {"use": "ablate-core:function", "call": "train.py:main", "metrics": {"loss": "minimize"}, "settings": {}}
+    heard = told(replace(cell, recipe=recipe), replace(settings, measure=0.2))
+    assert [message["event"] for message in heard] == ["started", "interrupted"]
 
 
 def test_a_stop_saves_the_state_and_the_next_training_goes_on(cell, settings):

@@ -1,0 +1,182 @@
+"""How long what is left of a study will take on this machine, before anything of it is trained.
+
+Finished cells of the same recipe on such a machine tell it. Of other recipes a few seconds are trained, as many at once as the
+run has, because cells beside others are slower than alone. What nobody can know before is said to be unknown.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from threading import Event as Flag
+
+from ablate.contracts import Cell, Estimate
+from ablate.errors import some_variants
+from ablate.executors import CellEnded, Measured, Settings
+from ablate.places import machine_of
+from ablate.plan import PlannedCell
+from ablate.registry import build, default
+from ablate.report.remaining import makespan
+from ablate.report.tables import plural
+from ablate.spec.identity import canonical_json
+from ablate.spec.trainer import Pace, trainer_of
+from ablate.store import Store
+
+from . import provenance
+from .job import Job, Options, at_most, at_once, executor_of, wanted
+
+SECONDS = 3.0  # that a recipe is trained for
+MOST_SECONDS = 60.0  # that all of the measuring takes about, however many recipes there are
+LOCAL = "ablate-core:local"
+
+
+@dataclass(frozen=True)
+class Length:
+    """Seconds of a cell: the least, what is expected, and the most."""
+
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass
+class _Found:
+    """What measuring has found: paces by recipe, why others have none, and the seconds until the first worker began."""
+
+    paces: dict[str, list[Pace]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    start: float = 0.0
+
+
+def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
+    """Says how long a study's cells take that the store does not have; for that it may train some for a few seconds.
+
+    Args:
+        job: The study, with what is known of its tuning.
+        options: How it is to be run.
+        store: What there is already; None for nothing.
+    """
+    done = store.stored([planned.cell.key for planned in job.cells]) if store else set()
+    pending = {planned.cell.key: planned for planned in job.cells if planned.cell.key not in done}
+    if not pending:
+        return Estimate(0, 0, 0.0, 0.0, 0.0)
+    cells = [planned.cell for planned in pending.values()]
+    jobs, slots = at_once(job, options, cells)
+    names = {_text(planned.cell): planned.variant for planned in reversed(pending.values())}
+    lengths, found = _stored(job, options, store, cells), _Found()
+    sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
+    asked = [cell for cell in cells if _text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
+    local = executor_of(options.executor)["use"] == LOCAL
+    if asked and local:
+        found = _measured(job, asked, jobs, slots)
+        lengths |= {recipe: _of_paces(paces) for recipe, paces in found.paces.items()}
+        sources += _measured_in_words(found, names, jobs)
+    unknown = list(_unknown(job, pending.values(), lengths, found, local))
+    more = (at_most(job) or len(job.cells)) - len(job.cells)  # cells of trials that nobody knows yet
+    if unknown or not lengths:
+        return Estimate(len(cells) + more, jobs, sources=tuple(sources), unknown=tuple(unknown))
+    others = _others(list(lengths.values()))
+    if left := names.keys() - lengths.keys():
+        sources.append(f"{plural(len(left), 'other recipe')} taken to be like these")
+    if more:
+        sources.append("trials taken to be like these, whatever their settings")
+    every = [lengths.get(_text(cell), others) for cell in cells] + [others] * more
+    begin = found.start + max((pace.once for paces in found.paces.values() for pace in paces), default=0.0)
+    low, middle, high = (
+        begin + makespan([], [getattr(length, which) for length in every], jobs) for which in ("low", "middle", "high")
+    )
+    if job.plan.stopping is None:
+        return Estimate(len(every), jobs, middle, low, high, tuple(sources))
+    first = {planned.cell.key for planned in wanted(job.plan, job.cells, None)}
+    low = begin + makespan([], [lengths.get(_text(cell), others).low for cell in cells if cell.key in first], jobs)
+    return Estimate(len(every), jobs, None, low, high, tuple(sources))
+
+
+def _text(cell: Cell) -> str:
+    return canonical_json(cell.recipe)
+
+
+def _some(recipes: Mapping[str, object], names: Mapping[str, str]) -> str:
+    return some_variants([names[recipe] for recipe in names if recipe in recipes])
+
+
+def _others(lengths: Sequence[Length]) -> Length:
+    """A recipe of which nothing is known but the others."""
+    return Length(min(one.low for one in lengths), fmean(one.middle for one in lengths), max(one.high for one in lengths))
+
+
+def _stored(job: Job, options: Options, store: Store | None, cells: Sequence[Cell]) -> dict[str, Length]:
+    """What finished cells of the same recipes say that were trained on such a machine, by recipe."""
+    if store is None:
+        return {}
+    here = machine_of(provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    found = {}
+    for recipe, cell in {_text(cell): cell for cell in cells}.items():
+        took = [seconds for seconds, place in store.seconds_of(cell.recipe) if machine_of(place) == here]
+        if took:
+            found[recipe] = Length(min(took), fmean(took), max(took))
+    return found
+
+
+def _of_paces(paces: Sequence[Pace]) -> Length:
+    return Length(min(p.low for p in paces), fmean(p.seconds for p in paces), max(p.high for p in paces))
+
+
+def _measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> _Found:
+    """Trains a cell of each recipe for a few seconds, so many at once; of very many recipes, the first ones."""
+    first = {_text(cell): cell for cell in reversed(cells)}
+    count = max(1, round(MOST_SECONDS / (2 * SECONDS))) * jobs  # what comes before takes as long as the training
+    chosen = [first[recipe] for recipe in reversed(first)][:count]
+    rest = [cell for cell in cells if cell not in chosen]
+    chosen += rest[: -len(chosen) % jobs]  # none is measured alone where the run has others beside it
+    by_key = {cell.key: _text(cell) for cell in chosen}
+    found, begun = _Found(start=float("inf")), time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="ablate-measure-") as folder,
+        build(default(), "executor", {"use": LOCAL}, -(-jobs // slots)) as run,
+    ):
+        seconds = SECONDS * min(slots, 4)  # cells that take turns have a part of the time each
+        settings = Settings(jobs, slots, job.device, job.environment, Path(folder), measure=seconds)
+        for event in run(settings, lambda: chosen.pop(0) if chosen else None, Flag()):
+            if isinstance(event, Measured):
+                found.paces.setdefault(by_key[event.key], []).append(event.pace)
+                found.start = min(found.start, time.monotonic() - begun - event.pace.spent)
+            elif isinstance(event, CellEnded) and event.status == "failed":
+                found.failed[by_key[event.key]] = event.error or ""
+    return found
+
+
+def _measured_in_words(found: _Found, names: Mapping[str, str], jobs: int) -> Iterator[str]:
+    if found.paces:
+        recipe, paces = next(iter(found.paces.items()))
+        beside = f", {jobs} at once" if jobs > 1 else ""
+        yield (
+            f"{plural(len(found.paces), 'recipe')} trained for a few seconds each{beside}, such as {names[recipe]!r} "
+            f"for {paces[0].measured}"
+        )
+
+
+def _unknown(
+    job: Job, pending: Iterable[PlannedCell], lengths: Mapping[str, Length], found: _Found, local: bool
+) -> Iterator[str]:
+    """Why the length of cells cannot be said."""
+    reasons: dict[str, dict[str, None]] = {}
+    for planned in pending:
+        recipe = _text(planned.cell)
+        trainer = trainer_of(job.registry, planned.cell.recipe)
+        if recipe in lengths:
+            continue
+        if recipe in found.failed:
+            reason = f"it cannot be measured: {found.failed[recipe]}"
+        elif not local:
+            reason = "cells that run elsewhere are not measured, and no finished ones tell"
+        elif trainer.pace is None:
+            reason = "its trainer does not know it before, and no finished cells tell"
+            reason += "; the run says it after the first records" if trainer.epochs else ", nor how many records there will be"
+        else:
+            continue
+        reasons.setdefault(reason, {})[planned.variant] = None
+    for reason, variants in reasons.items():
+        yield f"{some_variants(list(variants))}: {reason}"
