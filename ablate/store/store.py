@@ -26,7 +26,7 @@ from ablate.study import Compare, Evaluated, Stopping, Study, Tuning, VariantInf
 from ablate.writing import REMEDY
 
 from . import database, locks
-from .keeping import Evaluations, Kept
+from .keeping import Access, Evaluations, Kept
 
 Json = Any
 
@@ -60,6 +60,7 @@ class Store:
         self._db = database.connect(self._path)
         self.kept = Kept(directory, self._transaction, self._read)
         self.evaluations = Evaluations(self._transaction, self._read)
+        self.access = Access(self._transaction, self._read, self._alive, lambda: database.shrink(self._db))
 
     def __enter__(self) -> "Store":
         return self
