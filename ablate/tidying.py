@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import database
 from .errors import DiskProblem, UsageError, did_you_mean
@@ -39,12 +39,14 @@ class Access:
         read: Gives the rows of a query.
         alive: Whether the driver of this name still runs.
         shrink: Gives the room of removed rows back to the disk.
+        text: JSON as the store has it.
     """
 
     transaction: Transaction
     read: Read
     alive: Callable[[str | None], bool]
     shrink: Callable[[], None]
+    text: Callable[[Any], str]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def key(name):
 
 
 def finish(store, *names):
-    """Finished cells, each with weights of 100 bytes, predictions of 10, a metric that was measured later, and a long log before."""
+    """Finished cells, each with weights of 100 bytes, predictions of 10, and a metric that was measured later."""
     for name in names:
         assert store.claim(Cell(key(name), {"epochs": 1}, 0, "cpu", {}), {}) == "claimed"
         assert store.finish(key(name), RESULT)

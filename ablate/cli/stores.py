@@ -1,12 +1,15 @@
 """Commands that look after a store: `ablate store …`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import AsJson, StoreDir, app, print_json
+from .common import AsJson, StoreDir, app, print_json, warn
 
 if TYPE_CHECKING:
+    from ablate.exchanging import Source
+    from ablate.store import Store
     from ablate.tidying import Amount, Removed
 
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
@@ -70,7 +73,6 @@ def remove(study: StudyName, dry_run: DryRun = False, store: StoreDir = None) ->
     """Remove a study, and those of its cells that no other study names. Its report in `reports` stays."""
     from ablate import places
     from ablate.report.console import out, text
-    from ablate.report.tables import plural
     from ablate.store import Store
     from ablate.tidying import remove as take_away
 
@@ -85,7 +87,6 @@ def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
     """Remove what no study names: cells with their weights, predictions, logs and checkpoints; and what killed runs left."""
     from ablate import places
     from ablate.report.console import out, text
-    from ablate.report.tables import plural
     from ablate.store import Store
     from ablate.tidying import collect
 
@@ -94,6 +95,67 @@ def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
     stay = f"; kept {_are(found.running)} that a run trains now" if found.running else ""
     what = "nothing to remove" if found.nothing else f"{_verb(dry_run)} {_in_words(found)}"
     out.print(text(f"{what}{stay}"), soft_wrap=True)
+
+
+@stores.command()
+def export(
+    study: StudyName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
+    from ablate import places
+    from ablate.archives import export as write
+    from ablate.report.console import err, text
+    from ablate.report.tables import plural, room
+    from ablate.store import Store
+
+    with Store(places.store_dir(store), create=False) as opened:
+        cells = write(opened, study, file)
+    err.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}", "dim"), soft_wrap=True)
+
+
+@stores.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `export` wrote.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Take a study and its cells from a file. Every part is checked first, and nothing of the store is overwritten."""
+    from ablate import places
+    from ablate.archives import opened as read
+    from ablate.store import Store
+
+    with read(file) as source, Store(places.store_dir(store)) as opened:
+        _take(opened, source)
+
+
+@stores.command()
+def merge(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_STORE", help="Directory of a store.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Take all studies and finished cells of another store. Nothing of either is overwritten."""
+    from ablate import places
+    from ablate.errors import UsageError
+    from ablate.exchanging import source_of
+    from ablate.store import Store
+
+    directory = places.store_dir(store)
+    if other.resolve() == directory.resolve():
+        raise UsageError(f"{other} is this store itself. Give another one.")
+    with Store(other, create=False) as theirs, Store(directory) as opened:
+        _take(opened, source_of(theirs))
+
+
+def _take(opened: "Store", source: "Source") -> None:
+    from ablate.exchanging import in_words, take_over, warnings_of
+    from ablate.report.console import out, text
+
+    taken = take_over(opened, source)
+    for line in in_words(taken):
+        out.print(text(line), soft_wrap=True)
+    for line in warnings_of(taken):
+        warn(line)
 
 
 def _verb(dry_run: bool) -> str:

@@ -60,7 +60,7 @@ class Store:
         self._db = database.connect(self._path)
         self.kept = Kept(directory, self._transaction, self._read)
         self.evaluations = Evaluations(self._transaction, self._read)
-        self.access = Access(self._transaction, self._read, self._alive, lambda: database.shrink(self._db))
+        self.access = Access(self._transaction, self._read, self._alive, lambda: database.shrink(self._db), _dump)
 
     def __enter__(self) -> "Store":
         return self
