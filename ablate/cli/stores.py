@@ -1,5 +1,6 @@
 """Commands that look after a store: `ablate store …`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,9 +9,9 @@ import typer
 from .common import AsJson, StoreDir, app, print_json, warn
 
 if TYPE_CHECKING:
-    from ablate.exchanging import Source
     from ablate.store import Store
-    from ablate.tidying import Amount, Removed
+    from ablate.store.exchanging import Source, Taken
+    from ablate.store.tidying import Amount, Removed
 
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
 app.add_typer(stores, name="store")
@@ -30,7 +31,7 @@ def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
     from ablate.report.console import out, table, wide
     from ablate.report.tables import room
     from ablate.store import Store
-    from ablate.tidying import listed
+    from ablate.store.tidying import listed
 
     with Store(places.store_dir(store), create=False) as opened:
         found = listed(opened)
@@ -53,7 +54,7 @@ def size(store: StoreDir = None, as_json: AsJson = False) -> None:
     from ablate.report.console import out, table, text, wide
     from ablate.report.tables import room
     from ablate.store import Store
-    from ablate.tidying import size as measured
+    from ablate.store.tidying import size as measured
 
     with Store(places.store_dir(store), create=False) as opened:
         found = measured(opened)
@@ -74,7 +75,7 @@ def remove(study: StudyName, dry_run: DryRun = False, store: StoreDir = None) ->
     from ablate import places
     from ablate.report.console import out, text
     from ablate.store import Store
-    from ablate.tidying import remove as take_away
+    from ablate.store.tidying import remove as take_away
 
     with Store(places.store_dir(store), create=False) as opened:
         found = take_away(opened, study, dry_run)
@@ -88,7 +89,7 @@ def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
     from ablate import places
     from ablate.report.console import out, text
     from ablate.store import Store
-    from ablate.tidying import collect
+    from ablate.store.tidying import collect
 
     with Store(places.store_dir(store), create=False) as opened:
         found = collect(opened, dry_run)
@@ -105,10 +106,10 @@ def export(
 ) -> None:
     """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
     from ablate import places
-    from ablate.archives import export as write
     from ablate.report.console import err, text
     from ablate.report.tables import plural, room
     from ablate.store import Store
+    from ablate.store.archives import export as write
 
     with Store(places.store_dir(store), create=False) as opened:
         cells = write(opened, study, file)
@@ -122,8 +123,8 @@ def import_(
 ) -> None:
     """Take a study and its cells from a file. Every part is checked first, and nothing of the store is overwritten."""
     from ablate import places
-    from ablate.archives import opened as read
     from ablate.store import Store
+    from ablate.store.archives import opened as read
 
     with read(file) as source, Store(places.store_dir(store)) as opened:
         _take(opened, source)
@@ -137,8 +138,8 @@ def merge(
     """Take all studies and finished cells of another store. Nothing of either is overwritten."""
     from ablate import places
     from ablate.errors import UsageError
-    from ablate.exchanging import source_of
     from ablate.store import Store
+    from ablate.store.exchanging import source_of
 
     directory = places.store_dir(store)
     if other.resolve() == directory.resolve():
@@ -148,14 +149,43 @@ def merge(
 
 
 def _take(opened: "Store", source: "Source") -> None:
-    from ablate.exchanging import in_words, take_over, warnings_of
     from ablate.report.console import out, text
+    from ablate.store.exchanging import take_over
 
     taken = take_over(opened, source)
-    for line in in_words(taken):
+    for line in _taken_words(taken):
         out.print(text(line), soft_wrap=True)
-    for line in warnings_of(taken):
+    for line in _taken_warnings(taken):
         warn(line)
+
+
+def _taken_words(taken: "Taken") -> Iterator[str]:
+    """What became of a source, a sentence each."""
+    from ablate.report.tables import plural
+
+    new = [plural(taken.cells, "new cell")]
+    new += [f"{name} of {count:,}" for name, count in (("weights", taken.weights), ("predictions", taken.predictions)) if count]
+    yield f"{', '.join(new)}; {plural(taken.known, 'cell')} known before"
+    for name, here in taken.studies:
+        yield f"study {name!r}" + ("" if name == here else f" is called {here!r} here, where another study has its name")
+    if taken.running:
+        yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
+
+
+def _taken_warnings(taken: "Taken") -> Iterator[str]:
+    """What the user has to know, a sentence each."""
+    from ablate.report.tables import plural
+    from ablate.store.exchanging import MOST
+
+    if taken.others:
+        more = f"; and {len(taken.others) - MOST} more" if len(taken.others) > MOST else ""
+        told = "; ".join(taken.others[:MOST])
+        yield f"of {plural(len(taken.others), 'cell')} this store has another result, which stays as it is: {told}{more}"
+    if taken.unproven:
+        yield (
+            f"the keys of {plural(taken.unproven, 'cell')} could not be made again from their recipes, because other versions, "
+            "components or files are here than where they were trained: take them only from where you trust"
+        )
 
 
 def _verb(dry_run: bool) -> str:

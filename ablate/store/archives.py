@@ -20,11 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from . import exchanging, portable, predictions
-from .errors import StoreError, UsageError
+from ablate import predictions
+from ablate.errors import StoreError, UsageError
+from ablate.writing import REMEDY, replaced
+
+from . import exchanging, portable
 from .exchanging import Item, Source
 from .store import Store
-from .writing import REMEDY, replaced
 
 Json = Any
 FORMAT = 1

@@ -8,16 +8,15 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import names
-from .errors import AblateError
-from .identity import canonical_recipe, make_cell, recipe_digest, recipe_identity, sha256
-from .records import EPOCH_NUMBERS, Cell, Result
-from .registry import default
+from ablate import names
+from ablate.contracts import EPOCH_NUMBERS, Cell, Result
+from ablate.errors import AblateError
+from ablate.registry import default
+from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity, sha256
 
-if TYPE_CHECKING:
-    from .tidying import Access
+from .keeping import Access
 
 Json = Any
 Record = dict[str, Json]
@@ -29,7 +28,7 @@ _QUERY = """SELECT key, recipe, seed, device, identity, started, finished, metri
 _JSON = ("recipe", "identity", "metrics", "provenance")
 
 
-def record_of(access: "Access", key: str) -> Record:
+def record_of(access: Access, key: str) -> Record:
     """A finished cell of a store.
 
     Raises:

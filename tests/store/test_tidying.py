@@ -7,14 +7,13 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from ablate import tidying
 from ablate.cli import app
+from ablate.contracts import Cell
 from ablate.errors import DiskProblem, UsageError
-from ablate.records import Cell
 from ablate.report.tables import room
-from ablate.store import Store
-from tests.test_store import RESULT
-from tests.test_store import save as save_study
+from ablate.store import Store, tidying
+from tests.store.test_store import RESULT
+from tests.store.test_store import save as save_study
 
 
 def key(name):

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from . import names, predictions
-from .errors import AblateError, StoreError
-from .identity import sha256
+from ablate import names, predictions
+from ablate.contracts import Result
+from ablate.errors import AblateError, StoreError
+from ablate.spec.identity import sha256
+from ablate.writing import REMEDY, replaced
+
 from .portable import KEY, Record, check, key_is_made_again, packed, record_of, result_of, same_result
-from .records import Result
-from .report.tables import plural
 from .store import Store
-from .writing import REMEDY, replaced
 
 Json = Any
 AT_ONCE = 200  # cells in one transaction
@@ -34,7 +34,7 @@ class Item:
     """A finished cell with what belongs to it.
 
     Attributes:
-        record: As `ablate.portable` has it.
+        record: As `portable` has it.
         kept: SHA-256 of the file of its weights; None where none were kept.
         evaluations: What was measured of it afterwards: `name`, `key`, `value`, `images` and `about` each.
     """
@@ -343,27 +343,3 @@ def _copy(file: IO[bytes], target: Path, digest: str) -> None:
 def _numbers(record: Record) -> str:
     told = [f"{name} {value:.6g}" if value is not None else f"{name} none" for name, value in list(record["metrics"].items())[:2]]
     return ", ".join(told) or "no metric"
-
-
-def in_words(taken: Taken) -> Iterator[str]:
-    """What became of a source, a sentence each."""
-    new = [plural(taken.cells, "new cell")]
-    new += [f"{name} of {count:,}" for name, count in (("weights", taken.weights), ("predictions", taken.predictions)) if count]
-    yield f"{', '.join(new)}; {plural(taken.known, 'cell')} known before"
-    for name, here in taken.studies:
-        yield f"study {name!r}" + ("" if name == here else f" is called {here!r} here, where another study has its name")
-    if taken.running:
-        yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
-
-
-def warnings_of(taken: Taken) -> Iterator[str]:
-    """What the user has to know, a sentence each."""
-    if taken.others:
-        more = f"; and {len(taken.others) - MOST} more" if len(taken.others) > MOST else ""
-        told = "; ".join(taken.others[:MOST])
-        yield f"of {plural(len(taken.others), 'cell')} this store has another result, which stays as it is: {told}{more}"
-    if taken.unproven:
-        yield (
-            f"the keys of {plural(taken.unproven, 'cell')} could not be made again from their recipes, because other versions, "
-            "components or files are here than where they were trained: take them only from where you trust"
-        )

@@ -8,19 +8,16 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from ablate.errors import DiskProblem, UsageError, did_you_mean
+from ablate.writing import REMEDY
 
 from . import database
-from .errors import DiskProblem, UsageError, did_you_mean
-from .keeping import Read, Transaction
-from .writing import REMEDY
-
-if TYPE_CHECKING:
-    from .store import Store
+from .store import Store
 
 FOLDERS = ("weights", "predictions", "checkpoints")  # of files that belong to a cell each
 OLD_SECONDS = 86_400  # after which a half-written file, or the checkpoint of a finished cell, is nobody's work any more
@@ -28,25 +25,6 @@ _ROWS = """SELECT c.key, c.status, c.owner, length(c.recipe) + length(c.identity
                + ifnull(length(c.metrics), 0) + ifnull(length(c.log), 0) + ifnull(length(c.error), 0)
                + ifnull((SELECT sum(length(e.record) + 80) FROM epochs e WHERE e.key = c.key), 0) AS bytes
            FROM cells c"""
-
-
-@dataclass(frozen=True)
-class Access:
-    """What works on a store's rows from outside of it.
-
-    Attributes:
-        transaction: Begins one that writes.
-        read: Gives the rows of a query.
-        alive: Whether the driver of this name still runs.
-        shrink: Gives the room of removed rows back to the disk.
-        text: JSON as the store has it.
-    """
-
-    transaction: Transaction
-    read: Read
-    alive: Callable[[str | None], bool]
-    shrink: Callable[[], None]
-    text: Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -136,7 +114,7 @@ class _File:
     changed: float  # seconds since 1970
 
 
-def listed(store: "Store") -> list[Listed]:
+def listed(store: Store) -> list[Listed]:
     """The studies of a store, by name."""
     bytes_of = {row["key"]: row["bytes"] for row in store.access.read(_ROWS)}
     for file in _files(store.directory):
@@ -163,7 +141,7 @@ def listed(store: "Store") -> list[Listed]:
     ]
 
 
-def size(store: "Store") -> Size:
+def size(store: Store) -> Size:
     """How large a store is, and how much of it no study names."""
     path = database.path_in(store.directory)
     beside = (path, *(path.with_name(f"{path.name}-{name}") for name in ("wal", "shm")))
@@ -174,7 +152,7 @@ def size(store: "Store") -> Size:
     return Size(Amount(cells, sum(map(_bytes, beside))), files, collect(store, dry_run=True))
 
 
-def remove(store: "Store", study: str, dry_run: bool = False) -> Removed:
+def remove(store: Store, study: str, dry_run: bool = False) -> Removed:
     """Removes a study, and those of its cells that no other study names.
 
     Raises:
@@ -199,7 +177,7 @@ def remove(store: "Store", study: str, dry_run: bool = False) -> Removed:
     return _removed(going.values(), files, shared=len(named) - len(own))
 
 
-def collect(store: "Store", dry_run: bool = False) -> Removed:
+def collect(store: Store, dry_run: bool = False) -> Removed:
     """Removes the cells that no study names, with what belongs to them, and what killed runs left half-written.
 
     Raises:
@@ -229,7 +207,7 @@ def collect(store: "Store", dry_run: bool = False) -> Removed:
     return _removed(going.values(), files, running=len(running))
 
 
-def _going(store: "Store", keys: Collection[str]) -> tuple[dict[str, sqlite3.Row], set[str]]:
+def _going(store: Store, keys: Collection[str]) -> tuple[dict[str, sqlite3.Row], set[str]]:
     """The rows of those of these cells that no living driver trains, and the keys of those that one does."""
     rows = {row["key"]: row for row in store.access.read(_ROWS) if row["key"] in keys}
     running = {key for key, row in rows.items() if row["status"] == "running" and store.access.alive(row["owner"])}
