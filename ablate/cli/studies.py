@@ -51,6 +51,14 @@ def run(
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
     ] = False,
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reuse",
+            metavar="PACKAGE",
+            help="Take stored cells that were trained with another version of this package; may be repeated. The report says so.",
+        ),
+    ] = None,
     debug: Debug = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +66,9 @@ def run(
     from ablate import places
     from ablate.runner.job import Options, prepare, try_recipes
 
-    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain)
+    options = Options(
+        store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain, reuse=reuse or ()
+    )
     if dry_run:
         job = prepare(spec, overrides or (), options)
         for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):
@@ -187,13 +197,16 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
     from ablate.report.tuning import tuning_view
     from ablate.report.variants import variants_view
     from ablate.runner.job import as_known, difference_from_stored
+    from ablate.runner.reusing import stored_otherwise, with_reused
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
     stored: set[str] = set()
+    otherwise: list[Any] = []
     if exists(directory):
         with Store(directory, create=False) as opened:
-            job = as_known(job, opened)
+            job = with_reused(as_known(job, opened), opened, options.reuse)
+            otherwise = stored_otherwise(job, opened)
             stored = opened.stored([planned.cell.key for planned in job.cells])
             if differs := difference_from_stored(job.plan.spec, opened):
                 warn(f"the store has a study {job.plan.spec.name!r} with another spec: {differs}. A run keeps both")
@@ -210,6 +223,7 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
         cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
         plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells, "notices": notices}
+        plan |= {"reused": job.reused, "other_versions": [{"cells": count, "versions": told} for count, told in otherwise]}
         print_json(plan | ({"tuning": tuning.record()} if tuning else {}))
         return
     console = wide(out)
@@ -226,6 +240,22 @@ def _show_plan(job: Any, options: Any, as_json: bool) -> None:
         console.print(text(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train"))
     for notice in notices:
         warn(notice)
+    _say_versions(job.reused, otherwise)
+
+
+def _say_versions(reused: Any, otherwise: Any) -> None:
+    """What is taken of other versions, and what more could be."""
+    from ablate.report.tables import plural
+    from ablate.runner.reusing import in_words
+
+    for told in reused:
+        warn(told)
+    for count, versions in otherwise:
+        options = " ".join(f"--reuse {name}" for name in versions)
+        warn(
+            f"{plural(count, 'cell')} to train {'is' if count == 1 else 'are'} stored as trained with {in_words(versions)}: "
+            f"ablate run {options} takes {'it' if count == 1 else 'them'}, and the report says so"
+        )
 
 
 @app.command()

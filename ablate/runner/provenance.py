@@ -18,6 +18,7 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
         executor: Where cells run, as `distribution:name`.
         own_results: Whether they come from the executor itself and not from ablate's training.
     """
+    owner = executor.partition(":")[0]
     origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
     packages = {name: version(name) for name in ("ablate-core", "torch", "torchvision", "numpy")}
     return {
@@ -27,7 +28,7 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "device": _device_name(device),
-        "executor": f"{executor} {version_of(executor.partition(':')[0])}",
+        "executor": f"{executor} {packages.get(owner) or version_of(owner)}",
         **origin,
         "git": _git_revision(),
     }

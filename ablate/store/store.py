@@ -166,6 +166,7 @@ class Store:
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
             tuning=tuning,
             notices=tuple(plan.get("notices", ())),
+            reused=tuple(plan.get("reused", ())),
             split=plan.get("split"),
             evaluations=later,
             predictions=self.kept.predictions_of if self._is_of_images(name) else None,
