@@ -206,6 +206,7 @@ class Study:
         tuning: Where settings were tuned; then `cells` are those of the tuned variants. None where the spec is run as it is.
         notices: What the datasets had to say: what is left out of them, and what is read in a way of its own.
         split: `by_seed` where every seed shared out all images to training and test anew; None for the dataset's own parts.
+        reused: What was trained with other versions of packages, and taken because the user said so; a sentence each.
         imported: Where the runs come from, where they are not of this study: nothing of it was planned before they ran. A cell's
             key is the name of its run then, and what nobody knows of it (`seconds`, `parameters`, …) is missing.
         evaluations: What the cells were measured by after the study.
@@ -227,6 +228,7 @@ class Study:
     tuning: Tuning | None = None
     notices: tuple[str, ...] = ()
     split: Literal["by_seed"] | None = None
+    reused: tuple[str, ...] = ()
     imported: Imported | None = None
     evaluations: tuple[Evaluated, ...] = ()
     predictions: Callable[[str], Path] | None = field(default=None, compare=False)

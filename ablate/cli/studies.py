@@ -53,6 +53,14 @@ def run(
         bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
     ] = False,
     price: Price = None,
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reuse",
+            metavar="PACKAGE",
+            help="Take stored cells that were trained with another version of this package; may be repeated. The report says so.",
+        ),
+    ] = None,
     debug: Debug = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +68,9 @@ def run(
     from ablate import places
     from ablate.runner.job import Options, prepare, try_recipes
 
-    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain)
+    options = Options(
+        store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain, reuse=reuse or ()
+    )
     if dry_run:
         job = prepare(spec, overrides or (), options)
         for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):
@@ -195,24 +205,13 @@ def _show_probe(job: Any, as_json: bool) -> None:
 def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price: float | None = None) -> None:
     from dataclasses import asdict
 
-    from ablate import places
     from ablate.report.console import out, text, wide
     from ablate.report.tables import plural
     from ablate.report.tuning import tuning_view
     from ablate.report.variants import variants_view
-    from ablate.runner.job import as_known, at_most, difference_from_stored
-    from ablate.store import Store, exists
+    from ablate.runner.job import at_most
 
-    directory = places.store_dir(options.store)
-    stored: set[str] = set()
-    if exists(directory):
-        with Store(directory, create=False) as opened:
-            job = as_known(job, opened)
-            stored = opened.stored([planned.cell.key for planned in job.cells])
-            if differs := difference_from_stored(job.plan.spec, opened):
-                warn(f"the store has a study {job.plan.spec.name!r} with another spec: {differs}. A run keeps both")
-    else:
-        job = as_known(job, None)
+    job, stored, otherwise = _as_stored(job, options)
     found = _estimated(job, options) if timed else None
     infos, tuning = job.plan.infos(), job.plan.tuning
     owners = job.plan.owners()
@@ -228,6 +227,7 @@ def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price
         more = {"tuning": tuning.record()} if tuning else {}
         if found:
             more["time"] = {**asdict(found), "price_per_hour": price}
+        plan |= {"reused": job.reused, "other_versions": [{"cells": count, "versions": told} for count, told in otherwise]}
         print_json(plan | more)
         return
     console = wide(out)
@@ -248,6 +248,39 @@ def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price
         console.print(time_view(found, price))
     for notice in notices:
         warn(notice)
+    _say_versions(job.reused, otherwise)
+
+
+def _as_stored(job: Any, options: Any) -> tuple[Any, set[str], list[Any]]:
+    """The job as the store knows it, the keys that are stored, and what is stored of other versions."""
+    from ablate import places
+    from ablate.runner.job import as_known, difference_from_stored
+    from ablate.runner.reusing import stored_otherwise, with_reused
+    from ablate.store import Store, exists
+
+    directory = places.store_dir(options.store)
+    if not exists(directory):
+        return as_known(job, None), set(), []
+    with Store(directory, create=False) as opened:
+        job = with_reused(as_known(job, opened), opened, options.reuse)
+        if differs := difference_from_stored(job.plan.spec, opened):
+            warn(f"the store has a study {job.plan.spec.name!r} with another spec: {differs}. A run keeps both")
+        return job, opened.stored([planned.cell.key for planned in job.cells]), stored_otherwise(job, opened)
+
+
+def _say_versions(reused: Any, otherwise: Any) -> None:
+    """What is taken of other versions, and what more could be."""
+    from ablate.report.tables import plural
+    from ablate.runner.reusing import in_words
+
+    for told in reused:
+        warn(told)
+    for count, versions in otherwise:
+        options = " ".join(f"--reuse {name}" for name in versions)
+        warn(
+            f"{plural(count, 'cell')} to train {'is' if count == 1 else 'are'} stored as trained with {in_words(versions)}: "
+            f"ablate run {options} takes {'it' if count == 1 else 'them'}, and the report says so"
+        )
 
 
 def _estimated(job: Any, options: Any) -> Any:

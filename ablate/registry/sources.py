@@ -30,6 +30,8 @@ TRAINING = (
     "engine",
     "trainers",
 )  # the folders of the core that decide what a cell gives; its keys need not cover the reports
+IN_KEYS = "0.1.0"  # that of the first release; what gives other results counts up its `semantics`, and no release changes more
+ROOT = Path(__file__).parents[1]  # of the core's source
 Stat = tuple[int, ...]
 _imported: dict[Path, str] = {}  # what the file of each module had in it when it was noticed that this process had imported it
 
@@ -39,7 +41,7 @@ class Package:
     """An installed distribution as this process found it first.
 
     Attributes:
-        version: With the digest of its source behind a `+`, where it is an editable install.
+        version: As keys have it, with the digest of its source behind a `+`, where it is an editable install.
         sources: The folders and modules that the digest covers; none where it is not.
         files: The SHA-256 of every file of them.
     """
@@ -75,7 +77,7 @@ def packages_of(name: str) -> Mapping[str, str]:
 
 
 def version_of(name: str) -> str:
-    """Version of a distribution, with a digest of its source where it is an editable install."""
+    """Version of a distribution as keys have it, with a digest of its source where it is an editable install."""
     try:
         return _package(normalized(name)).version
     except PackageNotFoundError:
@@ -111,8 +113,9 @@ def _is_as_digested(package: Package, path: Path) -> bool:
 def _package(name: str) -> Package:
     installed = _installed(name)
     root = _editable_root(installed)
+    version = IN_KEYS if normalized(name) == CORE else installed.version
     if root is None:
-        return Package(installed.version)
+        return Package(version)
     sources = tuple(_sources(installed, root))
     files = {path: content(path) for path in files_of(sources)}
     _note_imported(sources)
@@ -120,7 +123,7 @@ def _package(name: str) -> Package:
     for path in sorted(files):
         where = next(path.relative_to(source.parent) for source in sources if path.is_relative_to(source))
         digest.update(f"{where.as_posix()}\0{files[path]}\n".encode(errors="surrogateescape"))
-    return Package(f"{installed.version}+{digest.hexdigest()[:16]}", sources, files)
+    return Package(f"{version}+{digest.hexdigest()[:16]}", sources, files)
 
 
 def record_of(name: str) -> str | None:

@@ -51,6 +51,7 @@ def record(page: Page) -> Json:
         "reproduction": _records(reproduction(study)),
         "provenance": list(study.provenance),
         "notices": list(study.notices),
+        "reused": list(study.reused),
         "tuning": study.tuning and _tuning(study.tuning),
         "split": study.split,
         "evaluations": [asdict(told) for told in study.evaluations],

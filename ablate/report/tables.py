@@ -96,3 +96,12 @@ def ranges(numbers: Iterable[int]) -> str:
 def plural(n: int, noun: str) -> str:
     """A number of things, such as `1 cell` or `1,000 cells`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def room(size: float) -> str:
+    """Bytes as people say them, such as `1.2 GB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"

@@ -25,6 +25,7 @@ from ablate.study import Study
 
 from . import provenance
 from .job import Job, Options, as_known, at_once, executor_of, prepare, save, try_recipes, wanted
+from .reusing import with_reused
 from .signals import stop_on_signals
 
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
@@ -88,7 +89,7 @@ def _execute(
     with stop_on_signals(warn) as stop:
         while True:
             now = as_known(job, store)
-            now = replace(now, cells=wanted(now.plan, now.cells, study))
+            now = with_reused(replace(now, cells=wanted(now.plan, now.cells, study)), store, options.reuse)
             if study is not None and (stop.is_set() or now.members() == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()

@@ -42,6 +42,7 @@ class Options:
         placebo: Whether the reference takes the place of every variant.
         keep: What is kept of each cell, as `keeping.keep_of` reads it; what the spec says where None.
         retrain: Whether finished cells are trained again whose weights are to be kept and were not.
+        reuse: Packages of which cells are taken that were trained with another version.
     """
 
     store: Path | str | None = None
@@ -53,6 +54,7 @@ class Options:
     placebo: bool = False
     keep: str | None = None
     retrain: bool = False
+    reuse: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Job:
     own_results: bool = False  # whether they come from the executor itself and not from ablate's training
     keep: Keep | None = None
     passed_over: str = ""  # why it does not run on the GPU that there is
+    reused: tuple[str, ...] = ()  # what is taken of other versions, in sentences
 
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
@@ -241,7 +244,8 @@ def save(job: Job, store: Store, warn: Callable[[str], None], notices: Sequence[
     """Stores a study's spec and plan, its cells, and what its datasets had to say; says so where another spec had its name."""
     name = job.plan.spec.name
     differs = difference_from_stored(job.plan.spec, store)
-    earlier = store.save_study(name, job.plan.spec.document, {**job.plan.record(), "notices": list(notices)}, job.members())
+    record = {**job.plan.record(), "notices": list(notices), "reused": list(job.reused)}
+    earlier = store.save_study(name, job.plan.spec.document, record, job.members())
     if earlier:
         warn(
             f"this store had a study {name!r} with another spec: {differs}. "

@@ -15,9 +15,11 @@ def collect(device: str, executor: str, own_results: bool) -> dict[str, Any]:
         executor: Where cells run, as `distribution:name`.
         own_results: Whether they come from the executor itself and not from ablate's training.
     """
+    owner = executor.partition(":")[0]
     origin = {"results": "the executor's own, not trained by ablate"} if own_results else {}
-    where = {"executor": f"{executor} {version_of(executor.partition(':')[0])}", **origin, "git": _git_revision()}
-    return machine(device) | where
+    here = machine(device)
+    version = here["packages"].get(owner) or version_of(owner)
+    return {**here, "executor": f"{executor} {version}", **origin, "git": _git_revision()}
 
 
 def _git_revision() -> str | None:

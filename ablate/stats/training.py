@@ -15,14 +15,14 @@ STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at 
 
 def notes(study: Study) -> tuple[str, ...]:
     """Variants whose answers are guesses, whose step ended trainings, whose last epoch is far below their best, and whose loss
-    does not fall; executors that trained nothing by ablate's own generator."""
+    does not fall; executors that trained nothing by ablate's own generator; cells of other versions."""
     found: dict[str, list[str]] = {}
     epochs = dict(list(study.epochs.groupby("variant")))
     for variant in (variant for variant in study.variants if variant.name in epochs):
         for note in _notes(study, epochs[variant.name]):
             found.setdefault(note, []).append(variant.name)
     own = dict.fromkeys(f"{made['executor']}: results are {made['results']}." for made in study.provenance if "results" in made)
-    return *own, *(f"{', '.join(names)}: {note}." for note, names in found.items())
+    return *own, *study.reused, *(f"{', '.join(names)}: {note}." for note, names in found.items())
 
 
 def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ablate.errors import StoreError
@@ -120,6 +121,15 @@ def _is_new(db: sqlite3.Connection, path: Path) -> bool:
     for kind, name in db.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"):
         raise StoreError(f"{path}: has a {kind}, {name!r}, which no store has. Do not use it, whoever it is from.")
     return not tables
+
+
+def shrink(db: sqlite3.Connection) -> None:
+    """Gives the room of removed rows back to the disk; where another process is at work, or there is no room for a copy, the file
+    keeps its size, and new rows use the room."""
+    if db.execute("PRAGMA freelist_count").fetchone()[0]:
+        with suppress(sqlite3.OperationalError):
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def begin(db: sqlite3.Connection, path: Path, waiting: Callable[[str], None] | None) -> None:

@@ -39,6 +39,25 @@ Read = Callable[..., list[sqlite3.Row]]
 
 
 @dataclass(frozen=True)
+class Access:
+    """What works on a store's rows from outside of it.
+
+    Attributes:
+        transaction: Begins one that writes.
+        read: Gives the rows of a query.
+        alive: Whether the driver of this name still runs.
+        shrink: Gives the room of removed rows back to the disk.
+        text: JSON as the store has it.
+    """
+
+    transaction: Transaction
+    read: Read
+    alive: Callable[[str | None], bool]
+    shrink: Callable[[], None]
+    text: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
 class Keep:
     """What a run keeps.
 

@@ -26,7 +26,7 @@ from ablate.study import Compare, Evaluated, Stopping, Study, Tuning, VariantInf
 from ablate.writing import REMEDY
 
 from . import database, locks
-from .keeping import Evaluations, Kept
+from .keeping import Access, Evaluations, Kept
 
 Json = Any
 
@@ -60,6 +60,7 @@ class Store:
         self._db = database.connect(self._path)
         self.kept = Kept(directory, self._transaction, self._read)
         self.evaluations = Evaluations(self._transaction, self._read)
+        self.access = Access(self._transaction, self._read, self._alive, lambda: database.shrink(self._db), _dump)
 
     def __enter__(self) -> "Store":
         return self
@@ -165,6 +166,7 @@ class Store:
             stopping=Stopping(**plan["stopping"]) if plan.get("stopping") else None,
             tuning=tuning,
             notices=tuple(plan.get("notices", ())),
+            reused=tuple(plan.get("reused", ())),
             split=plan.get("split"),
             evaluations=later,
             predictions=self.kept.predictions_of if self._is_of_images(name) else None,

@@ -159,5 +159,8 @@ def test_commands_and_options_within_the_text_exist(page, code):
     if not words[0].startswith("-"):
         assert words[0] in group.commands, code
     command = group.commands.get(words[0], group)
+    if isinstance(command, typer.core.TyperGroup) and command is not group and len(words) > 1:  # as in `ablate store list`
+        assert words[1] in command.commands, code
+        command = command.commands[words[1]]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
     assert {word for word in words if word.startswith("--")} <= known, code

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ablate
 from ablate import registry
 from ablate.executors import Settings, order
 from ablate.executors.training import messages
@@ -138,6 +139,37 @@ def _has_torch(process):
     with suppress(OSError):
         return "libtorch" in Path("/proc", str(process), "maps").read_text(errors="replace")
     return False
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_a_release_of_the_core_changes_no_key(monkeypatch, editable):
+    """What gives other results counts up its `semantics`; the keys of the first release go on to be found."""
+    real = sources._installed
+
+    class Released:
+        name, version = "ablate-core", "0.9.7"
+
+        @staticmethod
+        def read_text(name):
+            return real("ablate-core").read_text(name) if editable else None
+
+    before = dict(sources.packages_of("ablate-core"))
+    monkeypatch.setattr(sources, "_installed", lambda name: Released if name == "ablate-core" else real(name))
+    sources.look_again()
+    try:
+        assert sources.packages_of("ablate-core") == (before if editable else {"ablate-core": "0.1.0"})
+    finally:
+        monkeypatch.undo()
+        sources.look_again()
+
+
+def test_the_source_of_an_editable_core_is_in_its_keys():
+    """All that trains; of a core that is not editable the release stands for it."""
+    files = sources._package("ablate-core").files
+    assert files, "the tests run in a checkout"
+    root = Path(ablate.__file__).parent
+    assert {path.relative_to(root).parts[0] for path in files} == set(sources.TRAINING)
+    assert {root / "engine" / "train.py", root / "components" / "models.py", root / "trainers" / "command.py"} <= set(files)
 
 
 @pytest.mark.parametrize(

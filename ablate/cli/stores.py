@@ -1,0 +1,212 @@
+"""Commands that look after a store: `ablate store …`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .common import AsJson, StoreDir, app, print_json, warn
+
+if TYPE_CHECKING:
+    from ablate.store import Store
+    from ablate.store.exchanging import Source, Taken
+    from ablate.store.tidying import Amount, Removed
+
+stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
+app.add_typer(stores, name="store")
+
+VERSION = 1  # of what --json prints
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")]
+
+
+@stores.command("list")
+def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
+    """List the studies of a store: cells, those shared with other studies, size, and when each was last run."""
+    import time
+    from dataclasses import asdict
+
+    from ablate import places
+    from ablate.report.console import out, table, wide
+    from ablate.report.tables import room
+    from ablate.store import Store
+    from ablate.store.tidying import listed
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = listed(opened)
+    if as_json:
+        print_json({"version": VERSION, "studies": [asdict(one) for one in found]})
+        return
+    rows = [
+        [one.name, one.cells, one.done, one.shared, room(one.bytes), time.strftime("%Y-%m-%d %H:%M", time.localtime(one.updated))]
+        for one in found
+    ]
+    wide(out).print(table(["study", "cells", "done", "shared", "size", "last run"], rows, numeric=True))
+
+
+@stores.command()
+def size(store: StoreDir = None, as_json: AsJson = False) -> None:
+    """Say how large a store is, part by part, and how much of it no study names."""
+    from dataclasses import asdict
+
+    from ablate import places
+    from ablate.report.console import out, table, text, wide
+    from ablate.report.tables import room
+    from ablate.store import Store
+    from ablate.store.tidying import size as measured
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = measured(opened)
+    if as_json:
+        print_json({"version": VERSION, "bytes": found.bytes, **asdict(found)})
+        return
+    rows: list[list[Any]] = [["database", f"{found.database.count:,} cells", room(found.database.bytes)]]
+    rows += [[name, f"{amount.count:,} files", room(amount.bytes)] for name, amount in found.files.items()]
+    wide(out).print(table(["part", "holds", "size"], [*rows, ["all", "", room(found.bytes)]], numeric=True))
+    if found.unnamed.nothing:
+        return
+    out.print(text(f"\nNo study names {_in_words(found.unnamed)}: `ablate store gc` removes that."), soft_wrap=True)
+
+
+@stores.command()
+def remove(study: StudyName, dry_run: DryRun = False, store: StoreDir = None) -> None:
+    """Remove a study, and those of its cells that no other study names. Its report in `reports` stays."""
+    from ablate import places
+    from ablate.report.console import out, text
+    from ablate.store import Store
+    from ablate.store.tidying import remove as take_away
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = take_away(opened, study, dry_run)
+    stay = f"; kept {_are(found.shared)} that other studies name" if found.shared else ""
+    out.print(text(f"{_verb(dry_run)} study {study!r} with {_in_words(found)}{stay}"), soft_wrap=True)
+
+
+@stores.command()
+def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
+    """Remove what no study names: cells with their weights, predictions, logs and checkpoints; and what killed runs left."""
+    from ablate import places
+    from ablate.report.console import out, text
+    from ablate.store import Store
+    from ablate.store.tidying import collect
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = collect(opened, dry_run)
+    stay = f"; kept {_are(found.running)} that a run trains now" if found.running else ""
+    what = "nothing to remove" if found.nothing else f"{_verb(dry_run)} {_in_words(found)}"
+    out.print(text(f"{what}{stay}"), soft_wrap=True)
+
+
+@stores.command()
+def export(
+    study: StudyName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
+    from ablate import places
+    from ablate.report.console import err, text
+    from ablate.report.tables import plural, room
+    from ablate.store import Store
+    from ablate.store.archives import export as write
+
+    with Store(places.store_dir(store), create=False) as opened:
+        cells = write(opened, study, file)
+    err.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}", "dim"), soft_wrap=True)
+
+
+@stores.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `export` wrote.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Take a study and its cells from a file. Every part is checked first, and nothing of the store is overwritten."""
+    from ablate import places
+    from ablate.store import Store
+    from ablate.store.archives import opened as read
+
+    with read(file) as source, Store(places.store_dir(store)) as opened:
+        _take(opened, source)
+
+
+@stores.command()
+def merge(
+    other: Annotated[Path, typer.Argument(metavar="OTHER_STORE", help="Directory of a store.", show_default=False)],
+    store: StoreDir = None,
+) -> None:
+    """Take all studies and finished cells of another store. Nothing of either is overwritten."""
+    from ablate import places
+    from ablate.errors import UsageError
+    from ablate.store import Store
+    from ablate.store.exchanging import source_of
+
+    directory = places.store_dir(store)
+    if other.resolve() == directory.resolve():
+        raise UsageError(f"{other} is this store itself. Give another one.")
+    with Store(other, create=False) as theirs, Store(directory) as opened:
+        _take(opened, source_of(theirs))
+
+
+def _take(opened: "Store", source: "Source") -> None:
+    from ablate.report.console import out, text
+    from ablate.store.exchanging import take_over
+
+    taken = take_over(opened, source)
+    for line in _taken_words(taken):
+        out.print(text(line), soft_wrap=True)
+    for line in _taken_warnings(taken):
+        warn(line)
+
+
+def _taken_words(taken: "Taken") -> Iterator[str]:
+    """What became of a source, a sentence each."""
+    from ablate.report.tables import plural
+
+    new = [plural(taken.cells, "new cell")]
+    new += [f"{name} of {count:,}" for name, count in (("weights", taken.weights), ("predictions", taken.predictions)) if count]
+    yield f"{', '.join(new)}; {plural(taken.known, 'cell')} known before"
+    for name, here in taken.studies:
+        yield f"study {name!r}" + ("" if name == here else f" is called {here!r} here, where another study has its name")
+    if taken.running:
+        yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
+
+
+def _taken_warnings(taken: "Taken") -> Iterator[str]:
+    """What the user has to know, a sentence each."""
+    from ablate.report.tables import plural
+    from ablate.store.exchanging import MOST
+
+    if taken.others:
+        more = f"; and {len(taken.others) - MOST} more" if len(taken.others) > MOST else ""
+        told = "; ".join(taken.others[:MOST])
+        yield f"of {plural(len(taken.others), 'cell')} this store has another result, which stays as it is: {told}{more}"
+    if taken.unproven:
+        yield (
+            f"the keys of {plural(taken.unproven, 'cell')} could not be made again from their recipes, because other versions, "
+            "components or files are here than where they were trained: take them only from where you trust"
+        )
+
+
+def _verb(dry_run: bool) -> str:
+    return "would remove" if dry_run else "removed"
+
+
+def _in_words(found: "Removed") -> str:
+    """How many things, and how large."""
+    from ablate.report.tables import plural, room
+
+    cells = f"{plural(found.cells.count, 'cell')} ({found.done} finished)" if found.cells.count else "no cell"
+    files = [_amount(name, amount) for name, amount in found.files.items() if amount.count]
+    return f"{', '.join([cells, *files])}: {room(found.bytes)}"
+
+
+def _are(cells: int) -> str:
+    """As in `is 1 cell`."""
+    from ablate.report.tables import plural
+
+    return f"{'is' if cells == 1 else 'are'} {plural(cells, 'cell')}"
+
+
+def _amount(name: str, amount: "Amount") -> str:
+    return f"{name} of {amount.count:,}"
