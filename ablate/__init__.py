@@ -6,11 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .results import Results
 from .version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from .results import Results
 __all__ = ["__version__", "judge", "load_model", "load_study", "run"]
 
 
@@ -27,7 +28,7 @@ def run(
     retrain: bool = False,
     reuse: Sequence[str] = (),
     progress: bool = True,
-) -> Results:
+) -> "Results":
     """Runs a study and returns it with its results, as `ablate run` does.
 
     Args:
@@ -54,6 +55,8 @@ def run(
     from ablate.runner.driver import run_study
     from ablate.runner.job import Options
 
+    from .results import Results
+
     options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain, reuse=reuse)
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
@@ -62,13 +65,14 @@ def run(
     return Results.of(study)
 
 
-def load_study(name: str, *, store: "Path | str | None" = None) -> Results:
+def load_study(name: str, *, store: "Path | str | None" = None) -> "Results":
     """A study of a store with what is known of its cells; nothing is trained.
 
     Raises:
         AblateError: There is no such store, or no such study in it.
     """
     from .places import store_dir
+    from .results import Results
     from .store import Store
 
     with Store(store_dir(store), create=False) as opened:
@@ -122,7 +126,7 @@ def judge(
     source: "str | Mapping[str, Any] | None" = None,
     name: str | None = None,
     question: str = "",
-) -> Results:
+) -> "Results":
     """Judges runs that exist already, as `ablate judge` does: a study that was not planned before its runs, and says so.
 
     Args:
@@ -149,6 +153,7 @@ def judge(
         AblateError: The runs cannot be read, or cannot be compared; the message says what to do.
     """
     from .judging import Judgement, Wanted, read, study_of
+    from .results import Results
 
     wanted = Wanted(
         metric=metric,
