@@ -24,6 +24,7 @@ ROOMS = (  # from below; what lies beside the folders is on the ground, but for 
     "judging",
     "results",
     "ablate",
+    "watch",
     "bench",
     "cli",
     "testing",
