@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from ablate.errors import StoreError
-from ablate.store.following import LOG, MOST_LOGS
 from ablate.store import Store
+from ablate.store.following import LOG, MOST_LOGS
 from tests.watch.studies import begin, claim, finish, finished, key, record
 
 

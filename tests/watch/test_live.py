@@ -2,9 +2,9 @@
 
 import time
 
-from ablate.store.following import Failed, Now, Training
 from ablate.report.live import live_page, problem_part, state_part
 from ablate.store import Store
+from ablate.store.following import Failed, Now, Training
 from ablate.watch.live import Live
 from tests.report.studies import HOSTILE
 from tests.watch.studies import begin, claim, finish, finished, record
