@@ -160,7 +160,7 @@ onload = () => {{
   document.querySelector("pre").textContent = JSON.stringify({{
     needed: report.documentElement.scrollWidth, width: report.documentElement.clientWidth, title: report.title,
     foreign: report.querySelectorAll(
-      "script:not(body > :last-child), img, image, b, base, link[rel=stylesheet], [onerror], [onload]").length,
+      "script:not(body > script), img, image, b, base, link[rel=stylesheet], [onerror], [onload]").length,
     control: control.title,
   }});
 }};
