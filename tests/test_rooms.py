@@ -23,6 +23,7 @@ ROOMS = (  # from below; what lies beside the folders is on the ground, but for 
     "runner",
     "judging",
     "results",
+    "documents",
     "ablate",
     "watch",
     "bench",

@@ -23,7 +23,7 @@ def begin(store: Store, names: tuple[str, ...] = ("base", "x"), seeds: int = 3, 
 
 def claim(store: Store, variant: int, seed: int) -> str:
     cell = Cell(key(variant, seed), RECIPE, seed, "cpu", {})
-    assert store.claim(cell, {}) == "claimed"
+    assert store.claim(cell, {"cpu": "a cpu"}) == "claimed"
     return cell.key
 
 
