@@ -8,6 +8,7 @@ from functools import cache
 from inspect import getdoc
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ablate.contracts import Factor
 from ablate.errors import UsageError, did_you_mean
 from ablate.registry import HOOK, KINDS
 from ablate.report.diff import Difference
@@ -16,7 +17,7 @@ from ablate.runner.probing import Probe
 from ablate.stats.per_image import PerImage
 from ablate.stats.records import Analysis
 from ablate.store.following import STATES
-from ablate.study import Compare, Evaluated, Factor, VariantInfo
+from ablate.study import Compare, Evaluated, VariantInfo
 from ablate.version import JSON_VERSION
 
 Schema = dict[str, Any]
