@@ -30,7 +30,7 @@ def init(file, **answers):
 def test_all_that_it_offers_can_be_trained(tmp_path):
     made = document("first", "digits", "net", [*VARIED, "optimizer.momentum=0,0.5"], "3 to 5")
     job = prepare(made, (), Options(tmp_path / "store", download=False, device="cpu"))
-    assert len(job.plan.variants) == 1 + len(VARIED) + 2
+    assert len(job.plan.variants) == 1 + len(VARIED) + 1 + 2, "a learning rate has two other levels, and momentum, too"
     assert try_recipes(job, {planned.cell.key for planned in job.cells}) is not None
 
 
@@ -111,13 +111,8 @@ def test_four_questions_in_a_terminal(tmp_path):
         os.chdir(tmp_path)
         os.execv(sys.executable, [sys.executable, "-m", "ablate", "init"])
     said = b""
-    answers = {
-        b"Where are the images? [digits]:": b"\n",
-        b"Which model? [net]:": b"\n",
-        b"varied? [optimizer schedule]:": b"flip\n",
-    }
-    answers[b"How many seeds? [5]:"] = b"3\n"
-    for question, answer in answers.items():
+    answers = [(b"images? [digits]:", b"\n"), (b"model? [net]:", b"\n"), (b"varied? [optimizer schedule]:", b"flip\n")]
+    for question, answer in [*answers, (b"seeds? [5]:", b"3\n")]:
         while question not in said:
             said += os.read(terminal, 4096)
         os.write(terminal, answer)
