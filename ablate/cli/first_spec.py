@@ -69,7 +69,8 @@ def dataset_of(answer: str) -> Json:
     if answer not in names:
         hint = did_you_mean(answer, [name for name in names if name != "image_folder"])
         raise UsageError(f"{answer!r} is neither a folder of images nor a dataset. {hint}")
-    return _without_parameters("dataset", answer)
+    own = {"size": 16} if answer == "digits" else {}  # they are of 8×8, which is too small for most models
+    return _without_parameters("dataset", answer) | own
 
 
 def model_of(answer: str) -> Json:

@@ -49,18 +49,20 @@ class Series:
         x: The places of its points along the panel; empty for a row.
         y: Their values.
         told: What a row says, in words.
+        along: What `x` is.
     """
 
     name: str
     x: tuple[float, ...] = ()
     y: tuple[float, ...] = ()
     told: str = ""
+    along: str = ""
 
     @property
     def attributes(self) -> dict[str, str]:
         """As those of an element of the page."""
         points = {"data-x": " ".join(f"{x:g}" for x in self.x), "data-y": " ".join(f"{y:.4g}" for y in self.y)}
-        told = {"data-name": one_line(self.name), "data-told": one_line(self.told), **points}
+        told = {"data-name": one_line(self.name), "data-told": one_line(self.told), "data-along": one_line(self.along), **points}
         return {name: text for name, text in told.items() if text}
 
 

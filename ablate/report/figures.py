@@ -204,7 +204,10 @@ def _by_epoch(study: Study, panel: str) -> pd.DataFrame:
 
 def _series(study: Study, panel: str, marks: dict[str, Mark]) -> tuple[Series, ...]:
     means = {name: own.droplevel(0) for name, own in _by_epoch(study, panel)["mean"].groupby("variant")}
-    return tuple(Series(name, tuple(means[name].index), tuple(means[name])) if name in means else Series(name) for name in marks)
+    return tuple(
+        Series(name, tuple(means[name].index), tuple(means[name]), along="epoch") if name in means else Series(name)
+        for name in marks
+    )
 
 
 def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> None:

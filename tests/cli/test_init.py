@@ -118,4 +118,4 @@ def test_four_questions_in_a_terminal(tmp_path):
         os.write(terminal, answer)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     made = json.loads((tmp_path / "study.json").read_text())
-    assert (made["base"]["dataset"], list(made["factors"]), made["seeds"]) == ({"use": "digits"}, ["flip"], 3)
+    assert (made["base"]["dataset"], list(made["factors"]), made["seeds"]) == ({"use": "digits", "size": 16}, ["flip"], 3)

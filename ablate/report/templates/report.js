@@ -71,12 +71,12 @@ const distance = ({ x, y }, line) => {
 };
 
 const told = (line, point) => {
-  const { name, told = "", x = "", y = "" } = line.dataset, xs = numbers(x), ys = numbers(y), ends = corners(line);
+  const { name, told = "", along = "", x = "", y = "" } = line.dataset, xs = numbers(x), ys = numbers(y), ends = corners(line);
   if (!xs.length) return [name, told];
   const first = ends[0], last = ends[ends.length - 1], width = last.x - first.x;
   const wanted = xs[0] + (width ? (point.x - first.x) / width : 0) * (xs[xs.length - 1] - xs[0]);
   const nearest = xs.reduce((best, at, index) => (Math.abs(at - wanted) < Math.abs(xs[best] - wanted) ? index : best), 0);
-  return [name, `epoch ${xs[nearest]}: ${y.split(" ")[nearest].replace("-", "−")}`];
+  return [name, `${along} ${xs[nearest]}: ${y.split(" ")[nearest].replace("-", "−")}`];
 };
 
 const pointed = (svg, figure) => {
