@@ -69,10 +69,9 @@ def unpacked(data: bytes) -> Predictions:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
                 raise ValueError(f"they have more than {LARGEST:,} bytes")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            if set(arrays.files) != NAMES:
-                raise ValueError(f"they have {sorted(arrays.files)}")
-            found: Mapping[str, npt.NDArray[Any]] = {name: arrays[name] for name in NAMES}
+            if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in NAMES):
+                raise ValueError(f"they have {sorted(archive.namelist())}")
+            found: Mapping[str, npt.NDArray[Any]] = {name: _array(archive.read(f"{name}.npy")) for name in NAMES}
         about = json.loads(found["about"].tobytes())
         names, images = tuple(map(str, about["class_names"])), str(about["images"])
     except (zipfile.BadZipFile, zlib.error, *WRONG) as error:
@@ -85,6 +84,12 @@ def unpacked(data: bytes) -> Predictions:
     if not len(labels) or max(labels.max(), answers.max()) >= len(names):
         raise ValueError("the predictions have classes without a name, or no image")
     return Predictions(labels.astype(np.int64), answers.astype(np.int64), confidence / STEPS, names, images)
+
+
+def _array(data: bytes) -> npt.NDArray[Any]:
+    """One of an archive's. `np.load` reads the list of the archive again for it, which takes as long as the array."""
+    array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def decoded(text: str) -> bytes:

@@ -35,6 +35,7 @@ SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of in
     "test_readme.py",
     "registry/test_sources.py",
     "testing",
+    "watch/test_in_browser.py",
 )
 SPEC: dict[str, Any] = {
     "name": "tiny",

@@ -10,10 +10,10 @@ from ablate.errors import AblateError, ExitCode
 from ablate.writing import DISK_ERRORS, REMEDY
 
 from . import output  # isort: skip
-from . import studies, judging, results, trained, stores, packages, measuring  # isort: skip  # the order of the commands in --help
+from . import beginning, studies, watching, judging, results, trained, stores, packages, measuring  # isort: skip  # the order of the commands in --help
 from .common import app, complain
 
-__all__ = ["app", "judging", "main", "measuring", "packages", "results", "stores", "studies", "trained"]
+__all__ = ["app", "beginning", "judging", "main", "measuring", "packages", "results", "stores", "studies", "trained", "watching"]
 
 
 def main() -> None:

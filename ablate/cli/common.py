@@ -2,12 +2,14 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from ablate.errors import ExitCode
+from ablate.version import JSON_VERSION
 
 from . import completion, output
 
@@ -83,8 +85,14 @@ def print_text(text: str) -> None:
     sys.stdout.write(text)
 
 
-def print_json(value: Any) -> None:
-    print_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def print_json(document: Mapping[str, Any], versioned: bool = True) -> None:
+    """Prints a document, with the version of its form."""
+    print_text(as_text(document, versioned))
+
+
+def as_text(document: Mapping[str, Any], versioned: bool = True) -> str:
+    told = {"version": JSON_VERSION, **document} if versioned else document
+    return json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def warn(message: str) -> None:

@@ -9,8 +9,8 @@ import typer
 from ablate.errors import ExitCode, UsageError
 
 from . import completion
-from .common import Output, app, complain
-from .showing import show_pages
+from .common import AsJson, Output, app, complain
+from .showing import format_of, show_pages
 
 if TYPE_CHECKING:
     from ablate.judging.reading import Reading
@@ -93,6 +93,7 @@ def judge(
     differences: Annotated[
         list[float] | None, typer.Option("--difference", help="For --spec: a difference to find; may be repeated.")
     ] = None,
+    as_json: AsJson = False,
     fail_on: Annotated[
         Literal["worse"] | None,
         typer.Option("--fail-on", help="Exit with 4 where a variant is worse than the reference, or cannot be judged."),
@@ -125,7 +126,7 @@ def judge(
         raise UsageError("--spec: over blocks, more blocks would decide it, and a spec can only ask for more seeds.")
     study = study_of(reading, name, question, judgement)
     made = page(study)
-    show_pages([made], format_, output, Path("reports"))
+    show_pages([made], format_of(format_, as_json), output, Path("reports"))
     if power:
         _show_power(study)
     if spec is not None:

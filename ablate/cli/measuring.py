@@ -58,7 +58,7 @@ def bench(
     if output is not None:
         write(output, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     if as_json:
-        print_json(figures)
+        print_json({"figures": figures})
         return
     rows = [[f["figure"], f"{f['value']:.3g} {f['unit']}", f["goal"], _agreement(f)] for f in figures]
     wide(out).print(table(["figure", "measured", "goal", "results"], rows))

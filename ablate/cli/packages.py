@@ -116,7 +116,8 @@ def show(
 
 
 def _described(component: "Component") -> dict[str, str]:
-    return {key: getattr(component, key) for key in ("kind", "name", "distribution", "version", "target")}
+    told = {key: getattr(component, key) for key in ("kind", "name", "distribution", "target")}
+    return {**told, "distribution_version": component.version}  # `version` is that of the document
 
 
 @app.command()
@@ -128,7 +129,7 @@ def schema() -> None:
     document, problems = joined(default())
     for message in problems:
         warn(message)
-    print_json(document)
+    print_json(document, versioned=False)
 
 
 @app.command()

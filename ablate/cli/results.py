@@ -6,7 +6,7 @@ import typer
 
 from . import completion
 from .common import AsJson, Output, StoreDir, app, print_json, warn
-from .showing import show_pages
+from .showing import format_of, show_pages
 
 if TYPE_CHECKING:
     from ablate.spec import Spec
@@ -16,20 +16,16 @@ if TYPE_CHECKING:
 @app.command()
 def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Show the studies of a store, and how far each is."""
-    from ablate import places
+    from ablate.documents import status as status_of
     from ablate.report.console import out, table, wide
-    from ablate.store import Store
+    from ablate.store.following import STATES
 
-    with Store(places.store_dir(store), create=False) as opened:
-        studies = [opened.study(name) for name in opened.studies()]
-    states = ("done", "running", "interrupted", "failed", "missing")
-    found = {study.name: study.every_cell["status"] for study in studies}
-    rows = [[name, len(cells), *(int((cells == state).sum()) for state in states)] for name, cells in found.items()]
-    headings = ["study", "cells", *states]
+    found = status_of(store)
     if as_json:
-        print_json([dict(zip(headings, row, strict=True)) for row in rows])
+        print_json(found)
         return
-    wide(out).print(table(headings, rows, numeric=True))
+    headings = ["study", "cells", *STATES]
+    wide(out).print(table(headings, [[row[name] for name in headings] for row in found["studies"]], numeric=True))
 
 
 @app.command()
@@ -53,6 +49,7 @@ def report(
     ] = "terminal",
     output: Output = None,
     store: StoreDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show or write the results of studies that the store has. Nothing is trained."""
     from ablate import places
@@ -65,7 +62,7 @@ def report(
     with Store(directory, create=False) as opened:
         names = [_stored(specs[study], opened) if study in specs else study for study in studies]
         pages = [page(opened.study(name)) for name in dict.fromkeys(names)]
-    show_pages(pages, format_, output, directory / "reports")
+    show_pages(pages, format_of(format_, as_json), output, directory / "reports")
 
 
 def _stored(spec: "Spec", store: "Store") -> str:

@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from ablate.report.page import Page
 
 
+def format_of(given: str, as_json: bool) -> str:
+    """The format that is asked for; `--json` is short for one of them.
+
+    Raises:
+        UsageError: Another one is asked for, too.
+    """
+    if as_json and given not in ("terminal", "json"):
+        raise UsageError(f"--json and --format {given} ask for two things. Give one of them.")
+    return "json" if as_json else given
+
+
 def show_pages(pages: Sequence["Page"], format_: str, output: Path | None, reports: Path) -> None:
     """Prints pages, or writes them.
 

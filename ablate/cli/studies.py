@@ -189,7 +189,7 @@ def _show_probe(job: Any, as_json: bool) -> None:
     references = job.plan.references
     found = list(probe(job, lambda name: err.print(text(f"{name} …", "dim"), soft_wrap=True)))
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json({"variants": [asdict(one) for one in found]})
     else:
         changes = {info.name: info.changes for info in job.plan.infos()}
         for one in found:
@@ -205,6 +205,7 @@ def _show_probe(job: Any, as_json: bool) -> None:
 def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price: float | None = None) -> None:
     from dataclasses import asdict
 
+    from ablate.documents import plan_record
     from ablate.report.console import out, text, wide
     from ablate.report.tables import plural
     from ablate.report.tuning import tuning_view
@@ -218,17 +219,10 @@ def _show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price
     counts: dict[str, list[bool]] = {info.name: [] for info in infos}
     for planned in job.cells:
         counts[owners[planned.variant]].append(planned.cell.key in stored)
-    reference = job.plan.compare.reference
     notices = job.notices()
     if as_json:
-        variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in infos]
-        cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
-        plan = {"name": job.plan.spec.name, "reference": reference, "variants": variants, "cells": cells, "notices": notices}
-        more = {"tuning": tuning.record()} if tuning else {}
-        if found:
-            more["time"] = {**asdict(found), "price_per_hour": price}
-        plan |= {"reused": job.reused, "other_versions": [{"cells": count, "versions": told} for count, told in otherwise]}
-        print_json(plan | more)
+        more = {"time": {**asdict(found), "price_per_hour": price}} if found else {}
+        print_json(plan_record(job, stored, notices, otherwise) | more)
         return
     console = wide(out)
     console.print(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .common import DataDir, Device, StoreDir, app, print_text, warn
+from .common import AsJson, DataDir, Device, StoreDir, app, as_text, print_json, print_text, warn
 
 
 @app.command()
@@ -21,6 +21,7 @@ def predict(
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write here.")] = None,
     store: StoreDir = None,
     device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Say the class of each image of a folder, by a trained model whose weights were kept, as CSV: path, class, probability."""
     from ablate import places
@@ -35,6 +36,14 @@ def predict(
         cell = cell_of(opened, study, variant, seed)
         model = restore(opened, cell, places.device_of(device), warn)
     err.print(text(f"{variant}, seed {cell.seed}", "dim"), soft_wrap=True)
+    if as_json:
+        images = [dict(zip(COLUMNS, vars(told).values(), strict=True)) for told in predicted(model, folder, warn)]
+        document = {"study": study, "variant": variant, "seed": cell.seed, "images": images}
+        if output is None:
+            print_json(document)
+        else:
+            write(output, as_text(document))
+        return
     made = io.StringIO()
     rows = csv.writer(made, lineterminator="\n")
     rows.writerow(COLUMNS)
@@ -70,6 +79,7 @@ def evaluate(
     store: StoreDir = None,
     data_dir: DataDir = None,
     device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Measure finished cells by another metric, or on other images, with their kept weights. Nothing is trained."""
     from ablate import places
@@ -99,6 +109,9 @@ def evaluate(
             lambda line: err.print(text(line, "dim"), soft_wrap=True),
             warn,
         )
+    if as_json:
+        print_json({"study": study, "columns": columns})
+        return
     out.print(text(f"{', '.join(columns)}: in the cells of {study}, and in its report"), soft_wrap=True)
 
 

@@ -53,16 +53,16 @@ def _percent(counts: Array) -> Array:
 
 def _matrix(title: str, values: Array, scale: float, names: Sequence[str], axes: "Axes") -> None:
     from matplotlib.collections import PatchCollection
+    from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
     count = len(names)
     for color, sign in ((COLORS[0], 1), (COLORS[1], -1)):
         strengths = np.clip(sign * values / scale, 0, 1)
-        for i, j in zip(*np.nonzero(strengths > 0.005), strict=True):
-            square = Rectangle((j - 0.5, i - 0.5), 1, 1)
-            axes.add_collection(
-                PatchCollection([square], facecolor=color, edgecolor="none", alpha=STRONGEST * float(strengths[i, j]))
-            )
+        places = list(zip(*np.nonzero(strengths > 0.005), strict=True))
+        squares = [Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in places]
+        colors = [to_rgba(color, STRONGEST * float(strengths[place])) for place in places]
+        axes.add_collection(PatchCollection(squares, facecolors=colors, edgecolors="none"))
     if count <= MOST_NUMBERS:
         for i, j in np.ndindex(count, count):
             if abs(values[i, j]) >= 0.5:

@@ -13,6 +13,7 @@ from ablate.spec.patch import show
 from ablate.stats.records import Analysis, Effect, Tuned
 from ablate.stats.summary import in_words, missing, reproduction
 from ablate.study import Tuning
+from ablate.version import JSON_VERSION
 
 from .page import Page
 from .reading import IMPORTED
@@ -28,7 +29,7 @@ def as_json(pages: Sequence[Page]) -> str:
     """One study as an object, several as `{"studies": [...]}`; null stands for what is not known."""
     documents = [record(page) for page in pages]
     document = documents[0] if len(documents) == 1 else {"studies": documents}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps({"version": JSON_VERSION, **document}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def record(page: Page) -> Json:

@@ -7,7 +7,7 @@ colour-blind can tell apart, darkened where they had too little contrast against
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -41,18 +41,46 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Series:
+    """What a page tells of a line or a row of a panel where somebody points at it.
+
+    Attributes:
+        name: What it is of.
+        x: The places of its points along the panel; empty for a row.
+        y: Their values.
+        told: What a row says, in words.
+        along: What `x` is.
+    """
+
+    name: str
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    told: str = ""
+    along: str = ""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """As those of an element of the page."""
+        points = {"data-x": " ".join(f"{x:g}" for x in self.x), "data-y": " ".join(f"{y:.4g}" for y in self.y)}
+        told = {"data-name": one_line(self.name), "data-told": one_line(self.told), "data-along": one_line(self.along), **points}
+        return {name: text for name, text in told.items() if text}
+
+
+@dataclass(frozen=True)
 class Panel:
     """One set of axes.
 
     Attributes:
-        draw: Draws on the axes.
+        draw: Draws on the axes. What belongs to a series is marked with `series_id`.
         width: In inches.
         height: In inches.
+        series: What pages tell of them.
     """
 
     draw: "Callable[[Axes], None]"
     width: float
     height: float
+    series: tuple[Series, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +111,11 @@ class Picture:
         return max(sum(panel.width for panel in row) for row in self.rows), height + 0.22 * -(-len(self.key) // 2)
 
 
+def series_id(index: int, part: str = "") -> str:
+    """The identifier in an SVG of what is drawn of a series: the line or the mark itself, and other parts, each with a name."""
+    return f"series-{index}" + (f"-{part}" if part else "")
+
+
 def css_color(color: str) -> str:
     """A colour as a page has it, where dark ground takes lighter ones."""
     if color == INK:
@@ -105,7 +138,7 @@ def panels_svg(picture: Picture, salt: str) -> list[str]:
     made = []
     for index, panel in enumerate(picture.panels):
         with _drawing(replace(picture, panels=(panel,), key=()), f"{salt}-{index}") as figure:
-            made.append(_inline(_svg(figure, "none"), picture.caption))
+            made.append(_inline(_svg(figure, "none"), picture.caption, panel.series))
     return made
 
 
@@ -166,14 +199,16 @@ def _svg(figure: "Figure", ground: str) -> bytes:
     return made.getvalue()
 
 
-def _inline(document: bytes, label: str) -> str:
+def _inline(document: bytes, label: str, series: Sequence[Series]) -> str:
     """The `<svg>` element as an HTML page takes it: ink in the colour of the text, letters in its font, no identifier twice."""
     root = ElementTree.fromstring(document)  # noqa: S314, it was written above
     for element in root.iter():
         element.tag = element.tag.removeprefix("{http://www.w3.org/2000/svg}")
         element.tail = None
         if element.tag == "g":
-            element.attrib.pop("id", None)
+            drawn = re.fullmatch(r"series-(\d+)(-\w+)?", element.attrib.pop("id", ""))
+            if drawn and int(drawn[1]) < len(series):
+                element.attrib |= {"data-series": drawn[1]} | ({} if drawn[2] else series[int(drawn[1])].attributes)
         if link := element.attrib.pop("{http://www.w3.org/1999/xlink}href", None):
             element.set("href", link)
         if style := element.get("style"):

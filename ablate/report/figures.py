@@ -17,9 +17,10 @@ from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
 from ablate.stats.summary import values
 from ablate.study import Study
 
-from .drawing import Mark, Panel, Picture, line_style
+from .drawing import Mark, Panel, Picture, Series, line_style, series_id
 from .reading import SOURCES, against, together
 from .style import COLORS, DASHES, GREY, INK
+from .tables import decimals, interval, number
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
     from matplotlib.axes import Axes
@@ -120,12 +121,14 @@ def _forest(
         if margin is not None:
             axes.axvspan(-margin, margin, color=INK, alpha=0.09, linewidth=0)
         axes.axvline(0, color=INK, linewidth=0.8)
-        for place, row in zip(places, rows, strict=True):
+        for index, (place, row) in enumerate(zip(places, rows, strict=True)):
             if row.mark.marker:
-                axes.plot(row.value, place, color=row.mark.color, marker=row.mark.marker, markersize=5.5, linestyle="none")
+                looks: dict[str, Any] = {"color": row.mark.color, "marker": row.mark.marker, "markersize": 5.5}
+                axes.plot(row.value, place, linestyle="none", gid=series_id(index), **looks)
             else:
                 axes.barh(place, row.value, height=0.9, color=row.mark.color, linewidth=0)
-            axes.hlines(place, row.low, row.high, color=row.mark.color if row.mark.marker else INK, linewidth=1.6)
+            color = row.mark.color if row.mark.marker else INK
+            axes.hlines(place, row.low, row.high, color=color, linewidth=1.6, gid=series_id(index, "interval"))
         axes.set_yticks(places, names)
         axes.set_ylim(sum(lines), 0)
         axes.tick_params(axis="y", length=0)
@@ -135,7 +138,14 @@ def _forest(
         axes.set_xlabel(shorten(label, 60))
 
     key = tuple(mark for mark in dict.fromkeys(VERDICTS.values()) if mark in {row.mark for row in rows})
-    return (Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines)),), key),)
+    series = tuple(Series(row.name, told=_told(row)) for row in rows)
+    return (Picture(name, f"{caption}.", (Panel(draw, 4.7, 0.65 + 0.17 * sum(lines), series),), key),)
+
+
+def _told(row: Row) -> str:
+    digits = decimals([row.value, row.low, row.high])
+    ends = "" if np.isnan(row.low) else f" {interval(row.low, row.high, digits)}"
+    return f"{number(row.value, f'+z.{digits}f')}{ends}, {row.mark.label}"
 
 
 def wrapped(name: str, line: int = LINE) -> str:
@@ -171,7 +181,7 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
         )
     if any(isinstance(curve, list) for name in shown for curve in study.published.get(name, {}).values()):
         caption += "; crosses: published"
-    panels = [Panel(partial(_curves, study, name, marks), 4.2, 3.1) for name in shown]
+    panels = [Panel(partial(_curves, study, name, marks), 4.2, 3.1, _series(study, name, marks)) for name in shown]
     return (Picture("curves", f"{caption}.", tuple(panels), tuple(marks.values())),)
 
 
@@ -187,28 +197,41 @@ def variant_marks(study: Study, summary: pd.DataFrame) -> dict[str, Mark]:
     return {reference: Mark(reference, INK, ())} | {mark.label: mark for mark in styles}
 
 
+def _by_epoch(study: Study, panel: str) -> pd.DataFrame:
+    """Mean, least and most of each variant at each epoch."""
+    return study.epochs.dropna(subset=[panel]).groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
+
+
+def _series(study: Study, panel: str, marks: dict[str, Mark]) -> tuple[Series, ...]:
+    means = {name: own.droplevel(0) for name, own in _by_epoch(study, panel)["mean"].groupby("variant")}
+    return tuple(
+        Series(name, tuple(means[name].index), tuple(means[name]), along="epoch") if name in means else Series(name)
+        for name in marks
+    )
+
+
 def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
-    rows = study.epochs.dropna(subset=[panel])
-    summary = rows.groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
-    present = set(rows["variant"])
+    summary = _by_epoch(study, panel)
+    present = set(summary.index.get_level_values("variant"))
     others = [variant.name for variant in study.variants if variant.name in present - marks.keys()]
     grey = [summary.loc[name]["mean"] for name in others]
     if grey:
         lines = [np.column_stack([mean.index, mean]) for mean in grey]
         axes.add_collection(LineCollection(lines, colors=GREY, linewidths=0.5, alpha=0.35))
-    for name, mark in marks.items():
+    for index, (name, mark) in enumerate(marks.items()):
         if name in present:
             table = summary.loc[name]
-            marker = "." if len(table) < 15 else ""
-            style = line_style(mark.dashes or ())
-            axes.plot(table.index, table["mean"], color=mark.color, linestyle=style, linewidth=1.4, marker=marker)
-            axes.fill_between(table.index, table["min"], table["max"], color=mark.color, alpha=0.12, linewidth=0)
+            looks: dict[str, Any] = {"linestyle": line_style(mark.dashes or ()), "marker": "." if len(table) < 15 else ""}
+            axes.plot(table.index, table["mean"], color=mark.color, linewidth=1.4, gid=series_id(index), **looks)
+            band: dict[str, Any] = {"alpha": 0.12, "linewidth": 0, "gid": series_id(index, "band")}
+            axes.fill_between(table.index, table["min"], table["max"], color=mark.color, **band)
         curve = study.published.get(panel, {}).get(name)
         if isinstance(curve, list):
-            axes.plot(range(1, len(curve) + 1), curve, color=mark.color, linestyle="none", marker="x", markersize=5)
+            crosses: dict[str, Any] = {"marker": "x", "markersize": 5, "gid": series_id(index, "published")}
+            axes.plot(range(1, len(curve) + 1), curve, color=mark.color, linestyle="none", **crosses)
     axes.autoscale_view()
     axes.set_xlabel("epoch")
     axes.set_title(shorten(panel.replace("_", " "), 50), loc="left", fontsize=9)

@@ -8,6 +8,7 @@ from ablate.stats.records import Analysis
 from ablate.stats.wording import verdict
 from ablate.study import Study
 
+from .calibration import reliability_picture
 from .confusion import confusion_picture
 from .page import Section
 from .tables import interval, make_table, measured, number, plural, probability
@@ -34,7 +35,7 @@ def sections(study: Study, analysis: Analysis, empty: Section) -> Iterator[Secti
         yield _images(study, analysis, found, empty)
     if found.classes:
         yield _classes(study, found, empty)
-    yield _calibration(found, empty)
+    yield _calibration(study, found, empty)
 
 
 def _missing(found: PerImage) -> Iterator[str]:
@@ -141,7 +142,7 @@ def _classes(study: Study, found: PerImage, empty: Section) -> Section:
     return replace(empty, title="Classes", tables=tuple(tables), pictures=pictures, notes=tuple(notes))
 
 
-def _calibration(found: PerImage, empty: Section) -> Section:
+def _calibration(study: Study, found: PerImage, empty: Section) -> Section:
     rows = [
         [
             row.variant,
@@ -153,10 +154,11 @@ def _calibration(found: PerImage, empty: Section) -> Section:
         ]
         for row in found.calibration
     ]
-    headings = ["variant", "n", "right", "sure", "sure - right", "calibration error"]
+    headings = ["variant", "n", "right", "sure", "sure − right", "calibration error"]
     note = (
         "Sure is the mean probability that a network gives to what it says: it is overconfident where that is more than the part "
         "that is right. The error is their mean distance over 15 bins of confidence (Guo et al., 2017), ± its standard deviation "
         "between seeds."
     )
-    return replace(empty, title="Calibration", tables=(make_table(headings, rows),), notes=(note,))
+    pictures = reliability_picture(study, found)
+    return replace(empty, title="Calibration", tables=(make_table(headings, rows),), pictures=pictures, notes=(note,))

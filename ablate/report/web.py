@@ -1,8 +1,15 @@
-"""A report as one HTML file that needs nothing else: no script, no network."""
+"""A report as one HTML file that needs nothing else, and no network.
 
+Everything is there without its script, which sorts tables and says what a curve is; the page's policy names the digest of the
+script, so that nothing else runs.
+"""
+
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +20,7 @@ from ablate.version import __version__
 
 from .content import cells_done, overview
 from .drawing import Picture, css_color, panels_svg
-from .page import Page
+from .page import Page, Section
 from .reading import IMPORTED
 
 SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆"}
@@ -22,7 +29,40 @@ SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆
 def html(pages: Sequence[Page]) -> str:
     """The report of one study, or of several with an overview."""
     table = overview(pages) if len(pages) > 1 else None
-    return environment().get_template("report.html.jinja").render(pages=pages, overview=table, version=__version__)
+    shell = {"script": script("report.js"), "policy": policy("report.js"), "version": __version__}
+    return environment().get_template("report.html.jinja").render(pages=pages, overview=table, **shell)
+
+
+@cache
+def script(*names: str) -> Markup:
+    """Scripts of the package, one after the other, as they stand in a page."""
+    folder = files("ablate.report") / "templates"
+    return Markup("\n".join((folder / name).read_text("utf-8") for name in names))  # noqa: S704, they are the package's own
+
+
+@cache
+def policy(*names: str, more: str = "") -> str:
+    """What a page with these scripts may do: run them and nothing else, and ask nobody for anything.
+
+    Args:
+        names: Of the scripts.
+        more: What else it may.
+    """
+    digest = base64.b64encode(hashlib.sha256(script(*names).encode()).digest()).decode()
+    may = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+    return f"{may}; form-action 'none'{more}"
+
+
+def section_id(section: Section, outer: int) -> str:
+    """Of a section in the page, with the number of its study."""
+    return f"{outer}-{re.sub('[^a-z]+', '-', section.title.lower())}"
+
+
+def parts(page: Page) -> dict[str, str]:
+    """The report of a study in parts, by the identifiers that they have in a page with no other study."""
+    made: Any = environment().get_template("parts.html.jinja").module
+    sections = {section_id(section, 1): made.section_of(section, 1) for section in page.sections}
+    return {"1-header": made.header_of(page, 1), **sections}
 
 
 @cache
@@ -39,6 +79,7 @@ def environment() -> Environment:
     made.globals |= {
         "svg": svg,
         "cells_done": cells_done,
+        "section_id": section_id,
         "verdict_class": verdict_class,
         "symbols": SYMBOLS,
         "imported": IMPORTED,

@@ -89,6 +89,7 @@ class Calibration:
         confidence: Probability of what it says, mean.
         error: Expected calibration error with 15 bins (Guo et al., 2017), mean of the cells.
         error_sd: Its standard deviation.
+        bins: Those of the 15 bins of confidence that have images, all cells together: confidence, part that is right, images.
     """
 
     variant: str
@@ -97,6 +98,7 @@ class Calibration:
     confidence: float
     error: float
     error_sd: float
+    bins: tuple[tuple[float, float, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -311,16 +313,27 @@ def reliability(said: Predictions) -> tuple[Array, Array, Array]:
 
 def calibration_error(said: Predictions) -> float:
     """Expected calibration error: |right - sure| of the bins, by their images."""
-    right, sure, count = reliability(said)
+    return _distance(*reliability(said))
+
+
+def _distance(right: Array, sure: Array, count: Array) -> float:
     return float(np.nansum(np.abs(right - sure) * count) / count.sum())
 
 
 def _calibration(name: str, own: Mapping[int, Predictions]) -> Calibration:
-    errors = np.array([calibration_error(said) for said in own.values()])
+    told = [reliability(said) for said in own.values()]
+    errors = np.array([_distance(*bins) for bins in told])
     right = float(np.mean([(said.answers == said.labels).mean() for said in own.values()]))
     sure = float(np.mean([said.confidence.mean() for said in own.values()]))
     sd = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
-    return Calibration(name, len(own), right, sure, float(errors.mean()), sd)
+    return Calibration(name, len(own), right, sure, float(errors.mean()), sd, _together(told))
+
+
+def _together(told: Sequence[tuple[Array, Array, Array]]) -> tuple[tuple[float, float, int], ...]:
+    """The bins of several cells as those of one."""
+    count = np.sum([images for _, _, images in told], axis=0)
+    right, sure = (np.nansum([one[place] * one[2] for one in told], axis=0) for place in (0, 1))
+    return tuple((float(sure[i] / count[i]), float(right[i] / count[i]), int(count[i])) for i in np.flatnonzero(count))
 
 
 def _mistakes(reference: Mapping[int, Predictions], names: Sequence[str]) -> tuple[Mistake, ...]:

@@ -10,6 +10,8 @@ from ablate.study import Study
 
 LOST = 0.2  # of what a curve has gained, from which a last epoch is far below the best
 STEPS = 3.0  # times the noise of the curve, above which a loss is none
+Curve = NDArray[np.float64]
+_NOTHING: Curve = np.empty(0)
 STILL = 0.01  # of the first epoch's loss: one that has fallen by less stays at its start value
 
 
@@ -18,21 +20,23 @@ def notes(study: Study) -> tuple[str, ...]:
     does not fall; executors that trained nothing by ablate's own generator; cells of other versions."""
     found: dict[str, list[str]] = {}
     epochs = dict(list(study.epochs.groupby("variant")))
+    values, losses = (_mean_curves(study.epochs, column) for column in (study.compare.metric, "train_loss"))
     for variant in (variant for variant in study.variants if variant.name in epochs):
-        for note in _notes(study, epochs[variant.name]):
+        curves = values.get(variant.name, _NOTHING), losses.get(variant.name, _NOTHING)
+        for note in _notes(study, epochs[variant.name], *curves):
             found.setdefault(note, []).append(variant.name)
     own = dict.fromkeys(f"{made['executor']}: results are {made['results']}." for made in study.provenance if "results" in made)
     return *own, *study.reused, *(f"{', '.join(names)}: {note}." for note, names in found.items())
 
 
-def _notes(study: Study, epochs: pd.DataFrame) -> Iterator[str]:
+def _notes(study: Study, epochs: pd.DataFrame, values: Curve, losses: Curve) -> Iterator[str]:
     metric = study.compare.metric
     yield from _at_chance(epochs)
     yield from (stopped := list(_stopped(epochs)))
     if study.compare.at == "last" and metric in epochs and not _selects(epochs) and not stopped:
-        yield from _past_its_best(metric, _mean_curve(epochs, metric), 1 if study.compare.goal == "maximize" else -1)
+        yield from _past_its_best(metric, values, 1 if study.compare.goal == "maximize" else -1)
     if study.imported is None:
-        yield from _loss(_mean_curve(epochs, "train_loss"))
+        yield from _loss(losses)
 
 
 def _selects(epochs: pd.DataFrame) -> bool:
@@ -59,13 +63,15 @@ def _stopped(epochs: pd.DataFrame) -> Iterator[str]:
     yield f"its step ended the training after {span} epochs, with {len(ended)} of {all_of_them} seeds"
 
 
-def _mean_curve(epochs: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """The mean over the seeds at each epoch that has a number."""
-    means = epochs[column].astype(float).groupby(epochs["epoch"]).mean()
-    return np.asarray(means.dropna(), np.float64)
+def _mean_curves(epochs: pd.DataFrame, column: str) -> dict[str, Curve]:
+    """Of each variant, the mean over the seeds at each epoch that has a number."""
+    if column not in epochs:
+        return {}
+    means = epochs[column].astype(float).groupby([epochs["variant"], epochs["epoch"]]).mean().dropna()
+    return {str(name): np.asarray(own, np.float64) for name, own in means.groupby(level=0)}
 
 
-def _past_its_best(metric: str, curve: NDArray[np.float64], sign: int) -> Iterator[str]:
+def _past_its_best(metric: str, curve: Curve, sign: int) -> Iterator[str]:
     if len(curve) < 2:
         return
     oriented = sign * curve
@@ -76,14 +82,14 @@ def _past_its_best(metric: str, curve: NDArray[np.float64], sign: int) -> Iterat
         yield f"{metric} is {curve[-1]:.4g} {where}, and was {curve[best]:.4g} at number {best + 1}"
 
 
-def _noise(curve: NDArray[np.float64]) -> float:
+def _noise(curve: Curve) -> float:
     """How far a point usually is from the middle of its neighbours; a tenth of the largest where there are too few to tell."""
     if len(curve) < 4:
         return 0.1 * float(np.abs(curve).max())
     return float(np.median(np.abs(curve[1:-1] - (curve[:-2] + curve[2:]) / 2)))
 
 
-def _loss(curve: NDArray[np.float64]) -> Iterator[str]:
+def _loss(curve: Curve) -> Iterator[str]:
     if len(curve) < 2:
         return
     first, last = curve[0], curve[-1]

@@ -46,16 +46,21 @@ def path_in(directory: Path) -> Path:
     return directory / "store.sqlite"
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     """Opens a store, or begins one where there is none. One on a place that cannot be written to can be read.
+
+    Args:
+        path: Its file.
+        read_only: Whether it is only read where it can be written to, too.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version; what was there is as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        readable = not writable(path)
-        db = sqlite3.connect(_unchanged(path) if readable else path, isolation_level=None, timeout=BUSY_SECONDS, uri=readable)
+        unchanged, readable = not writable(path), read_only or not writable(path)
+        place = _unchanged(path) if unchanged else f"{path.resolve().as_uri()}?mode=ro" if read_only else path
+        db = sqlite3.connect(place, isolation_level=None, timeout=BUSY_SECONDS, uri=readable)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{path}: cannot be opened as a store: {error}. {REMEDY}") from error
     try:

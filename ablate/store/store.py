@@ -25,7 +25,7 @@ from ablate.errors import StoreError, UsageError, did_you_mean
 from ablate.study import Compare, Evaluated, Stopping, Study, Tuning, VariantInfo
 from ablate.writing import REMEDY
 
-from . import database, locks
+from . import database, following, locks
 from .keeping import Access, Evaluations, Kept
 
 Json = Any
@@ -45,19 +45,26 @@ class Store:
         create: Whether to make it where there is none.
         waiting: Called with a message while another process writes for very long, such as one that was stopped; unless given,
             that is an error.
+        read_only: Whether it can only be read, by this one; others may write meanwhile.
 
     Raises:
         StoreError: It cannot be opened, made, or read by this version.
     """
 
-    def __init__(self, directory: Path, create: bool = True, waiting: Callable[[str], None] | None = None):
+    def __init__(
+        self,
+        directory: Path,
+        create: bool = True,
+        waiting: Callable[[str], None] | None = None,
+        read_only: bool = False,
+    ):
         self.directory, self._waiting = directory, waiting
         self.owner = f"{os.getpid()}@{socket.gethostname()}-{uuid.uuid4().hex}"
         self._lock: FileLock | None = None
         if not create and not exists(directory):
             raise StoreError(f"there is no store in {directory}. Give one with --store or ABLATE_STORE, or run a study first.")
         self._path = database.path_in(directory)
-        self._db = database.connect(self._path)
+        self._db = database.connect(self._path, read_only)
         self.kept = Kept(directory, self._transaction, self._read)
         self.evaluations = Evaluations(self._transaction, self._read)
         self.access = Access(self._transaction, self._read, self._alive, lambda: database.shrink(self._db), _dump)
@@ -357,6 +364,22 @@ class Store:
     def running(self) -> set[str]:
         """The keys of all cells that some driver trains, or trained when it was killed."""
         return {row["key"] for row in self._read("SELECT key FROM cells WHERE status = 'running'")}
+
+    def now(self, study: str) -> following.Now:
+        """How far a study is, told in a moment; it is empty where the store has no such study."""
+        with self._decoding():
+            return following.now(self._read, self._status, study)
+
+    def change(self) -> int:
+        """A number that is another one when another process has written."""
+        return int(self._read("PRAGMA data_version")[0][0])
+
+    def latest(self) -> str | None:
+        """The study that was planned last, as one that is run again is; None where there is none."""
+        rows = self._read("SELECT name FROM studies ORDER BY updated DESC, name LIMIT 1")
+        with self._decoding():
+            names.checked(row["name"] for row in rows)
+        return rows[0]["name"] if rows else None
 
     def has_results(self, study: str) -> bool:
         """Whether a cell of a study is done."""

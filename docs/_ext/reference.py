@@ -1,6 +1,7 @@
 """Directives that write the reference pages out of the code, so that they cannot fall behind it.
 
-`command-reference` is the typer application, `spec-reference` the schema of specs, `component-reference` the registry.
+`command-reference` is the typer application, `spec-reference` the schema of specs, `component-reference` the
+registry, `json-reference` the schemas of what is printed for programs.
 """
 
 import json
@@ -14,6 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 from typer.cli import get_docs_for_click
 
 from ablate.cli import app
+from ablate.documents.schemas import names
+from ablate.documents.schemas import schema as document_schema
 from ablate.registry import KINDS, default
 from ablate.registry.params import Parameter, Schema
 from ablate.report.component import accepted
@@ -108,7 +111,44 @@ def _table(heading: str, rows: Iterable[list[str]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
 
 
-REFERENCES = {"command-reference": commands, "spec-reference": spec_keys, "component-reference": components}
+def documents() -> str:
+    """Every document that a command prints for programs, field by field."""
+    return "\n".join(_document(name, document_schema(name)) for name in names())
+
+
+def _document(name: str, made: Schema) -> str:
+    rows = [["field", "value", "meaning"], ["---"] * 3, *_fields(made, "")]
+    return f"## `{name}`\n\n{made['description']}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _fields(made: Schema, before: str) -> Iterator[list[str]]:
+    for key, part in made.get("properties", {}).items():
+        yield [f"`{before}{key}`", _kind_of(part), part.get("description", "").replace("|", "&#124;")]
+        for inner in (part, *part.get("anyOf", ())):
+            yield from _fields(inner.get("items") or {}, f"{before}{key}[].")
+            yield from _fields(inner, f"{before}{key}.")
+
+
+def _kind_of(part: Schema) -> str:
+    """The values of a field, in a word or two."""
+    if "anyOf" in part:
+        return " or ".join(dict.fromkeys(map(_kind_of, part["anyOf"])))
+    if "const" in part:
+        return str(part["const"])
+    if "enum" in part:
+        return ", ".join(f"`{json.dumps(value)}`" for value in part["enum"])
+    kind = part.get("type", "any")
+    if isinstance(kind, list):
+        return " or ".join(kind)
+    return f"{kind} of {_kind_of(part['items'])}s" if part.get("items") else kind
+
+
+REFERENCES = {
+    "command-reference": commands,
+    "spec-reference": spec_keys,
+    "component-reference": components,
+    "json-reference": documents,
+}
 
 
 class Reference(SphinxDirective):

@@ -47,7 +47,7 @@ def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
     again = ablate("run", path, "--json")
     assert "0 cells to train, 4 stored already" in again.stderr
     assert [row["n"] for row in json.loads(again.stdout)["summary"]] == [2, 2]
-    assert json.loads(ablate("status", "--json").stdout) == [
+    assert json.loads(ablate("status", "--json").stdout)["studies"] == [
         {"study": "tiny", "cells": 4, "done": 4, "running": 0, "interrupted": 0, "failed": 0, "missing": 0}
     ]
     assert ablate("report", path).stdout == ablate("report", "tiny").stdout == ran.stdout

@@ -42,7 +42,7 @@ def test_a_run_whose_output_is_lost_stores_everything(ready):
     assert done.returncode == ExitCode.ENVIRONMENT
     assert b"error: the output cannot be written: [Errno 28]" in done.stderr
     assert (ready / "ablate-store" / "reports" / "tiny" / "report.html").is_file()
-    assert json.loads(shell("ablate status --json", ready).stdout)[0]["done"] == 4
+    assert json.loads(shell("ablate status --json", ready).stdout)["studies"][0]["done"] == 4
 
 
 def test_a_reader_that_leaves_is_no_error(ready):

@@ -27,6 +27,7 @@ ELSEWHERE = {  # pages that a test of their own follows
     "docs/what-you-can-ablate.md": "tests/docs/test_what_you_can_ablate.py",
 }
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
+    ("docs/watching.md", "ablate watch"): "does not end by itself; tests/watch runs it, and looks at its page",
     ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/store/test_kept.py keeps those of a smaller one",
     ("docs/kept.md", "ablate predict"): "needs weights and images; tests/store/test_kept.py has both",
     ("docs/kept.md", "ablate evaluate"): "needs weights; tests/store/test_kept.py has some",

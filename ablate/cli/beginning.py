@@ -1,0 +1,82 @@
+"""The command that writes a first spec."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ablate.errors import UsageError
+
+from .common import app
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The spec that is written.")] = Path("study.json"),
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images", metavar="WHERE", help="A dataset such as digits, or a folder or table of images.", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="A model such as net or resnet18.", show_default=False)
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="NAME",
+            help="What is varied, such as optimizer, or PATH=VALUE,VALUE; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="N", help="Seeds a variant, such as 5, or 3-12 until it is decided.", show_default=False),
+    ] = None,
+) -> None:
+    """Write the spec of a first study: asks where the images are, for the model, what to vary, and how many seeds."""
+    from ablate.registry import default
+    from ablate.report.console import err, out, text
+    from ablate.report.files import write
+    from ablate.runner.job import Options, prepare
+
+    from .first_spec import VARIED, dataset_of, document, laid_out, model_of, offered, seeds_of
+
+    if file.exists():
+        raise UsageError(f"{file} exists. Give another name: nothing is overwritten.")
+    missing = [
+        f"--{name}" for name, given in (("images", images), ("model", model), ("vary", vary), ("seeds", seeds)) if not given
+    ]
+    if missing and not sys.stdin.isatty():
+        raise UsageError(f"there is nobody to ask: give {', '.join(missing)}.")
+
+    def asked(question: str, about: str, usual: str) -> str:
+        err.print(text(about, "dim"))
+        return str(typer.prompt(question, default=usual, err=True))
+
+    if images is None:
+        images = asked("Where are the images?", f"A folder, or one of {offered(default().all('dataset'))}.", "digits")
+        dataset_of(images)  # what is wrong is said before the next question
+    if model is None:
+        model = asked("Which model?", "net is small and quick; or a model of torchvision, such as resnet18.", "net")
+        model_of(model)
+    if not vary:
+        lines = "\n".join(f"  {name}: {words}" for name, words in VARIED.items())
+        given = asked(
+            "What is to be varied?",
+            f"Several with spaces between:\n{lines}\n  PATH=VALUE,VALUE: any setting",
+            "optimizer schedule",
+        )
+        vary = given.split()
+    if seeds is None:
+        seeds = asked("How many seeds?", "A number, or 3-12 for as many as it takes to decide every comparison.", "5")
+        seeds_of(seeds)
+    name = re.sub("[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "study"
+    made = document(name, images, model, vary, seeds)
+    prepare(made, (), Options(download=False))  # nothing is written that `check` would refuse
+    write(file, laid_out(made) + "\n")
+    out.print(text(f"written to {file}. What it varies, and how many cells that are: ablate check {file}"), soft_wrap=True)

@@ -1,0 +1,148 @@
+"""What commands print with `--json`, from Python: the same documents as dictionaries, and their JSON Schemas."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablate.study import Study
+from ablate.version import JSON_VERSION
+
+if TYPE_CHECKING:
+    from ablate.runner.job import Job
+
+Json = dict[str, Any]
+Place = Path | str | None
+
+
+def study(found: Study) -> Json:
+    """A study and what is concluded from it, as `ablate report STUDY --json` prints it.
+
+    Args:
+        found: What `ablate.run`, `ablate.load_study` or `ablate.judge` returned.
+    """
+    from ablate.report.content import page
+    from ablate.report.data import record
+
+    return _versioned(record(page(found)))
+
+
+def check(
+    spec: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    store: Place = None,
+    data_dir: Place = None,
+    device: str = "auto",
+) -> Json:
+    """The plan of a spec, as `ablate check --json` prints it. Nothing is built or fetched.
+
+    Raises:
+        SpecError: With everything that is wrong with the spec.
+    """
+    from ablate import places
+    from ablate.runner.job import Options, as_known, prepare
+    from ablate.runner.reusing import stored_otherwise
+    from ablate.store import Store, exists
+
+    job = prepare(spec, overrides, Options(store, data_dir, device=device, download=False))
+    directory = places.store_dir(store)
+    if not exists(directory):
+        job = as_known(job, None)
+        return _versioned(plan_record(job, (), job.notices()))
+    with Store(directory, create=False) as opened:
+        job = as_known(job, opened)
+        stored = opened.stored([planned.cell.key for planned in job.cells])
+        return _versioned(plan_record(job, stored, job.notices(), stored_otherwise(job, opened)))
+
+
+def plan_record(
+    job: "Job", stored: Collection[str], notices: Sequence[str], otherwise: Sequence[tuple[int, Mapping[str, Any]]] = ()
+) -> Json:
+    """A plan, without a version.
+
+    Args:
+        job: What a run would have to do.
+        stored: The keys of the cells that the store has.
+        notices: What is to be said of it.
+        otherwise: How many cells are stored of other versions, and which.
+    """
+    plan, owners = job.plan, job.plan.owners()
+    counts: dict[str, list[bool]] = {info.name: [] for info in plan.infos()}
+    for planned in job.cells:
+        counts[owners[planned.variant]].append(planned.cell.key in stored)
+    variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in plan.infos()]
+    cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
+    told: Json = {"name": plan.spec.name, "reference": plan.compare.reference, "variants": variants, "cells": cells}
+    others = [{"cells": count, "versions": dict(versions)} for count, versions in otherwise]
+    told |= {"notices": list(notices), "reused": list(job.reused), "other_versions": others}
+    return told | ({"tuning": plan.tuning.record()} if plan.tuning else {})
+
+
+def power(
+    study: str,
+    *,
+    overrides: Sequence[str] = (),
+    store: Place = None,
+    sd: float | None = None,
+    seeds: Sequence[int] = (),
+    differences: Sequence[float] = (),
+    probability: float = 0.8,
+) -> Json:
+    """What a study can show, as `ablate power --json` prints it.
+
+    Raises:
+        UsageError: There is no such study, or nothing is known of its noise.
+    """
+    from ablate.report.data import finite
+    from ablate.runner.power import power as power_of
+
+    return _versioned(finite(asdict(power_of(study, overrides, store, sd, seeds, differences, probability))))
+
+
+def status(store: Place = None) -> Json:
+    """The studies of a store and how far each is, as `ablate status --json` prints it.
+
+    Raises:
+        StoreError: There is no store.
+    """
+    from ablate import places
+    from ablate.store import Store
+    from ablate.store.following import STATES
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = {name: opened.study(name).every_cell["status"] for name in opened.studies()}
+    rows = [
+        {"study": name, "cells": len(cells), **{state: int((cells == state).sum()) for state in STATES}}
+        for name, cells in found.items()
+    ]
+    return _versioned({"studies": rows})
+
+
+def diff(one: str, other: str, *, store: Place = None) -> Json:
+    """Two cells or two studies side by side, as `ablate diff --json` prints it.
+
+    Raises:
+        UsageError: The store has no such study or cell.
+    """
+    from ablate import places
+    from ablate.report.diff import difference
+    from ablate.store import Store
+
+    with Store(places.store_dir(store), create=False) as opened:
+        return _versioned(asdict(difference(opened, one, other)))
+
+
+def schema(name: str) -> Json:
+    """The JSON Schema of a document: `study`, `studies`, `check`, `probe`, `power`, `status`, `diff`, `list`, `show`, …
+
+    Raises:
+        UsageError: There is no document of this name.
+    """
+    from .schemas import schema as schema_of
+
+    return schema_of(name)
+
+
+def _versioned(content: Mapping[str, Any]) -> Json:
+    return {"version": JSON_VERSION, **content}

@@ -1,0 +1,121 @@
+"""What a study of a store has come to, as far as it can be told in a moment, for who looks again and again."""
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ablate import names
+from ablate.contracts import TAKEN
+
+Read = Callable[..., list[sqlite3.Row]]
+LOG = 64_000  # last characters of a log that are told
+MOST_LOGS = 20
+STATES = ("done", "running", "interrupted", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A cell that is trained now.
+
+    Attributes:
+        variant: Its variant.
+        seed: Its seed.
+        started: When it was begun or resumed, in seconds since 1970.
+        epoch: The last one that has ended; 0 before.
+        epochs: How many there will be; None where only its trainer knows.
+        latest: Metrics and training loss of that epoch, as far as they have a value.
+    """
+
+    variant: str
+    seed: int
+    started: float
+    epoch: int
+    epochs: int | None
+    latest: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A cell that failed, with the end of its log."""
+
+    key: str
+    variant: str
+    seed: int
+    error: str
+    log: str
+
+
+@dataclass(frozen=True)
+class Now:
+    """How far a study is.
+
+    Attributes:
+        counts: Cells by their status, as `Study.cells` has it; those of a tuning too.
+        training: The cells that are trained now, those first that were begun first.
+        failed: Cells that failed, the last ones first, no more than `MOST_LOGS`.
+        seconds_left: A guess: what the cells that are left take, at the mean of the finished ones, trained as many at once as
+            now; None where nothing is trained or nothing has ended.
+    """
+
+    counts: Mapping[str, int]
+    training: tuple[Training, ...]
+    failed: tuple[Failed, ...]
+    seconds_left: float | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def now(read: Read, status: Callable[[sqlite3.Row], str], study: str) -> Now:
+    """How far a study is. It is empty where the store has no such study.
+
+    Args:
+        read: Gives the rows of a query.
+        status: Gives what the cell of a row is called.
+        study: Its name.
+    """
+    rows = read(
+        """SELECT m.variant, m.seed, m.key, c.status, c.owner, c.started, c.finished, c.seconds
+           FROM study_cells m LEFT JOIN cells c ON c.key = m.key WHERE m.study = ? ORDER BY m.position""",
+        study,
+    )
+    told = [(row, status(row)) for row in rows]
+    counts = dict.fromkeys(STATES, 0)
+    for _, state in told:
+        counts[state] += 1
+    training = [_training(read, row) for row, state in told if state == "running"]
+    failed = sorted((row for row, state in told if state == "failed"), key=lambda row: -row["finished"])
+    return Now(
+        counts,
+        tuple(sorted(training, key=lambda cell: cell.started)),
+        tuple(_failed(read, row) for row in failed[:MOST_LOGS]),
+        _left([row["seconds"] for row, state in told if state == "done"], counts, training),
+    )
+
+
+def _training(read: Read, row: sqlite3.Row) -> Training:
+    ended = read("SELECT epoch, record FROM epochs WHERE key = ? ORDER BY epoch DESC LIMIT 1", row["key"])
+    recipe = json.loads(read("SELECT recipe FROM cells WHERE key = ?", row["key"])[0]["recipe"])
+    epochs = recipe.get("epochs") if "use" not in recipe else None
+    record = json.loads(ended[0]["record"]) if ended else {}
+    names.checked([row["variant"], *record])
+    numbers = {name: value for name, value in record.items() if type(value) in (int, float) and math.isfinite(value)}
+    latest = {name: value for name, value in numbers.items() if name == "train_loss" or name not in TAKEN}
+    return Training(row["variant"], row["seed"], row["started"], ended[0]["epoch"] if ended else 0, epochs, latest)
+
+
+def _failed(read: Read, row: sqlite3.Row) -> Failed:
+    found = read("SELECT error, substr(log, ?) AS log FROM cells WHERE key = ?", -LOG, row["key"])[0]
+    return Failed(row["key"], row["variant"], row["seed"], found["error"] or "", found["log"] or "")
+
+
+def _left(seconds: Sequence[float], counts: Mapping[str, int], training: Sequence[Training]) -> float | None:
+    if not seconds or not training:
+        return None
+    mean, now = sum(seconds) / len(seconds), time.time()
+    rest = [mean * (1 - cell.epoch / cell.epochs) if cell.epochs else max(0.0, cell.started + mean - now) for cell in training]
+    return (sum(rest) + mean * (counts["missing"] + counts["interrupted"])) / len(training)

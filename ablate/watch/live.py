@@ -1,0 +1,142 @@
+"""What the page shows, part by part, made anew where the store has changed: once, however many look at it.
+
+How far the study is takes milliseconds, and is made at every change. The report takes seconds for a thousand cells, and the
+machine has models to train: so it is made while somebody looks, and then no more than a fifth of the time.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.report.content import page
+from ablate.report.live import problem_part, state_part
+from ablate.report.web import parts
+from ablate.store import Store
+
+LOOK_SECONDS = 0.1  # between two looks at whether the store has changed
+LOOK_AT_ALL_SECONDS = 2.0  # and at what changes without a word: a driver that was killed
+KINDS = ("state", "problem of state", "report", "problem of report")  # of parts, in their order
+REST = 4.0  # times as long as the processor was at work on a report, nothing is done before the next one
+
+
+@dataclass(frozen=True)
+class Update:
+    """What has changed.
+
+    Attributes:
+        version: A number that counts up.
+        order: The identifiers of all parts, as they stand in the page.
+        changed: Those that have changed, as HTML.
+    """
+
+    version: int
+    order: tuple[str, ...]
+    changed: Mapping[str, str]
+
+
+class Live:
+    """The parts of the page, each with the version that it is of.
+
+    Args:
+        directory: That of the store.
+        study: The name of the study.
+    """
+
+    def __init__(self, directory: Path, study: str):
+        self.directory, self.study = directory, study
+        self.ended = threading.Event()
+        self._news = threading.Condition()
+        self._version, self._viewers = 0, 0
+        self._told: dict[str, dict[str, tuple[int, str]]] = {kind: {} for kind in KINDS}
+        self._change = 0  # counts up with what a report would show
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Follows the study until the block ends."""
+        ways = {"state": self._look, "report": self._tell}
+        threads = [threading.Thread(target=self._each, args=one, daemon=True) for one in ways.items()]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.ended.set()
+            with self._news:
+                self._news.notify_all()
+            for thread in threads:
+                thread.join(timeout=30)
+
+    @contextmanager
+    def viewing(self) -> Iterator[None]:
+        """Somebody looks while the block runs."""
+        with self._news:
+            self._viewers += 1
+            self._news.notify_all()
+        try:
+            yield
+        finally:
+            with self._news:
+                self._viewers -= 1
+
+    @property
+    def viewers(self) -> int:
+        return self._viewers
+
+    def since(self, version: int, seconds: float = 0.0) -> Update | None:
+        """What has changed after a version; it is waited for so many seconds, and None if nothing has."""
+        with self._news:
+            self._news.wait_for(lambda: self._version > version or self.ended.is_set(), seconds)
+            if self._version <= version:
+                return None
+            told = {name: part for kind in KINDS for name, part in self._told[kind].items()}
+            return Update(self._version, tuple(told), {name: html for name, (own, html) in told.items() if own > version})
+
+    def _each(self, kind: str, way: Callable[[Store], None]) -> None:
+        """Opens the store and makes the parts of a kind, again and again; what goes wrong is a part, too."""
+        while not self.ended.is_set():
+            try:
+                with Store(self.directory, create=False, read_only=True) as store:
+                    way(store)
+            except Exception as error:  # in a thread, where nobody else would hear of it
+                self._put(f"problem of {kind}", {f"problem-{kind}": problem_part(error)})
+                self.ended.wait(LOOK_AT_ALL_SECONDS)
+
+    def _look(self, store: Store) -> None:
+        seen, next_look = None, 0.0
+        while not self.ended.wait(LOOK_SECONDS if seen is not None else 0):
+            change = store.change()
+            if change != seen or time.monotonic() >= next_look:
+                now = store.now(self.study)
+                self._put("state", {"state": state_part(self.study, now)})
+                if change != seen:
+                    with self._news:
+                        self._change += 1
+                        self._news.notify_all()
+                seen, next_look = change, time.monotonic() + LOOK_AT_ALL_SECONDS
+
+    def _tell(self, store: Store) -> None:
+        shown = 0
+        while not self.ended.is_set():
+            with self._news:
+                while not self.ended.is_set() and not (self._change > shown and (self._viewers or not shown)):
+                    self._news.wait()
+                shown = self._change
+            begun = time.thread_time()
+            if not self.ended.is_set():
+                self._put("report", parts(page(store.study(self.study))))
+            self.ended.wait(REST * (time.thread_time() - begun))
+
+    def _put(self, kind: str, html: Mapping[str, str]) -> None:
+        """Has these parts in place of all of their kind; those that are as they were keep their version."""
+        with self._news:
+            before = self._told[kind]
+            new = self._version + 1
+            after = {name: before[name] if before.get(name, (0, ""))[1] == made else (new, made) for name, made in html.items()}
+            problem = f"problem of {kind}"
+            if list(after.items()) != list(before.items()) or self._told.get(problem):
+                self._told |= {kind: after} | ({problem: {}} if problem in KINDS else {})
+                self._version = new
+                self._news.notify_all()

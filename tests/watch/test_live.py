@@ -1,0 +1,96 @@
+"""The parts of the page: made once at each change, and sent where they have changed."""
+
+import time
+
+from ablate.report.live import live_page, problem_part, state_part
+from ablate.store import Store
+from ablate.store.following import Failed, Now, Training
+from ablate.watch.live import Live
+from tests.report.studies import HOSTILE
+from tests.watch.studies import begin, claim, finish, finished, record
+
+
+def until(live, wanted, version=-1):
+    """The first update after a version that is as wanted, with all that has changed until then."""
+    changed, end = {}, time.monotonic() + 60
+    while time.monotonic() < end:
+        update = live.since(version, 60)
+        version, changed = update.version, changed | update.changed
+        if wanted(update):
+            return update, changed
+    raise AssertionError(changed)
+
+
+def test_a_finished_study_is_the_report_and_nothing_more_happens(tmp_path):
+    live = Live(finished(tmp_path), "s")
+    with live.running():
+        update, changed = until(live, lambda update: "1-comparison" in update.order)
+        assert update.order[:2] == ("state", "1-header")
+        assert "6 of 6 cells done" in changed["state"]
+        assert "x is better than base" in changed["1-header"]
+        assert live.since(update.version, 1) is None
+        everything = live.since(-1)
+    assert set(everything.changed) == set(everything.order)
+
+
+def test_only_what_has_changed_is_told(tmp_path):
+    with Store(tmp_path) as driver:
+        begin(driver)
+        finish(driver, 0, 0, 0.5)
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            first, _ = until(live, lambda update: "1-cost" in update.order)
+            driver.record_epoch(claim(driver, 1, 0), record(1, 0.25))
+            second, changed = until(live, lambda update: "0.25" in update.changed.get("state", ""), first.version)
+            assert "1-cost" not in changed
+            assert "1 of 3" in changed["state"]
+            _, changed = until(live, lambda update: "1-learning-curves" in update.changed, second.version)
+            assert "1-how-to-read-it" not in changed
+
+
+def test_nobody_looks_so_the_report_rests(tmp_path):
+    with Store(tmp_path) as driver:
+        begin(driver)
+        finish(driver, 0, 0, 0.5)
+        live = Live(tmp_path, "s")
+        with live.running():
+            first, _ = until(live, lambda update: "1-cost" in update.order)
+            finish(driver, 1, 0, 0.6)
+            second, changed = until(live, lambda update: "2 of 6" in update.changed.get("state", ""), first.version)
+            assert live.since(second.version, 1) is None, "how far it is costs next to nothing, and is made all the same"
+            assert changed.keys() == {"state"}
+            with live.viewing():
+                until(live, lambda update: "1-cost" in update.changed, second.version)
+
+
+def test_a_store_that_is_damaged_is_a_part_of_the_page_until_it_is_whole(tmp_path):
+    whole = finished(tmp_path / "store") / "store.sqlite"
+    live = Live(tmp_path / "store", "s")
+    data = whole.read_bytes()
+    whole.write_bytes(b"no store")
+    with live.running():
+        update, changed = until(live, lambda update: "problem-state" in update.order)
+        assert "cannot be opened as a store" in changed["problem-state"]
+        whole.write_bytes(data)
+        update, _ = until(live, lambda update: {"state", "1-comparison"} <= set(update.order), update.version)
+        assert not [name for name in update.order if name.startswith("problem")]
+
+
+def test_names_of_strangers_are_text():
+    training = tuple(Training(name, 0, 0.0, 1, None, {name: 0.5}) for name in HOSTILE)
+    failed = tuple(Failed(f"{index}", name, 0, name, f"</pre>{name}\n{name}") for index, name in enumerate(HOSTILE))
+    counts = {"done": 1, "running": len(HOSTILE), "failed": len(HOSTILE), "interrupted": 0, "missing": 1}
+    state = state_part(HOSTILE[1], Now(counts, training, failed, 5.0))
+    text = live_page(HOSTILE[3], 1, {"state": state, "problem": problem_part(ValueError(HOSTILE[0]))})
+    for tag in ("<script>document", "<img", "<svg onload", "<b>accuracy"):
+        assert tag not in text
+    assert text.count("</pre>") == len(HOSTILE)
+    assert "7*7" in text
+    assert not any(control in text for control in ("\x1b", "\x00", "\x07", "\u202e"))
+
+
+def test_who_looks_early_is_told_that_it_decides_nothing():
+    counts = dict.fromkeys(("running", "failed", "interrupted"), 0)
+    assert "Verdicts so far" in state_part("s", Now(counts | {"done": 1, "missing": 1}, (), (), None))
+    assert "Verdicts so far" not in state_part("s", Now(counts | {"done": 2, "missing": 0}, (), (), None))
+    assert "goes on with the other 1" in state_part("s", Now(counts | {"done": 1, "missing": 1}, (), (), None))
