@@ -76,7 +76,8 @@ def _summary(url: str, objects: Objects, remote: Remote) -> str:
     told, counts = remote.told, objects.counts
     said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken, {told.given:,} given"]
     if told.lost:
-        said.append(f"{plural(told.lost, 'cell')} could not be given, and are where the study is run again with --remote")
+        they = "is" if told.lost == 1 else "are"
+        said.append(f"{plural(told.lost, 'cell')} could not be given, and {they} where the study is run again with --remote")
     if told.refused:
         why = list(dict.fromkeys(told.refused.values()))
         said.append(f"{plural(len(told.refused), 'cell')} there not believed ({'; '.join(why[:3])})")
