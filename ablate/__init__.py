@@ -27,6 +27,7 @@ def run(
     keep: str | None = None,
     retrain: bool = False,
     reuse: Sequence[str] = (),
+    remote: str | None = None,
     progress: bool = True,
 ) -> "Results":
     """Runs a study and returns it with its results, as `ablate run` does.
@@ -42,6 +43,7 @@ def run(
         keep: `weights`, or `weights:GB` with the room for those of the whole store; what the spec says unless given.
         retrain: Whether finished cells are trained again whose weights were not kept; their results stay.
         reuse: Packages, such as `torch`, of which cells are taken that were trained with another version; the report says so.
+        remote: Where finished cells are taken from and given to: a folder, or a URL such as `s3://lab/ablate`.
         progress: Whether to show how far it is, in a notebook or on standard error.
 
     Returns:
@@ -57,7 +59,7 @@ def run(
 
     from .results import Results
 
-    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain, reuse=reuse)
+    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain, reuse=reuse, remote=remote)
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:

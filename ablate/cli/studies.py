@@ -61,6 +61,14 @@ def run(
             help="Take stored cells that were trained with another version of this package; may be repeated. The report says so.",
         ),
     ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            "--remote",
+            metavar="URL",
+            help="Take finished cells from here before training, and give them after: a folder, or a URL such as s3://lab/ablate.",
+        ),
+    ] = None,
     debug: Debug = False,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +77,16 @@ def run(
     from ablate.runner.job import Options, prepare, try_recipes
 
     options = Options(
-        store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain, reuse=reuse or ()
+        store,
+        data_dir,
+        jobs,
+        device,
+        _executor(executor),
+        placebo=placebo,
+        keep=keep,
+        retrain=retrain,
+        reuse=reuse or (),
+        remote=remote,
     )
     if dry_run:
         job = prepare(spec, overrides or (), options)

@@ -26,8 +26,10 @@ from ablate.study import Study
 from . import provenance
 from .job import Job, Options, as_known, at_once, executor_of, prepare, save, try_recipes, wanted
 from .reusing import with_reused
+from .sharing import Sharing, shared
 from .signals import stop_on_signals
 
+Claim = Callable[[Cell, Mapping[str, Any]], str]  # as `Store.claim`
 HELD_SECONDS = 2.0  # between two looks at cells that another driver trains
 
 
@@ -55,7 +57,11 @@ def run_study(
         StoreError: The store cannot be written; what it has is kept.
     """
     job = prepare(spec, overrides, options)
-    with ExitStack() as executors, Store(places.store_dir(options.store), waiting=warn) as store:
+    with (
+        ExitStack() as executors,
+        Store(places.store_dir(options.store), waiting=warn) as store,
+        shared(options.remote, store, warn) as sharing,
+    ):
 
         @cache
         def start() -> Run:  # not before a cell is to be trained: what is stored is shown at once
@@ -68,7 +74,7 @@ def run_study(
                 f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "
                 "because its locks may not reach others"
             )
-        return _execute(job, options, store, start, listeners, warn)
+        return _execute(job, options, store, start, sharing, listeners, warn)
 
 
 def _execute(
@@ -76,6 +82,7 @@ def _execute(
     options: Options,
     store: Store,
     start: Callable[[], Run],
+    sharing: Sharing | None,
     listeners: Mapping[str, object],
     warn: Callable[[str], None],
 ) -> tuple[Study, bool]:
@@ -83,8 +90,11 @@ def _execute(
     hooks.register_installed(job.registry)
     for name, listener in listeners.items():
         hooks.register(listener, name)
+    if sharing is not None:
+        hooks.register(sharing, "remote")
     hooks.register(StoreWriter(store, job.keep, warn), "store")  # last registered is first called: what is told is stored
     study, before, notices = None, None, list[str]()
+    claim = store.claim if sharing is None else sharing.claim
     again = _to_train_again(as_known(job, store), store, options.retrain, warn)
     with stop_on_signals(warn) as stop:
         while True:
@@ -93,6 +103,8 @@ def _execute(
             if study is not None and (stop.is_set() or now.members() == before):
                 hooks.call("study_end", study=study)
                 return study, stop.is_set()
+            if sharing is not None:
+                sharing.exchange([planned.cell for planned in now.cells])
             pending = _pending(now, store) | (again & {planned.cell.key for planned in now.cells})
             if study is None and (holders := store.holders(list(pending))):
                 warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
@@ -106,7 +118,7 @@ def _execute(
                 for notice in notices:
                     warn(notice)
             save(now, store, warn, notices)
-            _round(now, pending, again, options, store, start, hooks, stop, warn)
+            _round(now, pending, again, options, store, start, claim, hooks, stop, warn)
             again -= pending
             study, before = store.study(job.plan.spec.name), now.members()
 
@@ -118,6 +130,7 @@ def _round(
     options: Options,
     store: Store,
     start: Callable[[], Run],
+    claim: Claim,
     hooks: Hooks,
     stop: threading.Event,
     warn: Callable[[str], None],
@@ -132,7 +145,7 @@ def _round(
             _forget(store, left.stem)
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
-        for event in _events(job, options, store, start(), pending, again, stop, warn):
+        for event in _events(job, options, store, start(), pending, again, claim, stop, warn):
             _tell(hooks, todo, infos, event, store)
 
 
@@ -170,6 +183,7 @@ def _events(
     run: Run,
     pending: list[Cell],
     again: set[str],
+    claim: Claim,
     stop: threading.Event,
     warn: Callable[[str], None],
 ) -> Iterator[Event]:
@@ -186,7 +200,7 @@ def _events(
         timeout=document.get("timeout"),
         weights={key: store.kept.file_of(key).absolute() for key in _keeping(job)},
     )
-    take = _Queue(pending, again, store, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    take = _Queue(pending, again, claim, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
     cells = {cell.key: cell for cell in pending}
     told: list[str] = []
     while take.pending and not stop.is_set():
@@ -235,8 +249,8 @@ def _believed(event: Event, cells: Mapping[str, Cell]) -> Event:
 class _Queue:
     """Hands out the cells of a study that nobody trains or has trained, and those that are trained again."""
 
-    def __init__(self, pending: list[Cell], again: Collection[str], store: Store, where: dict[str, Any]):
-        self.pending, self._again, self._store, self._where = list(pending), again, store, where
+    def __init__(self, pending: list[Cell], again: Collection[str], claim: Claim, where: dict[str, Any]):
+        self.pending, self._again, self._claim, self._where = list(pending), again, claim, where
         self.taken: list[str] = []  # keys
         self._next_look = 0.0
 
@@ -244,7 +258,7 @@ class _Queue:
         if time.monotonic() < self._next_look:
             return None
         for cell in list(self.pending):
-            state = "claimed" if cell.key in self._again else self._store.claim(cell, self._where)
+            state = "claimed" if cell.key in self._again else self._claim(cell, self._where)
             if state != "held":
                 self.pending.remove(cell)
             if state == "claimed":

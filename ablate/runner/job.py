@@ -43,6 +43,7 @@ class Options:
         keep: What is kept of each cell, as `keeping.keep_of` reads it; what the spec says where None.
         retrain: Whether finished cells are trained again whose weights are to be kept and were not.
         reuse: Packages of which cells are taken that were trained with another version.
+        remote: Where finished cells are taken from and given to: a folder, or a URL of fsspec.
     """
 
     store: Path | str | None = None
@@ -55,6 +56,7 @@ class Options:
     keep: str | None = None
     retrain: bool = False
     reuse: Sequence[str] = ()
+    remote: str | None = None
 
 
 @dataclass(frozen=True)

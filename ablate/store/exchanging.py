@@ -157,7 +157,7 @@ def take_over(store: Store, source: Source) -> Taken:
         keys = source.keys[start : start + AT_ONCE]
         with store.access.transaction() as db:
             items = [source.item(key) for key in keys]
-            same = [item for item in items if _take_result(db, store, item, item.record["key"] in unproven, taken)]
+            same = [item for item in items if take_result(db, store, item.record, taken, item.record["key"] in unproven)]
         for item in same:
             _take_files(store, source, item, taken)
     return taken
@@ -237,9 +237,8 @@ def _name_here(store: Store, study: Record) -> str | None:
     return None if own in store.studies() else own
 
 
-def _take_result(db: sqlite3.Connection, store: Store, item: Item, unproven: bool, taken: Taken) -> bool:
+def take_result(db: sqlite3.Connection, store: Store, record: Record, taken: Taken, unproven: bool = False) -> bool:
     """Takes the result of a cell; False where the store has another one, or trains it now."""
-    record = item.record
     row = db.execute("SELECT status, owner FROM cells WHERE key = ?", (record["key"],)).fetchone()
     if row and row["status"] == "running" and store.access.alive(row["owner"]):
         taken.running += 1
@@ -253,11 +252,11 @@ def _take_result(db: sqlite3.Connection, store: Store, item: Item, unproven: boo
         return True
     taken.cells += 1
     taken.unproven += unproven
-    insert(db, store.access.text, record)
+    _insert(db, store.access.text, record)
     return True
 
 
-def insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record) -> None:
+def _insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record) -> None:
     """Writes a finished cell in place of whatever is known of one that is not."""
     db.execute("DELETE FROM cells WHERE key = ?", (record["key"],))
     db.execute(

@@ -4,6 +4,7 @@ A record is believed where its key is made again from its recipe. That takes the
 where these are not installed, only the form and the digest of a record can be checked, and that is counted.
 """
 
+import base64
 import json
 import math
 import re
@@ -87,8 +88,8 @@ def cell_of(record: Record) -> Cell:
     return Cell(record["key"], record["recipe"], record["seed"], record["device"], record["identity"])
 
 
-def result_of(record: Record) -> Result:
-    """The result, as one that was trained as the record says."""
+def result_of(record: Record, said: bytes | None = None) -> Result:
+    """The result, as one that was trained as the record says, with a file of predictions."""
     return Result(
         record["epochs"],
         record["metrics"],
@@ -97,6 +98,7 @@ def result_of(record: Record) -> Result:
         record["parameters"],
         trained=record["identity"],
         evaluated_images=record["provenance"].get("evaluated_images"),
+        predictions=None if said is None else base64.b64encode(said).decode(),
     )
 
 
