@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-PARTS = ("study", "honest", "augmentation", "photographs", "fixed", "scaling", "ceiling", "specs")
+PARTS = ("study", "honest", "augmentation", "photographs", "fixed", "scaling", "ceiling", "specs", "gpu")
+LEFT_OUT = ("specs", "gpu")  # unless they are named: they need studies, or a GPU
 
 
 def parts() -> Mapping[str, Callable[..., list[Any]]]:
     """Each part of the benchmark: a function of `common.Size` that gives figures."""
-    from . import augmentation, costs, epochs, photographs, studies
+    from . import augmentation, costs, epochs, gpu, photographs, studies
 
     functions = (
         studies.against_scripts,
@@ -19,5 +20,6 @@ def parts() -> Mapping[str, Callable[..., list[Any]]]:
         epochs.scaling,
         costs.ceiling,
         epochs.specs,
+        gpu.gpu,
     )
     return dict(zip(PARTS, functions, strict=True))

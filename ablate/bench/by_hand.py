@@ -7,8 +7,10 @@ It starts each run from the same weights and takes the same batches as the engin
 
 import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import Tensor, nn, optim
 
 from ablate.contracts import DataInfo
 from ablate.engine.seeding import generator, global_rng
+from ablate.engine.turns import arithmetic
 from ablate.registry import build, default
 
 EAGER_STEPS = 3  # before the capture, as the engine has them
@@ -26,14 +29,20 @@ Train = Callable[[Tensor], None]  # on a batch, by its indices
 
 def main(path: str, settings: dict[str, Any]) -> None:
     torch.set_num_threads(1)
-    torch.backends.cudnn.benchmark = True  # has no meaning on a CPU
     device = torch.device(settings["device"])
-    arrays = np.load(path)
-    with torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext():  # none but such is captured
-        images, test = (_normalized(arrays[f"{part}_images"], device) for part in ("train", "test"))
-        labels, test_labels = (torch.from_numpy(arrays[f"{part}_labels"]).to(device) for part in ("train", "test"))
-        results = [[name, seed, _run(images, labels, test, test_labels, settings, name, seed)] for name, seed in settings["runs"]]
+    images = on_device(Path(path), device)
+    with arithmetic(settings["recipe"]["precision"]) if device.type == "cuda" else nullcontext():  # what the engine computes with
+        results = [[name, seed, trained(images, settings, name, seed)[0]] for name, seed in settings["runs"]]
     sys.stdout.write(json.dumps(results))
+
+
+def on_device(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The arrays of a file as tensors, images normalised and channels last, as `train_images` and so on."""
+    arrays = np.load(path)
+    return {
+        name: _normalized(values, device) if name.endswith("images") else torch.from_numpy(values).to(device)
+        for name, values in arrays.items()
+    }
 
 
 def _normalized(images: Any, device: torch.device) -> Tensor:
@@ -41,9 +50,29 @@ def _normalized(images: Any, device: torch.device) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
-def _run(
-    images: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor, settings: dict[str, Any], name: str, seed: int
-) -> float:
+def trained(data: Mapping[str, Tensor], settings: Mapping[str, Any], name: str, seed: int) -> tuple[float, list[float]]:
+    """Trains once.
+
+    Args:
+        data: As `on_device` gives it.
+        settings: A resolved `recipe`, of which this knows what the study of the benchmark needs, and the number of `epochs`.
+        name: `sgd` or `adam`.
+        seed: Of the weights and the order of the images.
+
+    Returns:
+        The test accuracy after the last epoch, and the seconds of training in each.
+    """
+    device = data["train_images"].device
+    if device.type != "cuda":
+        return _trained(data, settings, name, seed)
+    stream = torch.cuda.Stream(device)  # none but such is captured
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        return _trained(data, settings, name, seed)
+
+
+def _trained(data: Mapping[str, Tensor], settings: Mapping[str, Any], name: str, seed: int) -> tuple[float, list[float]]:
+    images, labels, test = (data[part] for part in ("train_images", "train_labels", "test_images"))
     recipe, device = settings["recipe"], images.device
     with global_rng(seed, "model"):
         info = DataInfo(*images.shape[1:], int(labels.max()) + 1)  # type: ignore[call-arg]
@@ -64,16 +93,20 @@ def _run(
 
     size = recipe["batch_size"]
     train = _captured(step, images, labels, size) if device.type == "cuda" else lambda batch: step(images[batch], labels[batch])
-    accuracy = 0.0
+    accuracy, seconds = 0.0, []
     for epoch in range(settings["epochs"]):
         model.train()
+        started = time.perf_counter()
         for batch in torch.randperm(len(labels), generator=generator(seed, "order", epoch)).to(device).split(size):
             train(batch)
+        if device.type == "cuda":
+            torch.cuda.current_stream(device).synchronize()
+        seconds.append(time.perf_counter() - started)
         model.eval()
         with torch.no_grad(), autocast:
             logits = torch.cat([model(part) for part in test.split(1000)])
-        accuracy = (logits.argmax(1) == test_labels).double().mean().item()
-    return accuracy
+        accuracy = (logits.argmax(1) == data["test_labels"]).double().mean().item()
+    return accuracy, seconds
 
 
 def _captured(step: Callable[[Tensor, Tensor], None], images: Tensor, labels: Tensor, size: int) -> Train:

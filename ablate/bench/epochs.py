@@ -14,7 +14,7 @@ from ablate.spec.recipe import Recipe
 
 from .common import NORMALIZE, Size, an_epoch, figure, new_store, run_ablate, study, write_arrays
 from .script import check
-from .studies import TOLERANCE, finish, start_script, with_epochs
+from .studies import TOLERANCE, finish, recipes_of, start_script, with_epochs
 
 Json = Any
 EPOCHS = (1, 3)  # that are measured of a study that is extrapolated
@@ -79,17 +79,21 @@ def specs(size: Size) -> list[Json]:
     return [figure(name, script / total["ablate"], "×", "≥ 100" if size.on_gpu else "", **more, results_agree=agree)]
 
 
+def distinct_recipes(documents: list[Json]) -> list[Recipe]:
+    """The recipes of some studies, each once."""
+    variants = [variant for document in documents for variant in make_plan(load(document), default()).variants]
+    return list({canonical_json(variant.canonical): variant.recipe for variant in variants}.values())
+
+
 def _recipes(documents: list[Json]) -> list[Recipe]:
-    """The distinct recipes of some studies."""
-    distinct = {}
+    """The distinct recipes of some studies, which the script knows."""
     for document in documents:
-        for variant in make_plan(load(document), default()).variants:
+        for name, recipe in recipes_of(document):
             try:
-                check(variant.recipe)
+                check(recipe)
             except ValueError as error:
-                raise UsageError(f"{document['name']}, variant {variant.name!r}: {error}. Leave this study out.") from error
-            distinct[canonical_json(variant.canonical)] = variant.recipe
-    recipes = list(distinct.values())
+                raise UsageError(f"{document['name']}, variant {name!r}: {error}. Leave this study out.") from error
+    recipes = distinct_recipes(documents)
     if len({recipe["epochs"] for recipe in recipes}) > 1:
         raise UsageError("the studies have cells with different numbers of epochs: measure them one by one.")
     return recipes

@@ -5,6 +5,7 @@ python -m ablate.bench.script images.npz '{"recipe": …, "seed": 0, "epochs": 3
 
 import json
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -103,7 +104,9 @@ def main(path: str, settings: dict[str, Any]) -> None:
     scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: factor(epoch * len(loaders[0])))
     loss = build(registry, "loss", recipe["loss"])
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=recipe["precision"] == "bfloat16")
+    seconds = []
     for _ in range(settings["epochs"]):
+        started = time.perf_counter()
         model.train()
         for images, labels in loaders[0]:
             optimizer.zero_grad()
@@ -117,7 +120,8 @@ def main(path: str, settings: dict[str, Any]) -> None:
         with torch.no_grad(), autocast:
             for images, labels in loaders[1]:
                 correct += int((model(images.to(device)).argmax(1) == labels.to(device)).sum())
-    sys.stdout.write(json.dumps({"accuracy": correct / len(sets[1])}))
+        seconds.append(time.perf_counter() - started)
+    sys.stdout.write(json.dumps({"accuracy": correct / len(sets[1]), "seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def average(model: nn.Module, decay: float | None) -> AveragedModel | None:
 
 
 def follow(average: AveragedModel, model: nn.Module) -> None:
-    """What `average.update_parameters(model)` does, without a copy of a number to the device that nothing reads."""
+    """What `average.update_parameters(model)` does, without copying its count to the device each time, which nothing reads."""
     if not average.n_averaged:
         average.update_parameters(model)
         return

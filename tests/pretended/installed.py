@@ -96,6 +96,7 @@ def _replace_functions() -> None:
     }
     for name, function in functions.items():
         setattr(cuda, name, function)
+    torch.Tensor.pin_memory = lambda tensor, device=None: tensor
     cuda.random.manual_seed_all = cuda.manual_seed_all
     cuda.graphs.is_current_stream_capturing = cuda.is_current_stream_capturing
     accelerator.current_accelerator = lambda check_available=False: torch.device("cuda")
