@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablate.bench import PARTS, studies
 from ablate.bench.common import Size
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.timeout(900)  # whole studies in processes of their own
 Q1 = json.loads((Path(__file__).parents[1] / "specs" / "q1.json").read_text())
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "gpu"])  # which `tests/pretended` has
 def test_each_part_runs(part, tmp_path):
     output = tmp_path / "figures.json"
     command = [sys.executable, "-m", "ablate", "bench", part, "--smallest", "--output", output, "--data-dir", tmp_path / "data"]
@@ -39,6 +40,14 @@ def test_the_cell_that_is_measured_on_a_gpu_agrees_on_the_cpu(tmp_path):
     (figure,) = studies._one_on_gpu(size)
     assert figure["gap_in_accuracy"] == 0
     assert figure["seconds_of_an_epoch"].keys() == {"by hand", "ablate"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_part_for_gpus_needs_one(tmp_path):
+    command = [sys.executable, "-m", "ablate", "bench", "gpu", "--smallest", "--data-dir", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "the part 'gpu' measures a GPU, and torch finds none on this machine" in done.stderr
 
 
 def test_the_part_for_specs_needs_one(tmp_path):

@@ -14,7 +14,7 @@ DEVICES = "2"
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (HERE / "pretended").glob("test_*.py")))
 def test_on_a_pretended_gpu(file):
-    command = [sys.executable, "-m", "pytest", "-o", "addopts=--strict-markers", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=--strict-markers -m 'not slow'", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PRETENDED_GPUS": DEVICES}
     done = subprocess.run(
         [*command, HERE / "pretended" / file], capture_output=True, text=True, env=environment, cwd=HERE.parent, check=False

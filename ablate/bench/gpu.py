@@ -21,6 +21,7 @@ from ablate.executors import Settings, order
 from ablate.executors.training import messages
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
+from ablate.report.tables import plural
 from ablate.spec import load
 from ablate.spec.identity import canonical_json
 from ablate.spec.recipe import Recipe
@@ -31,8 +32,10 @@ from .epochs import distinct_recipes
 from .studies import RESNET18, TOLERANCE, finish, start_script
 
 Json = Any
-SECONDS = 540  # for all of it; what is not begun by then is not measured
-EPOCHS = 6  # at most, of which the first is not counted
+SECONDS = 500  # for all of it; what is not begun by then is not measured
+EPOCHS = 6  # at most, of cells at once
+BY_HAND = 4, 2  # epochs, of which the first is not counted, and repetitions, at most
+OVER = f"the {SECONDS} seconds of this part were over"
 AT_ONCE = 16  # cells, at most
 SEEDS = 2  # that studies are timed with
 IMAGES = 5120  # of an epoch of a script, which is extrapolated
@@ -57,11 +60,11 @@ def gpu(size: Size) -> list[Json]:
         ("cells of the small network at once, over one at a time", _at_once),
         ("an epoch of ResNet18: ablate / by hand", _against_hand),
         ("a cell alone", _alone),
-        ("studies: script / ablate", _against_scripts),
+        ("studies: script / ablate", partial(_against_scripts, ends=ends)),
     )
     for name, measured in rows:
         if time.monotonic() > ends:
-            made.append(_not_measured(name, f"the {SECONDS // 60} minutes were over"))
+            made.append(_not_measured(name, OVER))
             continue
         try:
             made += measured(size)
@@ -148,12 +151,12 @@ def _against_hand(size: Size) -> Iterator[Json]:
 
     The loop computes as the engine does, and again as fast as it may: with the fastest convolutions, and sums in any order.
     """
-    (cell,) = _cells(size, "hand", RESNET18, min(size.slope[1], EPOCHS), 1)
+    (cell,) = _cells(size, "hand", RESNET18, min(size.slope[1], BY_HAND[0]), 1)
     images = by_hand.on_device(write_arrays(size), torch.device(size.device))
     settings = {"recipe": cell.recipe, "epochs": cell.recipe["epochs"]}
     seconds: dict[str, list[float]] = {"ablate": [], "by hand": [], "by hand, fastest": []}
     accuracies = {}
-    for _ in range(size.repeats):
+    for _ in range(min(size.repeats, BY_HAND[1])):
         (result,) = _trained(size, [cell])
         seconds["ablate"] += [record["seconds"] for record in result.epochs[1:]]
         accuracies["ablate"] = result.metrics["accuracy"] or 0.0
@@ -193,7 +196,7 @@ def _alone(size: Size) -> Iterator[Json]:
         yield figure(f"{document['name']}: a cell alone", warm, "s", "", first_seconds=first, metrics=result.metrics)
 
 
-def _against_scripts(size: Size) -> Iterator[Json]:
+def _against_scripts(size: Size, ends: float) -> Iterator[Json]:
     """All cells of the studies as scripts, one after another, against `ablate run`.
 
     An epoch of a script is extrapolated from its second one on fewer images, and the studies from those with fewer seeds. Their
@@ -206,15 +209,22 @@ def _against_scripts(size: Size) -> Iterator[Json]:
     scripts, seeds = {}, size.spec_seeds
     recipes = distinct_recipes(documents)
     for place, recipe in enumerate(recipes):
+        _must_be_time(ends)
         took, told = timed(lambda recipe=recipe: finish(start_script(size, arrays, recipe, 0, 2, None)))  # type: ignore[misc]
         start = took - sum(told["seconds"])
         scripts[place] = start + recipe["epochs"] * told["seconds"][-1] / part
     store, took = new_store(size), 0.0
     for document in documents:
+        _must_be_time(ends)
         took += timed(partial(run_ablate, size, {**document, "seeds": min(SEEDS, seeds)}, store))[0]
-    script, ablate = seeds * sum(scripts.values()), took * seeds / min(SEEDS, seeds)
-    name = f"{len(recipes)} recipes × {seeds} seeds, extrapolated: script / ablate, at least"
-    yield figure(name, script / ablate, "×", "≥ 100", seconds={"script": script, "ablate": ablate})
+    total = {"script": seeds * sum(scripts.values()), "ablate": took * seeds / min(SEEDS, seeds)}
+    name = f"{plural(len(recipes), 'recipe')} × {plural(seeds, 'seed')}, extrapolated: script / ablate, at least"
+    yield figure(name, total["script"] / total["ablate"], "×", "≥ 100", seconds=total)
+
+
+def _must_be_time(ends: float) -> None:
+    if time.monotonic() > ends:
+        raise RuntimeError(OVER)
 
 
 def _studies(size: Size) -> tuple[list[Json], list[Json]]:
