@@ -30,6 +30,7 @@ SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of in
     "test_notebook.py",
     "cli/test_output.py",
     "test_packaging.py",
+    "test_pretended.py",
     "runner/test_planning.py",
     "registry/test_plugin.py",
     "test_readme.py",
