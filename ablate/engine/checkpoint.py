@@ -125,9 +125,8 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Json:
     """The value as JSON, in which each tensor is a reference to one in `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().to(
-            "cpu", copy=True, memory_format=torch.contiguous_format
-        )  # a GPU may not have room twice
+        # Not on a GPU, which may have no room for all of it twice.
+        tensors[name] = value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         stride = torch.empty_like(value, device="meta").stride()  # as torch's own copies have them
         return {_TENSOR: name, "stride": list(stride)}
     if isinstance(value, Mapping):

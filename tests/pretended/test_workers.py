@@ -7,8 +7,18 @@ import pytest
 
 import ablate
 from ablate import registry
+from ablate.errors import SpecError
 
 SITE = Path(__file__).with_name("site")  # gives workers the devices when they start
+
+
+MODELS = "\n".join(f"{name} = pretended.own_parts:{name}" for name in ("breaking", "hungry", "mixed"))
+ENTRY_POINTS = f"""
+[{registry.KINDS["model"]}]
+{MODELS}
+[{registry.KINDS["transform"]}]
+of_the_host = pretended.own_parts:of_the_host
+"""
 
 
 @pytest.fixture
@@ -17,7 +27,7 @@ def plugin(tmp_path, monkeypatch):
     info = tmp_path / "site" / "own_parts-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_parts\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{registry.KINDS['model']}]\nbreaking = pretended.own_parts:breaking\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), str(SITE), *sys.path])
     registry.default.cache_clear()
     yield
@@ -26,21 +36,37 @@ def plugin(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(spec, tmp_path, plugin):
-    """Runs the tiny study on the pretended device, four cells at once unless told otherwise."""
+    """Runs the tiny study on the pretended device, four cells at once."""
 
-    def run(factors, store="store", **options):
-        study = {**spec, "factors": factors}
-        where = {"store": tmp_path / store, "data_dir": tmp_path / "data", "device": "cuda"}
-        return ablate.run(study, **{**where, "jobs": 4, **options})
+    def run(factors, **settings):
+        where = {"store": tmp_path / "store", "data_dir": tmp_path / "data", "device": "cuda"}
+        return ablate.run({**spec, "factors": factors, **settings}, **where, jobs=4)
 
     return run
 
 
 def test_a_cell_that_breaks_the_device_fails_alone(run):
     """The error comes at whatever is asked of the device next, so any cell of the process may be the one that sees it."""
-    study = run({"model": {"breaking": {"model": {"use": "breaking"}}}})
-    status = {(cell.variant, cell.seed): cell.status for cell in study.cells.itertuples()}
-    print(study.cells[["variant", "seed", "status", "error"]].to_string())
-    assert status == {("base", 0): "done", ("base", 1): "done", ("model=breaking", 0): "failed", ("model=breaking", 1): "failed"}
-    assert study.cells.error.dropna().str.contains("illegal memory access").all()
+    study = run({"model": {"breaking": {"model": {"use": "breaking"}}}}, seeds=1)
+    assert study.cells.set_index("variant").status.to_dict() == {"base": "done", "model=breaking": "failed"}
+    assert "illegal memory access" in study.cells.error.dropna().item()
     assert study.provenance[0]["device"] == "Pretended GPU"
+
+
+def test_a_cell_that_finds_no_memory_beside_others_runs_again_alone(run):
+    """Whatever of CUDA's libraries says so, and in whichever words."""
+    study = run({"model": {"hungry": {"model": {"use": "hungry"}}}})
+    assert set(study.cells.status) == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "told"),
+    [
+        ("model", {"model": {"use": "mixed"}}, "Expected all tensors to be on the same device"),
+        ("train_transforms.noise", {"train_transforms": {"noise": {"use": "of_the_host"}}}, "device type for generator"),
+    ],
+)
+def test_what_works_on_a_cpu_alone_is_told_before_anything_is_trained(field, change, told, run):
+    with pytest.raises(SpecError, match=told) as error:
+        run({"own": {"changed": change}})
+    assert field in str(error.value)
