@@ -24,6 +24,7 @@ def run(
     device: str = "auto",
     executor: "str | Mapping[str, Any]" = "local",
     keep: str | None = None,
+    extend: bool = False,
     retrain: bool = False,
     progress: bool = True,
 ) -> Results:
@@ -37,7 +38,9 @@ def run(
         jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor, or its component with parameters.
-        keep: `weights`, or `weights:GB` with the room for those of the whole store; what the spec says unless given.
+        keep: `weights` or `state`, or either with the room for those of the whole store, such as `weights:20`; what the spec says
+            unless given.
+        extend: Whether cells go on from the kept states of finished ones that have fewer epochs.
         retrain: Whether finished cells are trained again whose weights were not kept; their results stay.
         progress: Whether to show how far it is, in a notebook or on standard error.
 
@@ -52,7 +55,7 @@ def run(
     from ablate.runner.driver import run_study
     from ablate.runner.job import Options
 
-    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain)
+    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain, extend=extend)
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:

@@ -45,12 +45,17 @@ def run(
         str | None,
         typer.Option(
             "--keep",
-            metavar="weights[:GB]",
-            help="Keep the trained weights of every cell, with the room for those of the whole store, 10 GB unless given.",
+            metavar="weights|state[:GB]",
+            help="Keep the trained weights of every cell, or its whole state too; with the room for those of the whole store, "
+            "10 GB unless given.",
         ),
     ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
+    ] = False,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="Go on from finished cells with fewer epochs whose state was kept (--keep state)."),
     ] = False,
     price: Price = None,
     debug: Debug = False,
@@ -60,7 +65,9 @@ def run(
     from ablate import places
     from ablate.runner.job import Options, prepare, try_recipes
 
-    options = Options(store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain)
+    options = Options(
+        store, data_dir, jobs, device, _executor(executor), placebo=placebo, keep=keep, retrain=retrain, extend=extend
+    )
     if dry_run:
         job = prepare(spec, overrides or (), options)
         for notice in try_recipes(job, {planned.cell.key for planned in job.cells}):

@@ -41,6 +41,7 @@ class Options:
         download: Whether missing data may be fetched.
         placebo: Whether the reference takes the place of every variant.
         keep: What is kept of each cell, as `keeping.keep_of` reads it; what the spec says where None.
+        extend: Whether cells go on from the kept states of finished ones that have fewer epochs and are the same in all else.
         retrain: Whether finished cells are trained again whose weights are to be kept and were not.
     """
 
@@ -53,6 +54,7 @@ class Options:
     placebo: bool = False
     keep: str | None = None
     retrain: bool = False
+    extend: bool = False
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def replay(
         if stopping.futility is not None and k < stopping.most:
             chance = predictive_probability(e, k, compare, stopping, last, resolution)
             futile = np.where(here & (verdict == "undecided") & (chance < stopping.futility), chance, futile)
-    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, *ends, np.where(verdict == "undecided", futile, np.nan))
+    stopped = np.where(verdict == "undecided", futile, np.nan)
+    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, ends[0], ends[1], ends[2], ends[3], stopped)
 
 
 def decide(
