@@ -25,6 +25,7 @@ def run(
     device: str = "auto",
     executor: "str | Mapping[str, Any]" = "local",
     keep: str | None = None,
+    extend: bool = False,
     retrain: bool = False,
     reuse: Sequence[str] = (),
     remote: str | None = None,
@@ -40,7 +41,9 @@ def run(
         jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         executor: Name of the executor, or its component with parameters.
-        keep: `weights`, or `weights:GB` with the room for those of the whole store; what the spec says unless given.
+        keep: `weights` or `state`, or either with the room for those of the whole store, such as `weights:20`; what the spec says
+            unless given.
+        extend: Whether cells go on from the kept states of finished ones that have fewer epochs.
         retrain: Whether finished cells are trained again whose weights were not kept; their results stay.
         reuse: Packages, such as `torch`, of which cells are taken that were trained with another version; the report says so.
         remote: Where finished cells are taken from and given to: a folder, or a URL such as `s3://lab/ablate`.
@@ -59,7 +62,9 @@ def run(
 
     from .results import Results
 
-    options = Options(store, data_dir, jobs, device, executor, keep=keep, retrain=retrain, reuse=reuse, remote=remote)
+    options = Options(
+        store, data_dir, jobs, device, executor, keep=keep, extend=extend, retrain=retrain, reuse=reuse, remote=remote
+    )
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)
     if stopped:

@@ -251,6 +251,7 @@ class Result:
         trained: The cell's identity as `ablate.executors.training` found it in the process that trained: packages as imported,
             data as loaded. None where something else made the result.
         evaluated_images: Number of images that `metrics` are of; None where nobody counted.
+        state_sha256: Digest of the file of the whole state at the end, where it was written; None where it was not.
         predictions: What was said of each of these images, as `ablate.predictions.packed` has it; None where a metric has no
             value because of outputs that are not finite, and of trainers that do not tell it.
         kept_sha256: Digest of the weights that `metrics` are of, where they were written to a file; None where they were not.
@@ -267,6 +268,7 @@ class Result:
     kept_sha256: str | None = None
     predictions: str | None = None
     machine: dict[str, Json] | None = None
+    state_sha256: str | None = None
 
     def to_json(self) -> dict[str, Json]:
         return asdict(self)

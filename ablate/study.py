@@ -48,10 +48,12 @@ class Stopping:
     Attributes:
         least: Seeds that every variant has before the first look.
         most: Seeds after which the study ends, decided or not.
+        futility: The probability of being decided by then below which a comparison gets no more seeds; None for all up to `most`.
     """
 
     least: int
     most: int
+    futility: float | None = None
 
 
 @dataclass(frozen=True)

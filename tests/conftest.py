@@ -22,6 +22,7 @@ SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of in
     "report/test_in_notebooks.py",
     "report/test_latex.py",
     "report/test_web.py",
+    "runner/test_more_epochs.py",
     "stats/test_simulations.py",
     "test_bench.py",
     "cli/test_cli.py",

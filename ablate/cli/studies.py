@@ -45,12 +45,17 @@ def run(
         str | None,
         typer.Option(
             "--keep",
-            metavar="weights[:GB]",
-            help="Keep the trained weights of every cell, with the room for those of the whole store, 10 GB unless given.",
+            metavar="weights|state[:GB]",
+            help="Keep the trained weights of every cell, or its whole state too; with the room for those of the whole store, "
+            "10 GB unless given.",
         ),
     ] = None,
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train finished cells again whose weights were not kept; their results stay.")
+    ] = False,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="Go on from finished cells with fewer epochs whose state was kept (--keep state)."),
     ] = False,
     price: Price = None,
     reuse: Annotated[
@@ -84,6 +89,7 @@ def run(
         _executor(executor),
         placebo=placebo,
         keep=keep,
+        extend=extend,
         retrain=retrain,
         reuse=reuse or (),
         remote=remote,

@@ -1,7 +1,7 @@
 """A training's state in one file: tensors as safetensors, the rest as JSON in its header. No pickle is written or read."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem
+from ablate.spec.identity import file_digest
+from ablate.spec.trainer import Extension
 from ablate.writing import REMEDY, replaced
 
 Json = Any
@@ -85,6 +87,28 @@ def load(path: Path, key: str, device: torch.device) -> dict[str, Any] | None:
             return state
     except (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EnvironmentProblem(f"{path}: the checkpoint cannot be read: {error}. {remedy}") from error
+
+
+def keep(write: Callable[[Path], None], path: Path) -> str:
+    """Writes a training's whole state at its end, and gives the digest of the file."""
+    write(path)
+    return file_digest(path)
+
+
+def go_on(read: Callable[[Path, str], object], extends: Extension) -> None:
+    """Puts a training where a shorter one ended; where that file is not seen from here, it begins at its beginning.
+
+    Raises:
+        EnvironmentProblem: The file is not what was kept.
+    """
+    if not extends.state.is_file():
+        return
+    if file_digest(extends.state) != extends.sha256:
+        raise EnvironmentProblem(
+            f"{extends.state}: is not the state that was kept (its SHA-256 differs). Delete it, and the cell is trained from its "
+            "beginning."
+        )
+    read(extends.state, extends.key)
 
 
 def remove_unfinished(path: Path) -> None:

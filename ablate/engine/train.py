@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -70,7 +71,8 @@ def training(
     turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
     with turn():
         run = CellTraining(registry, cell, tensors, device)
-        run.restore(controls.checkpoint)
+        if not run.restore(controls.checkpoint, cell.key) and controls.extends is not None:
+            checkpoint.go_on(run.restore, controls.extends)
     steps = run.fit(controls)
     while True:
         use_threads(cell.recipe["threads"])
@@ -78,7 +80,8 @@ def training(
             try:
                 record = next(steps)
             except StopIteration:
-                return run.result(controls.weights)
+                state = checkpoint.keep(run.save, controls.state) if controls.state else None
+                return replace(run.result(controls.weights), state_sha256=state)
             except ReplayDiffers as how:  # the whole training is made again, without what may be wrong in it
                 controls.checkpoint.unlink(missing_ok=True)
                 run = CellTraining(registry, cell, tensors, device, f"{how} in epoch {run.at.epoch + 1}")
@@ -326,10 +329,11 @@ class CellTraining:
         } | ({"step": self.own.state()} if self.own is not None else {})
         checkpoint.save(path, self.cell.key, state)
 
-    def restore(self, path: Path) -> None:
-        state = checkpoint.load(path, self.cell.key, self.device)
+    def restore(self, path: Path, key: str) -> bool:
+        """Goes on from the state of the cell `key`; False where there is none."""
+        state = checkpoint.load(path, key, self.device)
         if state is None:
-            return
+            return False
         self.model.load_state_dict(state["model"])
         self.parts.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
@@ -339,6 +343,7 @@ class CellTraining:
         for parameter, gradient in zip(self.step.trainable, state["gradients"], strict=True):
             parameter.grad = gradient
         self.at = checkpoint.Progress(**{**state["progress"], "loss": self.at.loss.copy_(state["progress"]["loss"])})
+        return True
 
 
 def _finite(value: float) -> float | None:

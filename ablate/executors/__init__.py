@@ -16,7 +16,7 @@ from threading import Event as Flag
 from typing import Any, Literal
 
 from ablate.contracts import Cell, Environment, Result
-from ablate.spec.trainer import Pace
+from ablate.spec.trainer import Extension, Pace
 
 KEPT = str(1 << 30)  # bytes of free memory that a worker keeps, because glibc's pages of zeros cost a tenth of a training at 224
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": KEPT, "MALLOC_TRIM_THRESHOLD_": KEPT}  # in the environment that it begins with
@@ -35,6 +35,8 @@ class Settings:
         checkpoint_seconds: Seconds of training between two savings of a cell.
         timeout: Seconds that a cell may take; None for any.
         weights: Files for the trained weights of those cells that keep them, by key.
+        states: Files for the whole state at the end of those cells that keep it, by key.
+        extends: What cells go on from that have no state of their own, by key.
         measure: Seconds for which each cell is only measured, see `Trainer.pace`; None to train them.
     """
 
@@ -46,6 +48,8 @@ class Settings:
     checkpoint_seconds: float = 60.0
     timeout: float | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
+    states: Mapping[str, Path] = field(default_factory=dict)
+    extends: Mapping[str, Extension] = field(default_factory=dict)
     measure: float | None = None
 
 
@@ -114,6 +118,8 @@ def order(cell: Cell, settings: Settings) -> Message:
         "checkpoint": str(settings.checkpoints / f"{cell.key}.safetensors"),
         "checkpoint_seconds": settings.checkpoint_seconds,
         "weights": str(settings.weights[cell.key]) if cell.key in settings.weights else None,
+        "state": str(settings.states[cell.key]) if cell.key in settings.states else None,
+        "extends": settings.extends[cell.key].to_json() if cell.key in settings.extends else None,
         "measure": settings.measure,
     }
 

@@ -16,7 +16,7 @@ from ablate.machine import machine
 from ablate.registry import default, sources
 from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
 from ablate.spec.recipe import components
-from ablate.spec.trainer import Controls, Interrupted, trainer_of
+from ablate.spec.trainer import Controls, Extension, Interrupted, trainer_of
 
 from . import Message
 
@@ -83,9 +83,12 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
         return as_planned(cell, environment, elsewhere)
 
     check()
-    weights = Path(order["weights"]) if order.get("weights") else None  # plugins may give an order of an older form
+    weights, state = (Path(order[name]) if order.get(name) else None for name in ("weights", "state"))  # or an older form of it
+    extends = Extension.from_json(order["extends"]) if order.get("extends") else None
     progress = _Progress()
-    controls = Controls(Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights, progress.note)
+    controls = Controls(
+        Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights, state, extends, progress.note
+    )
     steps = trainer_of(default(), cell.recipe).train(cell, environment, order["device"], controls)
     begun = False
     while True:

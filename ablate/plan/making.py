@@ -121,7 +121,7 @@ def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping
     if given["min"] > given["max"]:
         found.append(Problem("seeds", f"min {given['min']} is more than max {given['max']}"))
     first = given.get("first", 0)
-    return tuple(range(first, first + given["max"])), Stopping(given["min"], given["max"])
+    return tuple(range(first, first + given["max"])), Stopping(given["min"], given["max"], given.get("futility"))
 
 
 def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:

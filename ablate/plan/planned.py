@@ -103,7 +103,7 @@ class Plan:
             "published": self.published,
             "factors": [asdict(factor) for factor in self.factors],
             "design": self.design,
-            "stopping": self.stopping and asdict(self.stopping),
+            "stopping": self.stopping and {name: value for name, value in asdict(self.stopping).items() if value is not None},
             "tuning": self.tuning and self.tuning.record(),
             "split": self.reference.recipe.get("split"),
         }

@@ -21,7 +21,7 @@ from .designs import factorial_notes, shares_notes, shares_table, terms_table, v
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .page import Page, Section
 from .ranks import ranks_picture
-from .reading import caption, covered, interval_heading, p_heading, reading
+from .reading import caption, covered, given_up, interval_heading, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
 from .tuning import tuning_table
@@ -135,9 +135,15 @@ def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits:
             ]
         rows.append([*start, number(row["published"], ".4g")])
     table = make_table([*headings, "published"], rows, ["verdict"])
-    notes = caption(study), covered(study, analysis)
+    stopped = given_up(study, analysis)
+    notes = caption(study), *stopped, covered(study, analysis)
     return Section(
-        "Comparison", (table,), effects_picture(study, analysis.effects), notes=notes, alone=caption(study), key=COMPARISON
+        "Comparison",
+        (table,),
+        effects_picture(study, analysis.effects),
+        notes=notes,
+        alone=" ".join([caption(study), *stopped]),
+        key=COMPARISON,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from statistics import NormalDist
 
 from ablate.blocking import grid_of
+from ablate.plain import shorten
 from ablate.stats.records import Analysis, JudgedBy
 from ablate.study import Study
 
@@ -38,6 +39,7 @@ def together(study: Study) -> str:
     return TOGETHER[study.compare.correction] if len(study.variants) > 2 else ""
 
 
+MOST_GIVEN_UP = 8  # comparisons that a sentence names
 IMPORTED = "Imported, not planned before the run"
 
 
@@ -45,6 +47,24 @@ def caption(study: Study) -> str:
     """What the numbers are."""
     text = f"{position(study)}; differences from {against(study)}"
     return f"{text}; published: {study.published['source']}." if study.published else f"{text}."
+
+
+def given_up(study: Study, analysis: Analysis) -> tuple[str, ...]:
+    """Which comparisons stopped for futility, in a sentence; nothing where none did."""
+    found, rule = analysis.given_up, study.stopping
+    if not found or rule is None or rule.futility is None:
+        return ()
+    named = [f"{shorten(one.variant, 60)!r} after {one.seeds} ({_chance(one.probability)})" for one in found[:MOST_GIVEN_UP]]
+    named += [f"{len(found) - MOST_GIVEN_UP} more"] * (len(found) > MOST_GIVEN_UP)
+    them = "it" if len(found) == 1 else "them"
+    return (
+        f"{plural(len(found), 'comparison')} got no more seeds, because all {rule.most} would have decided {them} with a "
+        f"probability below {100 * rule.futility:g} % (futility): {', '.join(named)}.",
+    )
+
+
+def _chance(probability: float) -> str:
+    return "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def against(study: Study) -> str:
@@ -126,6 +146,12 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
             "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
             "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
         )
+        if rule.futility is not None:
+            tests += (
+                f" A comparison got no more seeds where all {rule.most} would have decided it with a probability below "
+                f"{100 * rule.futility:g} % (futility; predictive probability, Spiegelhalter, Freedman and Blackburn 1986), "
+                "which makes no error more likely."
+            )
     if compare.margin is None:
         who = "The spec names" if study.imported is None else "There is"
         margin = f"{who} no margin of importance, so no variant can be found equivalent to the reference."

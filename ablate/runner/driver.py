@@ -18,12 +18,13 @@ from ablate.executors.believing import unbelievable
 from ablate.registry import build, default
 from ablate.registry.hooks import CellInfo, Hooks, hookimpl
 from ablate.report.tables import plural
-from ablate.spec.trainer import Controls, trainer_of
+from ablate.spec.trainer import Controls, Extension, trainer_of
 from ablate.store import Store
 from ablate.store.keeping import Keep
 from ablate.study import Study
 
 from . import provenance
+from .extending import extensions
 from .job import Job, Options, as_known, at_once, executor_of, prepare, save, try_recipes, wanted
 from .reusing import with_reused
 from .sharing import Sharing, shared
@@ -117,8 +118,9 @@ def _execute(
                 notices = list(dict.fromkeys([*job.notices(), *tried]))  # the images are decoded now
                 for notice in notices:
                     warn(notice)
+            extends = extensions(now, pending, store, warn) if options.extend else {}
             save(now, store, warn, notices)
-            _round(now, pending, again, options, store, start, claim, hooks, stop, warn)
+            _round(now, pending, again, extends, options, store, start, claim, hooks, stop, warn)
             again -= pending
             study, before = store.study(job.plan.spec.name), now.members()
 
@@ -127,6 +129,7 @@ def _round(
     job: Job,
     keys: set[str],
     again: set[str],
+    extends: Mapping[str, Extension],
     options: Options,
     store: Store,
     start: Callable[[], Run],
@@ -145,8 +148,8 @@ def _round(
             _forget(store, left.stem)
     hooks.call("study_start", study=job.plan.spec.name, cells=[infos[cell.key] for cell in pending], stored=len(stored))
     if pending:
-        for event in _events(job, options, store, start(), pending, again, claim, stop, warn):
-            _tell(hooks, todo, infos, event, store)
+        for event in _events(job, options, store, start(), pending, again, claim, extends, stop, warn):
+            _tell(hooks, todo, infos, event, store, extends)
 
 
 def _keeping(job: Job) -> set[str]:
@@ -161,10 +164,11 @@ def _to_train_again(job: Job, store: Store, retrain: bool, warn: Callable[[str],
         return set()
     store.kept.tidy(store.running())
     done = store.stored(list(_keeping(job)))
-    without = done - store.kept.digests(done).keys()
+    without = done - (store.kept.states(done) if job.keep.state else store.kept.digests(done)).keys()
     if without and not retrain:
         warn(
-            f"{len(without)} of {len(done)} finished cells have no weights kept, and are not trained again for that. "
+            f"{len(without)} of {len(done)} finished cells have no {'state' if job.keep.state else 'weights'} kept, and are not "
+            "trained again for that. "
             "With --retrain they are; their results stay"
         )
     return without if retrain else set()
@@ -184,6 +188,7 @@ def _events(
     pending: list[Cell],
     again: set[str],
     claim: Claim,
+    extends: Mapping[str, Extension],
     stop: threading.Event,
     warn: Callable[[str], None],
 ) -> Iterator[Event]:
@@ -199,6 +204,8 @@ def _events(
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
         timeout=document.get("timeout"),
         weights={key: store.kept.file_of(key).absolute() for key in _keeping(job)},
+        states={key: store.kept.state_of(key).absolute() for key in _keeping(job)} if job.keep and job.keep.state else {},
+        extends=extends,
     )
     take = _Queue(pending, again, claim, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
     cells = {cell.key: cell for cell in pending}
@@ -268,11 +275,20 @@ class _Queue:
         return None
 
 
-def _tell(hooks: Hooks, cells: Mapping[str, Cell], infos: Mapping[str, CellInfo], event: Event, store: Store) -> None:
+def _tell(
+    hooks: Hooks,
+    cells: Mapping[str, Cell],
+    infos: Mapping[str, CellInfo],
+    event: Event,
+    store: Store,
+    extends: Mapping[str, Extension],
+) -> None:
     info = infos[event.key]
     match event:
         case CellStarted():
             saved = trainer_of(default(), cells[event.key].recipe).reached(Controls(store.state_of(event.key)), event.key)
+            if saved is None and event.key in extends:
+                saved = extends[event.key].epochs, 0
             hooks.call("cell_start", cell=info, resumed=saved)
         case EpochEnded(record=record):
             hooks.call("epoch_end", cell=info, record=record)

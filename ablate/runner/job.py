@@ -41,6 +41,7 @@ class Options:
         download: Whether missing data may be fetched.
         placebo: Whether the reference takes the place of every variant.
         keep: What is kept of each cell, as `keeping.keep_of` reads it; what the spec says where None.
+        extend: Whether cells go on from the kept states of finished ones that have fewer epochs and are the same in all else.
         retrain: Whether finished cells are trained again whose weights are to be kept and were not.
         reuse: Packages of which cells are taken that were trained with another version.
         remote: Where finished cells are taken from and given to: a folder, or a URL of fsspec.
@@ -57,6 +58,7 @@ class Options:
     retrain: bool = False
     reuse: Sequence[str] = ()
     remote: str | None = None
+    extend: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ trained, and functions for the rest. Nothing here imports torch.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,30 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True)
+class Extension:
+    """A finished cell that differs in nothing but that it has fewer epochs, from whose end another one goes on.
+
+    Attributes:
+        state: File of its whole state.
+        key: Its key.
+        sha256: Of the file.
+        epochs: How many it has.
+    """
+
+    state: Path
+    key: str
+    sha256: str
+    epochs: int
+
+    def to_json(self) -> Json:
+        return {**asdict(self), "state": str(self.state)}
+
+    @classmethod
+    def from_json(cls, record: Json) -> "Extension":
+        return cls(**{**record, "state": Path(record["state"])})
+
+
+@dataclass(frozen=True)
 class Controls:
     """How a training talks to what runs it.
 
@@ -38,6 +62,8 @@ class Controls:
         should_stop: Asked after each batch.
         check: Called before a state is saved; raises where what trains is not what was planned.
         weights: File to keep the trained weights in, by a trainer that `keeps`; None for none.
+        state: File to keep the whole state at the end in, beside `weights`; None for none.
+        extends: What a cell without a state of its own begins with, by a trainer that can; None for nothing.
         progress: Told after a batch how many epochs are done, with the part of the one that runs; of trainers that know it.
     """
 
@@ -46,6 +72,8 @@ class Controls:
     should_stop: Callable[[], bool] = lambda: False
     check: Callable[[], object] = lambda: None
     weights: Path | None = None
+    state: Path | None = None
+    extends: Extension | None = None
     progress: Callable[[float], object] = lambda epochs: None
 
     @property
@@ -139,6 +167,8 @@ class Trainer:
         trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to
             the list. It gets how the study compares, or None where it is not told on the data that decides.
         tunable: What `tune` has to know; None where settings of this recipe cannot be judged.
+        extendable: Why a cell's training does not begin, on a device, as the same one with so many epochs does, so that it cannot
+            go on from the end of that. None where the trainer goes on from no other cell.
         pace: Trains a cell for about so many seconds and says how long all of it takes, a generator that yields where others may
             have a turn; None where that is not known before.
         fetch: Downloads and prepares the data, and says in a line what there is; None where there is nothing to fetch.
@@ -164,6 +194,7 @@ class Trainer:
     remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
     trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None
+    extendable: Callable[[Cell, Environment, str, int], Iterable[Problem]] | None = None
     pace: Callable[[Cell, Environment, str, float], Generator[None, None, Pace]] | None = None
     fetch: Callable[[Environment], str] | None = None
     reached: Callable[[Controls, str], tuple[int, int] | None] = lambda controls, key: None

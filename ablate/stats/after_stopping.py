@@ -21,7 +21,7 @@ def corrected(e: Estimate, compare: Compare, rule: Stopping, looks: NDArray[np.i
 
     It is the difference with which the rule would as often have found more as less than it did: more is to stop sooner, or at the
     same look with a larger difference. The studies that this counts are simulated, with normal noise that is the same in both
-    samples. Bonferroni's level stands in for Holm's, and stopping for equivalence is left out.
+    samples. Bonferroni's level stands in for Holm's, and stopping for equivalence and for futility is left out.
 
     Args:
         e: The comparisons at their last looks.

@@ -10,7 +10,7 @@ from ablate.study import Compare, Study
 from .attribution import attribution
 from .block_headline import over_blocks
 from .blocks import blocks
-from .effects import effects
+from .effects import effects, given_up
 from .factorial import factorial
 from .headline import headline, short, signed
 from .images import images
@@ -40,7 +40,7 @@ def analyse(study: Study) -> Analysis:
         told = "; ".join([told.removesuffix("."), *_lost(study.compare, found), *_unreached(found)]) + "."
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study))
+    return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study), given_up(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:

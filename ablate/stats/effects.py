@@ -14,7 +14,7 @@ from .advice import seeds_needed
 from .after_stopping import corrected
 from .comparison import Array, Estimate
 from .images import resolution
-from .records import Effect
+from .records import Effect, GivenUp
 from .resampling import bootstrap_interval, permutation_p
 from .summary import table
 from .verdicts import Verdict
@@ -132,10 +132,16 @@ def samples(study: Study, variants: Sequence[str], seeds: Sequence[int] | None =
     return comparison.as_worst(table(numbers, variants, seeds), ended, study.compare), ended
 
 
+def _looks(study: Study, names: Sequence[str], rule: Stopping) -> tuple[list[int], Array, stopping.Looks]:
+    """The seeds, the values `[variants, seeds]` with the reference's as the last, and what the rule says of them."""
+    seeds = list(dict.fromkeys(study.cells["seed"]))
+    both, known = samples(study, [*names, study.compare.reference], seeds)
+    return seeds, both, stopping.replay(both[:-1], both[-1], known[:-1] & known[-1], study.compare, rule, resolution(study))
+
+
 def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
-    compare, seeds = study.compare, list(dict.fromkeys(study.cells["seed"]))
-    both, known = samples(study, [*names, compare.reference], seeds)
-    looks = stopping.replay(both[:-1], both[-1], known[:-1] & known[-1], compare, rule, resolution(study))
+    compare = study.compare
+    seeds, both, looks = _looks(study, names, rule)
     seen = np.arange(len(seeds)) < np.where(looks.seeds > 0, looks.seeds, len(seeds))[:, None]  # before a first look, all
     values, reference = np.where(seen, both[:-1], np.nan), np.where(seen, both[-1], np.nan)
     e = comparison.estimate(values, reference, compare.paired)
@@ -153,11 +159,22 @@ def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:
         pointwise_high=looks.pointwise_high,
         corrected=np.where(looks.verdict == "no meaningful difference", np.nan, without_bias),
         level=np.array([2 * stopping.look_level(total / 2, max(k, rule.least), rule) for k in looks.seeds]),
-        ended=bool((looks.seeds[undecided] >= rule.most).all()),
+        ended=bool((looks.seeds[undecided & np.isnan(looks.futile)] >= rule.most).all()),
         p_adjusted=np.where(tested, looks.p_adjusted, np.nan),
         p_equivalence=np.where(tested, looks.p_equivalence, np.nan),
         verdict=looks.verdict,
     )
+
+
+def given_up(study: Study) -> tuple[GivenUp, ...]:
+    """The comparisons that stopped for futility, in the order of the spec."""
+    rule = study.stopping
+    names = [name for name, reference in study.references.items() if name != reference]
+    if rule is None or rule.futility is None or not names:
+        return ()
+    looks = _looks(study, names, rule)[2]
+    stopped = zip(names, looks.seeds, looks.futile, strict=True)
+    return tuple(GivenUp(name, int(seeds), float(chance)) for name, seeds, chance in stopped if np.isfinite(chance))
 
 
 def correlation(variant: Array, reference: Array) -> float:

@@ -304,6 +304,21 @@ class Tuned:
 
 
 @dataclass(frozen=True)
+class GivenUp:
+    """A comparison that got no more seeds because they could hardly decide it.
+
+    Attributes:
+        variant: Name of the variant.
+        seeds: How many it has.
+        probability: That all seeds that the study allows would have decided it.
+    """
+
+    variant: str
+    seeds: int
+    probability: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """All that is concluded from a study.
 
@@ -316,6 +331,7 @@ class Analysis:
         images: What the metric was evaluated on; None where the cells do not say.
         blocks: The comparison over the blocks, where the study has some; `effects` are within each block then.
         per_image: What was said of each of them; None where nobody evaluated images.
+        given_up: Comparisons that stopped for futility, where the study asks for that.
     """
 
     effects: tuple[Effect, ...]
@@ -326,3 +342,4 @@ class Analysis:
     images: Images | None = None
     blocks: Blocks | None = None
     per_image: "PerImage | None" = None
+    given_up: tuple[GivenUp, ...] = ()

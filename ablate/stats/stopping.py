@@ -9,6 +9,8 @@ seeds at the first look, the latter would err too often.
 The smallest total level at which a comparison would have been decided by now is its sequential p-value (Liu and Anderson 2008).
 These are corrected for the number of comparisons like any others, so that what is rejected passes its level on to the rest
 (Maurer and Bretz 2013). Equivalence is decided in the same way, from the sequential p-values of the two one-sided tests of TOST.
+
+Where the study asks for it, a comparison that can hardly be decided any more gets no more seeds (see `futility`).
 """
 
 from collections.abc import Collection, Sequence
@@ -25,6 +27,7 @@ from ablate.study import Compare, Stopping
 
 from . import comparison, summary
 from .comparison import Array
+from .futility import predictive_probability
 from .verdicts import Verdict
 
 POWER = 2.0  # of the spending function: the fewest seeds on average where power is high, see docs/statistics.md
@@ -41,12 +44,14 @@ class Decision:
         seeds: Seeds at the last look; 0 before the first.
         low: Lower end of the repeated confidence interval (Jennison and Turnbull 1989), which holds at all looks together.
         high: Its upper end.
+        futile: The probability of still being decided, where it was too small to add seeds; None elsewhere.
     """
 
     verdict: Verdict
     seeds: int
     low: float
     high: float
+    futile: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Looks:
         high: Its upper end.
         pointwise_low: Lower end of the repeated interval that holds for one comparison alone.
         pointwise_high: Its upper end.
+        futile: The probability of still being decided, where it was too small to add seeds; NaN elsewhere.
     """
 
     verdict: NDArray[Any]
@@ -74,6 +80,7 @@ class Looks:
     high: Array
     pointwise_low: Array
     pointwise_high: Array
+    futile: Array
 
 
 def replay(
@@ -103,9 +110,11 @@ def replay(
     within_adjusted = np.full(shape, np.nan if compare.margin is None else 1.0)
     sides = np.stack([within_adjusted] * 2)
     ends = np.full((4, *shape), np.nan)
+    futile = np.full(shape, np.nan)
     levels = (comparison.interval_alpha(compare, shape[-1]), compare.alpha)
+    last = look_level(compare.alpha / 2, stopping.most, stopping), look_level(compare.alpha, stopping.most, stopping)
     for k in range(stopping.least, stopping.most + 1):
-        here = verdict == "undecided"
+        here = (verdict == "undecided") & np.isnan(futile)
         if not here.any() or k > known.shape[-1] or (here & ~known[:, :k].all(-1)).any():
             break
         e = comparison.estimate(values[..., :k], reference[..., None, :k], compare.paired)
@@ -118,9 +127,14 @@ def replay(
         ends = np.where(here, np.concatenate(own), ends)
         p_adjusted = comparison.adjusted(p, compare.correction)
         within_adjusted = comparison.adjusted(sides.max(0), compare.correction)
-        verdict = np.where(here, comparison.verdicts(p_adjusted, within_adjusted, sign, compare), verdict)
+        told = comparison.verdicts(p_adjusted, within_adjusted, sign, compare)
+        verdict = np.where(verdict == "undecided", told, verdict)  # what others pass on may decide what has stopped
         seeds = np.where(here, k, seeds)
-    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, *ends)
+        if stopping.futility is not None and k < stopping.most:
+            chance = predictive_probability(e, k, compare, stopping, last, resolution)
+            futile = np.where(here & (verdict == "undecided") & (chance < stopping.futility), chance, futile)
+    stopped = np.where(verdict == "undecided", futile, np.nan)
+    return Looks(verdict, seeds, p, p_adjusted, within_adjusted, ends[0], ends[1], ends[2], ends[3], stopped)
 
 
 def decide(
@@ -149,7 +163,13 @@ def decide(
     table = comparison.as_worst(table, known, compare)
     looks = replay(table[:-1], table[-1], known[:-1] & known[-1], compare, stopping, resolution)
     return {
-        name: Decision(looks.verdict[i], int(looks.seeds[i]), float(looks.low[i]), float(looks.high[i]))
+        name: Decision(
+            looks.verdict[i],
+            int(looks.seeds[i]),
+            float(looks.low[i]),
+            float(looks.high[i]),
+            None if np.isnan(looks.futile[i]) else float(looks.futile[i]),
+        )
         for i, name in enumerate(names)
     }
 
@@ -168,10 +188,15 @@ def wanted(
     Arguments are those of `decide`.
     """
     counts = {
-        name: decision.seeds if decision.verdict != "undecided" else min(max(decision.seeds + 1, stopping.least), stopping.most)
+        name: min(max(decision.seeds + 1, stopping.least), stopping.most) if open_(decision) else decision.seeds
         for name, decision in decide(values, compare, variants, stopping, seeds, failed, resolution).items()
     }
     return {compare.reference: max(counts.values(), default=stopping.least), **counts}
+
+
+def open_(decision: Decision) -> bool:
+    """Whether more seeds are to decide it."""
+    return decision.verdict == "undecided" and decision.futile is None
 
 
 def ended(

@@ -20,7 +20,7 @@ from ablate.errors import Problem, StoreError, UsageError, some_variants
 from ablate.writing import REMEDY
 
 GIGABYTES = 10.0  # of room unless said otherwise
-FORM = re.compile(r"weights(?::([0-9]{1,6}(?:\.[0-9]{1,3})?))?")
+FORM = re.compile(r"(weights|state)(?::([0-9]{1,6}(?:\.[0-9]{1,3})?))?")
 TABLE = """
 CREATE TABLE IF NOT EXISTS weights (
     key TEXT PRIMARY KEY REFERENCES cells (key) ON DELETE CASCADE,
@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS evaluations (
     cell TEXT NOT NULL REFERENCES cells (key) ON DELETE CASCADE, name TEXT NOT NULL, key TEXT NOT NULL, value REAL,
     images INTEGER NOT NULL, about TEXT NOT NULL, PRIMARY KEY (cell, name)
 ) STRICT
+"""
+STATES = """
+CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY REFERENCES weights (key) ON DELETE CASCADE, sha256 TEXT NOT NULL) STRICT
 """
 Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Read = Callable[..., list[sqlite3.Row]]
@@ -62,14 +65,16 @@ class Keep:
     """What a run keeps.
 
     Attributes:
-        gigabytes: Room for the weights of the whole store.
+        gigabytes: Room for the weights of the whole store, and for the states beside them.
+        state: Whether the whole state is kept beside the weights, from which a longer training can go on.
     """
 
     gigabytes: float
+    state: bool = False
 
 
 def keep_of(text: str) -> Keep:
-    """What `weights` or `weights:GB` says.
+    """What `weights` or `state` says, or either with `:GB`.
 
     Raises:
         UsageError: It is neither.
@@ -77,9 +82,10 @@ def keep_of(text: str) -> Keep:
     found = FORM.fullmatch(text)
     if not found:
         raise UsageError(
-            f"--keep {text!r}: expected weights, or with the gigabytes that those of the store may take, such as weights:20."
+            f"--keep {text!r}: expected weights or state, or with the gigabytes that those of the store may take, such as "
+            "weights:20."
         )
-    return Keep(float(found.group(1) or GIGABYTES))
+    return Keep(float(found.group(2) or GIGABYTES), found.group(1) == "state")
 
 
 def keep_problems(without: Sequence[str]) -> Iterator[Problem]:
@@ -110,6 +116,10 @@ class Kept:
     def file_of(self, key: str) -> Path:
         return self.directory / f"{key}.safetensors"
 
+    def state_of(self, key: str) -> Path:
+        """Where the whole state of a cell at its end is."""
+        return self.directory / f"{key}.state.safetensors"
+
     def predictions_of(self, key: str) -> Path:
         """Where a cell's predictions are; nobody counts these files, which are small, and a study shows whether it has them."""
         return self._predictions / f"{key}.npz"
@@ -120,8 +130,13 @@ class Kept:
         if result.kept_sha256 is None or not file.is_file():
             return False
         db.execute(TABLE)
-        row = (key, result.kept_sha256, file.stat().st_size, time.time())
-        db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", row)
+        state = self.state_of(key)
+        whole = result.state_sha256 is not None and state.is_file()
+        size = file.stat().st_size + (state.stat().st_size if whole else 0)
+        db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?)", (key, result.kept_sha256, size, time.time()))
+        if whole:
+            db.execute(STATES)
+            db.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (key, result.state_sha256))
         return True
 
     def add_again(self, key: str, result: Result) -> bool:
@@ -131,8 +146,12 @@ class Kept:
             if row and row["weights_sha256"] == result.weights_sha256 and self.add(db, key, result):
                 self.add_predictions(key, result)
                 return True
-        self.file_of(key).unlink(missing_ok=True)
+        self._remove(key)
         return False
+
+    def _remove(self, key: str) -> None:
+        for file in (self.file_of(key), self.state_of(key)):
+            file.unlink(missing_ok=True)
 
     def add_predictions(self, key: str, result: Result) -> None:
         """Writes what a cell said of each image.
@@ -154,6 +173,11 @@ class Kept:
         """The digests of the weights of those of these cells that have any."""
         known = {row["key"]: row["sha256"] for row in self._rows()}
         return {key: known[key] for key in keys if key in known and self.file_of(key).is_file()}
+
+    def states(self, keys: Iterable[str]) -> dict[str, str]:
+        """The digests of the whole states of those of these cells that have any."""
+        known = {row["key"]: row["sha256"] for row in self._read("SELECT * FROM states")} if _has(self._read, "states") else {}
+        return {key: known[key] for key in keys if key in known and self.state_of(key).is_file()}
 
     def touch(self, key: str) -> None:
         """Notes that the weights of a cell were used."""
@@ -181,7 +205,7 @@ class Kept:
                 total -= row["bytes"]
             db.executemany("DELETE FROM weights WHERE key = ?", [(row["key"],) for row in gone])
         for row in gone:
-            self.file_of(row["key"]).unlink(missing_ok=True)
+            self._remove(row["key"])
         return len(gone), sum(row["bytes"] for row in gone)
 
     def tidy(self, running: Collection[str]) -> None:

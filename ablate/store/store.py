@@ -259,6 +259,20 @@ class Store:
             images = _load(row["provenance"]).get("evaluated_images")
             return Result(records, metrics, row["weights_sha256"], row["seconds"], row["parameters"], evaluated_images=images)
 
+    def shorter(self, cell: Cell) -> list[tuple[int, str]]:
+        """The finished cells that differ from this one in nothing but that they have fewer epochs: these, and their keys."""
+        rows = self._read(
+            "SELECT key, recipe, identity FROM cells WHERE status = 'done' AND seed = ? AND device = ?", cell.seed, cell.device
+        )
+        found = []
+        with self._decoding():
+            for row in rows:
+                recipe = _load(row["recipe"])
+                same = {**recipe, "epochs": None} == {**cell.recipe, "epochs": None} and _load(row["identity"]) == cell.identity
+                if same and recipe.get("epochs", 0) < cell.recipe.get("epochs", 0):
+                    found.append((int(recipe["epochs"]), str(row["key"])))
+        return sorted(found)
+
     def seconds_of(self, recipe: Json) -> list[tuple[float, dict[str, Json]]]:
         """How long each finished cell of a recipe took, whatever its seed, and its provenance."""
         rows = self._read("SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", _dump(recipe))

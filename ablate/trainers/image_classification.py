@@ -107,6 +107,13 @@ def image_classification(
         with global_generators_kept():
             return (yield from pace(registry, cell, environment, torch.device(device), seconds))
 
+    def extendable(cell: Cell, environment: Environment, device: str, before: int) -> Iterable[Problem]:
+        import torch
+
+        from ablate.engine.extending import problems
+
+        return problems(registry, cell, environment, torch.device(device), before)
+
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch
 
@@ -138,6 +145,7 @@ def image_classification(
         remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
+        extendable=extendable,
         pace=pace,
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
