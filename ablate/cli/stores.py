@@ -106,14 +106,14 @@ def export(
 ) -> None:
     """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
     from ablate import places
-    from ablate.report.console import err, text
+    from ablate.report.console import out, text
     from ablate.report.tables import plural, room
     from ablate.store import Store
     from ablate.store.archives import export as write
 
     with Store(places.store_dir(store), create=False) as opened:
         cells = write(opened, study, file)
-    err.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}", "dim"), soft_wrap=True)
+    out.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}"), soft_wrap=True)
 
 
 @stores.command("import")
