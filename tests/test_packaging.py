@@ -76,6 +76,6 @@ def test_a_package_says_how_to_install_and_test_it(name):
 
 def test_an_extra_of_the_core_names_each_package():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    others = ("dev", "docs", "photographs", "testing")
+    others = ("dev", "docs", "photographs", "remote", "testing")
     named = {package for name, packages in extras.items() if name not in others for package in packages}
     assert named == set(NAMES)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
 app.add_typer(stores, name="store")
 
-VERSION = 1  # of what --json prints
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")]
 
@@ -25,19 +24,18 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be remov
 def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
     """List the studies of a store: cells, those shared with other studies, size, and when each was last run."""
     import time
-    from dataclasses import asdict
 
-    from ablate import places
+    from ablate import documents, places
     from ablate.report.console import out, table, wide
     from ablate.report.tables import room
     from ablate.store import Store
     from ablate.store.tidying import listed
 
+    if as_json:
+        print_json(documents.store_list(store))
+        return
     with Store(places.store_dir(store), create=False) as opened:
         found = listed(opened)
-    if as_json:
-        print_json({"version": VERSION, "studies": [asdict(one) for one in found]})
-        return
     rows = [
         [one.name, one.cells, one.done, one.shared, room(one.bytes), time.strftime("%Y-%m-%d %H:%M", time.localtime(one.updated))]
         for one in found
@@ -48,19 +46,17 @@ def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
 @stores.command()
 def size(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Say how large a store is, part by part, and how much of it no study names."""
-    from dataclasses import asdict
-
-    from ablate import places
+    from ablate import documents, places
     from ablate.report.console import out, table, text, wide
     from ablate.report.tables import room
     from ablate.store import Store
     from ablate.store.tidying import size as measured
 
+    if as_json:
+        print_json(documents.store_size(store))
+        return
     with Store(places.store_dir(store), create=False) as opened:
         found = measured(opened)
-    if as_json:
-        print_json({"version": VERSION, "bytes": found.bytes, **asdict(found)})
-        return
     rows: list[list[Any]] = [["database", f"{found.database.count:,} cells", room(found.database.bytes)]]
     rows += [[name, f"{amount.count:,} files", room(amount.bytes)] for name, amount in found.files.items()]
     wide(out).print(table(["part", "holds", "size"], [*rows, ["all", "", room(found.bytes)]], numeric=True))
@@ -106,14 +102,14 @@ def export(
 ) -> None:
     """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
     from ablate import places
-    from ablate.report.console import err, text
+    from ablate.report.console import out, text
     from ablate.report.tables import plural, room
     from ablate.store import Store
     from ablate.store.archives import export as write
 
     with Store(places.store_dir(store), create=False) as opened:
         cells = write(opened, study, file)
-    err.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}", "dim"), soft_wrap=True)
+    out.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}"), soft_wrap=True)
 
 
 @stores.command("import")

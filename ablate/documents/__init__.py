@@ -119,6 +119,35 @@ def status(store: Place = None) -> Json:
     return _versioned({"studies": rows})
 
 
+def store_list(store: Place = None) -> Json:
+    """The studies of a store with what they share and their sizes, as `ablate store list --json` prints it.
+
+    Raises:
+        StoreError: There is no store.
+    """
+    from ablate import places
+    from ablate.store import Store
+    from ablate.store.tidying import listed
+
+    with Store(places.store_dir(store), create=False) as opened:
+        return _versioned({"studies": [asdict(one) for one in listed(opened)]})
+
+
+def store_size(store: Place = None) -> Json:
+    """How large a store is, part by part, as `ablate store size --json` prints it.
+
+    Raises:
+        StoreError: There is no store.
+    """
+    from ablate import places
+    from ablate.store import Store
+    from ablate.store.tidying import size
+
+    with Store(places.store_dir(store), create=False) as opened:
+        found = size(opened)
+    return _versioned({"bytes": found.bytes, **asdict(found)})
+
+
 def diff(one: str, other: str, *, store: Place = None) -> Json:
     """Two cells or two studies side by side, as `ablate diff --json` prints it.
 

@@ -17,6 +17,7 @@ from ablate.runner.probing import Probe
 from ablate.stats.per_image import PerImage
 from ablate.stats.records import Analysis
 from ablate.store.following import STATES
+from ablate.store.tidying import Listed, Size
 from ablate.study import Compare, Evaluated, VariantInfo
 from ablate.version import JSON_VERSION
 
@@ -184,6 +185,8 @@ def _of_stores() -> dict[str, Schema]:
     figure = {"figure": TEXT, "value": NUMBER, "unit": TEXT, "goal": TEXT}
     return {
         "status": _document("The studies of a store: `status --json`.", {"studies": _list(_object(counts))}),
+        "store-list": _document("What studies share and need: `store list --json`.", {"studies": _list(schema_of(Listed))}),
+        "store-size": _document("How large a store is: `store size --json`.", {"bytes": WHOLE, **_of_record(Size)["properties"]}),
         "predict": _document("Classes of images: `predict --json`.", {**cell, "images": _list(_object(image))}),
         "evaluate": _document(
             "The columns that cells have now: `evaluate --json`. Values are in the study.",

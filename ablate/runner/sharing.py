@@ -98,7 +98,7 @@ class Sharing:
 
     def __init__(self, remote: Remote, store: Store, warn: Callable[[str], None]):
         self._remote, self._store, self._warn = remote, store, warn
-        self._to_give: queue.Queue[tuple[str, Record | None, bytes | None]] = queue.Queue()
+        self._to_give: queue.Queue[tuple[str, Record | None, bytes | None] | None] = queue.Queue()
         self._later: set[str] = set()  # keys of what is given at the end
         self._waited_for: set[str] = set()
         self._over = threading.Event()
@@ -171,14 +171,20 @@ class Sharing:
             self._to_give.put((cell.key, None, None))
 
     def _queue(self, key: str) -> None:
-        file = self._store.kept.predictions_of(key)
-        said = file.read_bytes() if file.is_file() else None
-        self._to_give.put((key, portable.record_of(self._store.access, key), said))
         self._later.discard(key)
+        file = self._store.kept.predictions_of(key)
+        try:
+            said = file.read_bytes() if file.is_file() else None
+            record = portable.record_of(self._store.access, key)
+        except (LookupError, OSError):  # removed in between, or not to be read
+            self._remote.told.lost += 1
+            self._to_give.put((key, None, None))
+        else:
+            self._to_give.put((key, record, said))
 
     def _give(self) -> None:
-        while True:
-            key, record, said = self._to_give.get()
+        while (work := self._to_give.get()) is not None:
+            key, record, said = work
             if record is not None:
                 self._remote.give(record, said)
             self._remote.release(key)
@@ -195,5 +201,7 @@ class Sharing:
                 time.sleep(0.01)
             self._queue(key)
         self._to_give.join()
+        for _ in range(AT_ONCE):
+            self._to_give.put(None)
         self._over.set()
         self._remote.release_all()

@@ -31,6 +31,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/store/test_kept.py keeps those of a smaller one",
     ("docs/kept.md", "ablate predict"): "needs weights and images; tests/store/test_kept.py has both",
     ("docs/kept.md", "ablate evaluate"): "needs weights; tests/store/test_kept.py has some",
+    ("docs/stores.md", "ablate run study.json --remote"): "needs a place that is shared; tests/runner/test_sharing.py has some",
     ("README.md", "ablate run width.json"): "of a function, which has no images; tests/test_readme.py runs it",
     ("README.md", "ablate judge"): "of the whole quickstart's report; tests/test_readme.py judges the table of a study",
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",

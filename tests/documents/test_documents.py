@@ -69,6 +69,8 @@ def test_commands_of_a_store_print_what_python_gives(tmp_path):
     store = ("--store", tmp_path / "store")
     for name, words, told in (
         ("status", ["status", *store], documents.status(tmp_path / "store")),
+        ("store-list", ["store", "list", *store], documents.store_list(tmp_path / "store")),
+        ("store-size", ["store", "size", *store], documents.store_size(tmp_path / "store")),
         ("power", ["power", "s", *store], documents.power("s", store=tmp_path / "store")),
         ("diff", ["diff", "s", "s", *store], documents.diff("s", "s", store=tmp_path / "store")),
     ):

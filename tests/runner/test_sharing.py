@@ -181,6 +181,24 @@ def test_a_place_that_cannot_be_reached_stops_nothing(tmp_path, stores):
     assert "1 cell could not be given, and is where the study is run again with --remote" in told[-1]
 
 
+def test_no_thread_is_left(url, stores):
+    before = threading.active_count()
+    fill(stores[0])
+    exchange(url, stores[0], [])
+    for thread in threading.enumerate():
+        if thread.daemon and thread.name.endswith(("(_give)", "(_renew)")):
+            thread.join(30)
+    assert threading.active_count() <= before
+
+
+def test_a_cell_that_is_removed_before_it_is_given_fails_nothing(url, stores):
+    told, (one, _) = [], stores
+    fill(one)
+    with machine(url, one, told), one.access.transaction() as db:
+        db.execute("DELETE FROM cells WHERE seed = 0")
+    assert "0 cells taken, 1 given; 2 cells could not be given" in told[-1]
+
+
 def test_a_password_in_an_address_is_not_said(stores):
     told = []
     with shared("memory://me:secret@lab/ablate", stores[0], told.append):
@@ -245,7 +263,7 @@ class Unreliable:
 
 @pytest.fixture(scope="module")
 def server():
-    server_of = pytest.importorskip("moto.server", reason="needs a server of S3: pip install 'moto[s3,server]' s3fs")
+    server_of = pytest.importorskip("moto.server", reason="needs a server of S3: pip install 'ablate-core[dev]'")
     s3fs = pytest.importorskip("s3fs", reason="needs s3fs")
     from werkzeug.serving import make_server
 
