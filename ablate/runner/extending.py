@@ -11,7 +11,10 @@ from ablate.store import Store
 
 from .job import Job
 
-INSTEAD = "Leave --extend out, and the cells are trained from their beginning."
+INSTEAD = (
+    "Leave --extend out, and all cells are trained from their beginning; or run the spec first without these variants and with "
+    "--extend, and then whole and without it."
+)
 
 
 def extensions(job: Job, pending: Collection[str], store: Store, warn: Callable[[str], None]) -> dict[str, Extension]:
