@@ -3,10 +3,13 @@
 import os
 import platform
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+MACHINE = ("cpu", "cores", "device")  # of a record of provenance: what tells whether times are those of one machine
 
 
 @cache
@@ -20,6 +23,14 @@ def machine(device: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": _device_name(device),
     }
+
+
+def machine_of(record: Mapping[str, Any]) -> str:
+    """The machine of a record in words; empty where nobody noted it."""
+    cpu, cores, device = (record.get(name) for name in MACHINE)
+    parts = [str(device)] if device not in (None, "cpu") else []
+    parts += [f"{cpu}, {cores} cores"] if cpu else []
+    return " with ".join(parts)
 
 
 def _cpu() -> str:

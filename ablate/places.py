@@ -4,10 +4,8 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from .errors import EnvironmentProblem, UsageError
 from .machine import no_kernels
@@ -125,16 +123,7 @@ def _built_for_cuda() -> bool:
     return bool(re.search(r"^cuda\b[^=]*= '", text, re.MULTILINE)) and not re.search(r"^hip\b[^=]*= '", text, re.MULTILINE)
 
 
-MACHINE = ("cpu", "cores", "device")  # of a record of provenance: what tells whether times are those of one machine
 CELLS_ON_GPU = 16  # that take turns in one process, as far as memory allows
-
-
-def machine_of(record: Mapping[str, Any]) -> str:
-    """The machine of a record in words; empty where nobody noted it."""
-    cpu, cores, device = (record.get(name) for name in MACHINE)
-    parts = [str(device)] if device not in (None, "cpu") else []
-    parts += [f"{cpu}, {cores} cores"] if cpu else []
-    return " with ".join(parts)
 
 
 def likely_workers(jobs: int | None, device: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from ablate.places import machine_of
+from ablate.machine import machine_of
 from ablate.plain import shorten
 from ablate.stats.records import Effect
 from ablate.study import Study

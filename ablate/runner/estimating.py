@@ -15,7 +15,7 @@ from threading import Event as Flag
 from ablate.contracts import Cell, Estimate
 from ablate.errors import some_variants
 from ablate.executors import CellEnded, Measured, Settings
-from ablate.places import machine_of
+from ablate.machine import machine_of
 from ablate.plan import PlannedCell
 from ablate.registry import build, default
 from ablate.report.remaining import makespan

@@ -176,7 +176,8 @@ class Kept:
 
     def states(self, keys: Iterable[str]) -> dict[str, str]:
         """The digests of the whole states of those of these cells that have any."""
-        known = {row["key"]: row["sha256"] for row in self._read("SELECT * FROM states")} if _has(self._read, "states") else {}
+        rows = self._read("SELECT * FROM states") if _has(self._read, "states") else ()
+        known = {row["key"]: row["sha256"] for row in rows}
         return {key: known[key] for key in keys if key in known and self.state_of(key).is_file()}
 
     def touch(self, key: str) -> None:
@@ -211,9 +212,11 @@ class Kept:
     def tidy(self, running: Collection[str]) -> None:
         """Removes files that killed runs left: of no noted weights, and of no cell that is trained now."""
         known = {row["key"] for row in self._rows()}
+        whole = {row["key"] for row in self._read("SELECT key FROM states")} if _has(self._read, "states") else set()
         for file in self.directory.glob("*"):
-            key = file.name.removeprefix(".").partition(".")[0]
-            if key not in running and (key not in known or file.name.startswith(".")):
+            key, _, rest = file.name.removeprefix(".").partition(".")
+            noted = key in (whole if rest.startswith("state.") else known) and not file.name.startswith(".")
+            if key not in running and not noted:
                 file.unlink(missing_ok=True)
 
     def _rows(self) -> list[Mapping[str, Any]]:
