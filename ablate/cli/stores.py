@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
 app.add_typer(stores, name="store")
 
-VERSION = 1  # of what --json prints
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")]
 
@@ -36,7 +35,7 @@ def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
     with Store(places.store_dir(store), create=False) as opened:
         found = listed(opened)
     if as_json:
-        print_json({"version": VERSION, "studies": [asdict(one) for one in found]})
+        print_json({"studies": [asdict(one) for one in found]})
         return
     rows = [
         [one.name, one.cells, one.done, one.shared, room(one.bytes), time.strftime("%Y-%m-%d %H:%M", time.localtime(one.updated))]
@@ -59,7 +58,7 @@ def size(store: StoreDir = None, as_json: AsJson = False) -> None:
     with Store(places.store_dir(store), create=False) as opened:
         found = measured(opened)
     if as_json:
-        print_json({"version": VERSION, "bytes": found.bytes, **asdict(found)})
+        print_json({"bytes": found.bytes, **asdict(found)})
         return
     rows: list[list[Any]] = [["database", f"{found.database.count:,} cells", room(found.database.bytes)]]
     rows += [[name, f"{amount.count:,} files", room(amount.bytes)] for name, amount in found.files.items()]
