@@ -214,6 +214,8 @@ class Study:
         evaluations: What the cells were measured by after the study.
         predictions: Where the file is, if there is one, of what a cell said of each evaluated image, by the cell's key;
             `ablate.predictions.read` reads it. None where nobody keeps any.
+        thumbnails: Where the file is, if there is one, of a small picture of an evaluated image, by the digest of all of them
+            (`ablate.predictions.Predictions.images`) and its place. None where nobody keeps any.
     """
 
     name: str
@@ -234,6 +236,7 @@ class Study:
     imported: Imported | None = None
     evaluations: tuple[Evaluated, ...] = ()
     predictions: Callable[[str], Path] | None = field(default=None, compare=False)
+    thumbnails: Callable[[str, int], Path] | None = field(default=None, compare=False)
 
     @property
     def references(self) -> dict[str, str]:

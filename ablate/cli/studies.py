@@ -125,6 +125,7 @@ def run(
             _show_placebo(study)
     if debug:
         _show_logs(study, options)
+    _keep_thumbnails(made, options)
     directory = directory_of(places.store_dir(store) / "reports", study.name)
     write_all(made, directory)
     err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
@@ -134,6 +135,18 @@ def run(
     failed = int((cells["status"] == "failed").sum())
     if failed:
         complain(f"{failed} of {len(cells)} cells failed; --debug shows their logs", ExitCode.FAILED_CELLS)
+
+
+def _keep_thumbnails(made: Any, options: Any) -> None:
+    from ablate import places
+    from ablate.contracts import Environment
+    from ablate.runner.thumbnails import keep_thumbnails
+    from ablate.store import Store
+
+    with Store(places.store_dir(options.store), create=False) as opened:
+        keep_thumbnails(
+            made.study, made.analysis.per_image, opened, Environment(places.data_dir(options.data_dir), download=False)
+        )
 
 
 def _executor(text: str) -> dict[str, Any]:

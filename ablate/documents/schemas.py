@@ -8,7 +8,7 @@ from functools import cache
 from inspect import getdoc
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from ablate.contracts import Factor
+from ablate.contracts import Estimate, Factor
 from ablate.errors import UsageError, did_you_mean
 from ablate.registry import HOOK, KINDS
 from ablate.report.diff import Difference
@@ -144,6 +144,7 @@ def _of_studies() -> dict[str, Schema]:
         "reproduction": _rows("Every published number beside the measured mean.", metric=TEXT, variant=TEXT, n=WHOLE),
         "provenance": _about(_list({"type": "object"}), "Machines and packages of the finished cells."),
         "notices": _about(_list(TEXT), "What the datasets had to say."),
+        "reused": _about(_list(TEXT), "What is taken of other versions, in sentences."),
         "tuning": _about(_maybe({"type": "object"}), "Trials and what was chosen; null where nothing was tuned."),
         "split": {"enum": ["by_seed", None]},
         "evaluations": _about(_list(schema_of(Evaluated)), "What the cells were measured by after the study."),
@@ -163,16 +164,21 @@ def _of_studies() -> dict[str, Schema]:
 def _of_plans() -> dict[str, Schema]:
     variant = {**schema_of(VariantInfo)["properties"], "cells": WHOLE, "stored": WHOLE}
     cell = {"variant": TEXT, "seed": WHOLE, "key": TEXT, "stored": {"type": "boolean"}}
+    otherwise = {"cells": WHOLE, "versions": _about({"type": "object"}, "Of each package that differs, the stored and the own.")}
+    time = {**schema_of(Estimate)["properties"], "price_per_hour": NUMBER}
     plan = {
         "name": TEXT,
         "reference": _about(TEXT, "The variant that the others are compared with."),
         "variants": _list(_object(variant)),
         "cells": _list(_object(cell)),
         "notices": _about(_list(TEXT), "What is worth knowing before a run."),
+        "reused": _about(_list(TEXT), "What is taken of other versions, in sentences."),
+        "other_versions": _about(_list(_object(otherwise)), "Cells to train that are stored of other versions."),
         "tuning": _about({"type": "object"}, "What is searched; only where settings are tuned."),
+        "time": _about(_object(time), "How long a run takes; only with `--time` or `--dry-run`."),
     }
     return {
-        "check": _document("A plan: `check --json`, `run --dry-run --json`.", plan, optional=["tuning"]),
+        "check": _document("A plan: `check --json`, `run --dry-run --json`.", plan, optional=["tuning", "time"]),
         "probe": _document("The first record of each variant: `check --probe --json`.", {"variants": _list(schema_of(Probe))}),
         "power": _document("What a study can show: `power --json`.", schema_of(Power)["properties"]),
     }
@@ -184,6 +190,8 @@ def _of_stores() -> dict[str, Schema]:
     cell = {"study": TEXT, "variant": TEXT, "seed": WHOLE}
     figure = {"figure": TEXT, "value": NUMBER, "unit": TEXT, "goal": TEXT}
     return {
+        "store-list": _document("Studies and their size: `store list --json`.", {"studies": _list(schema_of(Listed))}),
+        "store-size": _document("How large a store is: `store size --json`.", {"bytes": WHOLE, **schema_of(Size)["properties"]}),
         "status": _document("The studies of a store: `status --json`.", {"studies": _list(_object(counts))}),
         "store-list": _document("What studies share and need: `store list --json`.", {"studies": _list(schema_of(Listed))}),
         "store-size": _document("How large a store is: `store size --json`.", {"bytes": WHOLE, **_of_record(Size)["properties"]}),

@@ -9,6 +9,7 @@ from ablate.study import Study
 
 from .drawing import Picture
 from .tables import Table
+from .thumbnails import Thumbnail
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Section:
         pictures: Its figures.
         items: Names, each with lines that belong to it.
         notes: Sentences about what is shown.
+        thumbnails: Small pictures, which pages show.
         alone: What a reader must know of the tables where they stand without the notes.
         key: What the terminal and notebooks know it by; empty for what they leave out.
     """
@@ -30,6 +32,7 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     items: tuple[tuple[str, tuple[str, ...]], ...] = ()
     notes: tuple[str, ...] = ()
+    thumbnails: tuple[Thumbnail, ...] = ()
     alone: str = ""
     key: str = ""
 

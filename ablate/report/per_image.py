@@ -12,6 +12,7 @@ from .calibration import reliability_picture
 from .confusion import confusion_picture
 from .page import Section
 from .tables import interval, make_table, measured, number, plural, probability
+from .thumbnails import Thumbnail
 
 MOST_ROWS = 40  # of the table of classes
 DIGITS = 4
@@ -106,7 +107,14 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
             f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
             "them right."
         )
-    return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)))
+    shown = tuple(_thumbnails(study, found))
+    return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)), thumbnails=shown)
+
+
+def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
+    for image in found.disputed if study.thumbnails else ():
+        wrong = f"{image.worst}: {image.said}"
+        yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", (image.class_name, wrong))
 
 
 def _classes(study: Study, found: PerImage, empty: Section) -> Section:

@@ -22,6 +22,7 @@ from .content import cells_done, overview
 from .drawing import Picture, css_color, panels_svg
 from .page import Page, Section
 from .reading import IMPORTED
+from .thumbnails import Thumbnail, address
 
 SYMBOLS = {"^": "▲", "v": "▼", "s": "■", "o": "●", "x": "✕", "D": "◆"}
 
@@ -84,7 +85,7 @@ def environment() -> Environment:
         "symbols": SYMBOLS,
         "imported": IMPORTED,
     }
-    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable}
+    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable, "pictured": pictured}
     made.tests |= {"symbol": lambda mark: mark.dashes is None}
     return made
 
@@ -92,6 +93,11 @@ def environment() -> Environment:
 def svg(picture: Picture, salt: str) -> list[Markup]:
     """The panels of a figure, in which matplotlib has escaped every text."""
     return [Markup(panel) for panel in panels_svg(picture, salt)]  # noqa: S704, escaped by matplotlib
+
+
+def pictured(thumbnails: Sequence[Thumbnail]) -> list[tuple[Thumbnail, str]]:
+    """Those whose pictures are there, with them."""
+    return [(one, found) for one in thumbnails if (found := address(one)) is not None]
 
 
 def minus(number: str) -> str:

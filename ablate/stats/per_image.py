@@ -151,6 +151,7 @@ class PerImage:
             over cells; nothing with more than 30 classes.
         class_names: In the order of rows and columns.
         disputed: The images that variants (of the reference's block) disagree on most.
+        images: The digest of the images that the reference was evaluated on; empty where every seed has its own.
     """
 
     cells: int
@@ -165,6 +166,7 @@ class PerImage:
     confusion: dict[str, tuple[tuple[int, ...], ...]] | None = None
     class_names: tuple[str, ...] = ()
     disputed: tuple[Disputed, ...] = ()
+    images: str = ""
 
 
 Cells = dict[str, dict[int, Predictions]]  # by variant and seed
@@ -210,6 +212,7 @@ def per_image(study: Study) -> PerImage | None:
         {name: tuple(tuple(map(int, row)) for row in np.asarray(matrix)) for name, matrix in matrices.items()} if small else None,
         names,
         () if by_seed else _disputed(beside, names),
+        "" if by_seed else next(iter(reference.values())).images,
     )
 
 

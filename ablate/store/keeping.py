@@ -5,6 +5,7 @@ The weights of a store have room of a stated size. Where it is not enough, those
 and then those that were used longest ago: trained, loaded, or evaluated.
 """
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -111,7 +112,7 @@ class Kept:
 
     def __init__(self, directory: Path, transaction: Transaction, read: Read):
         self.directory, self._transaction, self._read = directory / "weights", transaction, read
-        self._predictions = directory / "predictions"
+        self._predictions, self._reports = directory / "predictions", directory / "reports"
 
     def file_of(self, key: str) -> Path:
         return self.directory / f"{key}.safetensors"
@@ -119,6 +120,16 @@ class Kept:
     def state_of(self, key: str) -> Path:
         """Where the whole state of a cell at its end is."""
         return self.directory / f"{key}.state.safetensors"
+
+    def thumbnails_of(self, study: str) -> Callable[[str, int], Path] | None:
+        """Where small pictures of evaluated images are, in the folder of the study's report; None where none has such a name."""
+        if study in ("", ".", "..") or Path(study).name != study:
+            return None
+
+        def file_of(images: str, place: int) -> Path:
+            return self._reports / study / "images" / f"{hashlib.sha256(images.encode()).hexdigest()[:16]}-{place}.png"
+
+        return file_of
 
     def predictions_of(self, key: str) -> Path:
         """Where a cell's predictions are; nobody counts these files, which are small, and a study shows whether it has them."""

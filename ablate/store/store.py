@@ -177,6 +177,7 @@ class Store:
             split=plan.get("split"),
             evaluations=later,
             predictions=self.kept.predictions_of if self._is_of_images(name) else None,
+            thumbnails=self.kept.thumbnails_of(name) if self._is_of_images(name) else None,
         )
 
     def _is_of_images(self, study: str) -> bool:

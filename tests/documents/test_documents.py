@@ -77,6 +77,8 @@ def test_commands_of_a_store_print_what_python_gives(tmp_path):
         document = printed(*words)
         assert wrong(name, document) == []
         assert document == json.loads(json.dumps(told)), name
+    for words in ("list", "size"):
+        assert wrong(f"store-{words}", printed("store", words, *store)) == []
     from ablate import load_study
 
     report = printed("report", "s", *store)
