@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ablate.contracts import Cell, Environment
+from ablate.devices import CPU, named, part
 from ablate.engine.sizes import size_notes
 from ablate.errors import AblateError, Problem, describe, did_you_mean
 from ablate.plain import one_line
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
-ABSENT = ("step", "sampler", "split")  # fields that a recipe has only where they are given
+ABSENT = {"step": None, "sampler": None, "split": None, "devices": 1}  # fields that a recipe has only with other values
 Components = dict[str, dict[str, Any]]
 
 
@@ -54,6 +55,7 @@ def image_classification(
     | None = None,
     select: str | None = None,
     threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
+    devices: Annotated[int, Bound(minimum=1, maximum=1024), Absent()] = 1,
 ) -> Trainer:
     """Trains a network on images, and evaluates it after each epoch.
 
@@ -84,9 +86,10 @@ def image_classification(
         select: Metric that selects the epoch on the validation images; its weights are then tested once. The last epoch counts
             unless given.
         threads: Threads inside an operation; they change floating-point sums.
+        devices: Devices that share each batch, on one machine: a process each, which sum their gradients.
     """
     given = {name: value for name, value in locals().items() if name != "registry"}
-    recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value is not None}
+    recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value != ABSENT[name]}
     stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
@@ -95,8 +98,14 @@ def image_classification(
         from ablate.engine.seeding import global_generators_kept
         from ablate.engine.train import training
 
+        names = named(part(device, devices)) if device != CPU else (CPU,) * devices
         with global_generators_kept():
-            return (yield from training(registry, cell, environment, torch.device(device), controls))
+            if devices == 1:
+                return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
+            from ablate.engine.ranks import first
+
+            with first(cell, environment, names, controls) as ranks:
+                return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
 
     def pace(cell: Cell, environment: Environment, device: str, seconds: float) -> Generator[None, None, Pace]:
         import torch
@@ -125,13 +134,14 @@ def image_classification(
         train=train,
         epochs=None if stops else epochs,
         threads=threads,
-        shares=True,
+        devices=devices,
+        shares=devices == 1,
         keeps=True,
         selects=select,
         data=dataset,
         fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),
         identity=_identity,
-        problems=lambda: [*_selection_problems(registry, recipe), *_step_problems(recipe)],
+        problems=lambda: [*_selection_problems(registry, recipe), *_step_problems(recipe), *_devices_problems(recipe)],
         device_problems=lambda device: _device_problems(precision, device),
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
@@ -170,6 +180,16 @@ def _step_problems(recipe: Recipe) -> Iterator[Problem]:
     """What a step of the recipe's own does itself, and the recipe cannot ask for beside it."""
     if recipe.get("step") and recipe["accumulate"] != 1:
         yield Problem("accumulate", "the recipe's own step makes the updates", "Remove it, or accumulate in the step.")
+
+
+def _devices_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What cannot be shared out to several devices."""
+    count = recipe.get("devices", 1)
+    if count > 1 and recipe.get("step"):
+        yield Problem("devices", "the recipe's own step trains on whole batches", "Remove it, or train on one device.")
+    if count > recipe["batch_size"]:
+        message = f"{count} devices share batches of {recipe['batch_size']} images"
+        yield Problem("devices", message, "Give fewer devices, or larger batches: `batch_size` is that of all devices together.")
 
 
 def _device_problems(precision: str, device: str) -> Iterator[Problem]:
