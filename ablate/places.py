@@ -152,8 +152,3 @@ def jobs_of(jobs: int | None, device: str, threads: int) -> int:
         return CELLS_ON_GPU
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
-
-
-def slots_of(jobs: int, device: str) -> int:
-    """Of these cells, how many share a process: all on a GPU, none on a CPU."""
-    return 1 if device == "cpu" else jobs

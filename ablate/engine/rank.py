@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import torch
 from ablate.contracts import Cell, Environment
 from ablate.errors import describe
 from ablate.registry import default
-from ablate.spec.trainer import Controls
 
-from .ranks import group
-from .train import follow
+from . import data
+from .ranks import Ranks, group
+from .train import CellTraining, use_threads
+from .turns import on_gpu
 
 
 def main() -> None:
@@ -45,8 +47,21 @@ def main() -> None:
 
 def _train(order: dict[str, Any]) -> None:
     cell, environment = Cell.from_json(order["cell"]), Environment(Path(order["data_dir"]), download=False)
+    if order["memory"] < 1:
+        torch.cuda.set_per_process_memory_fraction(order["memory"], order["devices"][order["rank"]])
     with group(order["rank"], order["devices"], Path(order["meeting"])) as ranks:
-        follow(default(), cell, environment, Controls(Path(order["checkpoint"])), ranks)
+        _follow(cell, environment, Path(order["checkpoint"]), ranks)
+
+
+def _follow(cell: Cell, environment: Environment, checkpoint: Path, ranks: Ranks) -> None:
+    """Trains a cell beside the first of its processes, which has the results and saves the state."""
+    use_threads(cell.recipe["threads"])
+    tensors = data.load(default(), cell.recipe, cell.seed, environment, ranks.device, cell.identity.get("data"))
+    with on_gpu(cell.recipe["precision"], ranks.device)() if ranks.device.type == "cuda" else nullcontext():
+        run = CellTraining(default(), cell, tensors, ranks.device, ranks=ranks)
+        run.restore(checkpoint)
+        ranks.wait()
+        run.follow()
 
 
 def _end_with_the_first() -> None:

@@ -146,6 +146,7 @@ def first(cell: Cell, environment: Environment, devices: Sequence[str], controls
             "devices": list(devices),
             "meeting": str(Path(folder) / "meeting"),
             "checkpoint": str(controls.checkpoint),
+            "memory": torch.cuda.get_per_process_memory_fraction(devices[0]) if devices[0] != "cpu" else 1.0,
         }
         others = [_start({**order, "rank": rank}) for rank in range(1, len(devices))]
         ending = threading.Event()

@@ -83,11 +83,7 @@ def training(
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
     turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
     with turn():
-<<<<<<< HEAD
-        run = CellTraining(registry, cell, tensors, device)
-=======
-        run = _Training(registry, cell, tensors, device, ranks=ranks)
->>>>>>> 203c484 (A cell on several devices: a process for each trains on its slice of every batch, and gradients are summed)
+        run = CellTraining(registry, cell, tensors, device, ranks=ranks)
         run.restore(controls.checkpoint)
         if ranks is not None:
             ranks.wait()  # all have read the state before it is saved again
@@ -107,22 +103,7 @@ def training(
         yield record
 
 
-<<<<<<< HEAD
 def use_threads(count: int) -> None:
-=======
-def follow(registry: Registry, cell: Cell, environment: Environment, controls: Controls, ranks: Ranks) -> None:
-    """Trains a cell beside the first of its processes, which has the results and saves the state."""
-    _use_threads(cell.recipe["threads"])
-    tensors = data.load(registry, cell.recipe, cell.seed, environment, ranks.device, cell.identity.get("data"))
-    with on_gpu(cell.recipe["precision"], ranks.device)() if ranks.device.type == "cuda" else nullcontext():
-        run = _Training(registry, cell, tensors, ranks.device, ranks=ranks)
-        run.restore(controls.checkpoint)
-        ranks.wait()
-        run.follow()
-
-
-def _use_threads(count: int) -> None:
->>>>>>> 203c484 (A cell on several devices: a process for each trains on its slice of every batch, and gradients are summed)
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
 
@@ -178,15 +159,10 @@ class CellTraining:
                 self._train_on(images)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
-<<<<<<< HEAD
                 controls.progress(self._epochs())
-                stop = controls.should_stop()
-                if stop or time.monotonic() - saved >= controls.checkpoint_seconds:
-=======
                 whole = self.ranks is None or self.updated  # gradients that wait for others are parts of one
                 stop = whole and controls.should_stop()
                 if stop or (whole and time.monotonic() - saved >= controls.checkpoint_seconds):
->>>>>>> 203c484 (A cell on several devices: a process for each trains on its slice of every batch, and gradients are summed)
                     controls.check()
                     self.save(controls.checkpoint)
                     saved = time.monotonic()
@@ -197,7 +173,6 @@ class CellTraining:
             self.at.seconds = time.monotonic() - begun
             yield record
 
-<<<<<<< HEAD
     def _epochs(self) -> float:
         """How many are done, by the time that they take: an evaluation is a part of its epoch."""
         batches = batches_of(self.recipe, self.seen)
@@ -207,14 +182,13 @@ class CellTraining:
     def _evaluates(self, epoch: int) -> bool:
         """Whether the images are evaluated after this epoch, from 0."""
         return bool(epoch + 1 == self.recipe["epochs"] or (epoch + 1) % self.recipe["eval_every"] == 0)
-=======
+
     def follow(self) -> None:
         """The epochs that are left, without what the first process does after each."""
         while self.at.epoch < self.recipe["epochs"]:
             for images in self._begin_epoch():
                 self._train_on(images)
             self._next_epoch()
->>>>>>> 203c484 (A cell on several devices: a process for each trains on its slice of every batch, and gradients are summed)
 
     def _begin_epoch(self) -> Iterator[Images]:
         """Gets everything ready for this epoch, and gives its batches from where the training is."""

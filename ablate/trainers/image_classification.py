@@ -148,7 +148,7 @@ def image_classification(
         remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
         trial=trial,
         tunable=_tunable(recipe),
-        pace=pace,
+        pace=pace if devices == 1 else None,
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )
