@@ -49,6 +49,8 @@ def of_run(name: str) -> str:
         EnvironmentProblem: There is no such device.
     """
     names = named(name)
+    if any(one.endswith(":") for one in names):
+        raise UsageError(f"device {name!r}: has no number where one is expected.")
     if len(set(names)) < len(names):
         raise UsageError(f"device {name!r}: names a device twice.")
     if len(instances()) > 1:
@@ -136,11 +138,8 @@ def layout(device: str, jobs: int | None, cells: int, threads: int, devices: int
     groups = [names[first : first + devices] for first in range(0, len(names) - devices + 1, devices)]
     found = tuple(f"{kind(device)}:{','.join(one.partition(':')[2] for one in group)}".rstrip(":") for group in groups)
     here = max(1, len(found))
-    if jobs is not None:
-        at_once = max(1, jobs // devices)
-    else:
-        at_once = places.CELLS_ON_GPU * here if shares or not found else here
-    at_once = min(at_once, cells)
+    likely = places.CELLS_ON_GPU * here if shares or not found else here
+    at_once = min(max(1, jobs // devices) if jobs else likely, cells)
     return Layout(at_once, -(-at_once // min(here, at_once)) if shares else 1, devices, found)
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -119,7 +120,7 @@ def group(rank: int, devices: Sequence[str], meeting: Path) -> Iterator[Ranks]:
     before = {name: os.environ.get(name) for name in INTERFACES}
     os.environ.update(dict.fromkeys(INTERFACES, loopback))
     try:
-        store = dist.FileStore(str(meeting), len(devices))
+        store: Any = dist.FileStore(str(meeting), len(devices))  # type: ignore[attr-defined]
         backend = BACKENDS[device.type]
         bound = device if device.type == "cuda" else None
         dist.init_process_group(backend, store=store, rank=rank, world_size=len(devices), timeout=PATIENCE, device_id=bound)
@@ -140,11 +141,12 @@ def first(cell: Cell, environment: Environment, devices: Sequence[str], controls
         EnvironmentProblem: One of the others failed.
     """
     with tempfile.TemporaryDirectory(prefix="ablate-ranks-") as folder:
+        meeting = Path(folder) / "meeting"
         order = {
             "cell": cell.to_json(),
             "data_dir": str(environment.data_dir),
             "devices": list(devices),
-            "meeting": str(Path(folder) / "meeting"),
+            "meeting": str(meeting),
             "checkpoint": str(controls.checkpoint),
             "memory": torch.cuda.get_per_process_memory_fraction(devices[0]) if devices[0] != "cpu" else 1.0,
         }
@@ -152,7 +154,7 @@ def first(cell: Cell, environment: Environment, devices: Sequence[str], controls
         ending = threading.Event()
         try:
             _must_be_ready(others)
-            with group(0, devices, Path(order["meeting"])) as ranks:
+            with group(0, devices, meeting) as ranks:
                 if ranks.device.type == "cuda":
                     for process in others:
                         threading.Thread(target=_abort_with, args=(process, ending), daemon=True).start()
@@ -199,7 +201,7 @@ def _must_be_ready(others: Sequence["subprocess.Popen[str]"]) -> None:
 def _abort_with(process: "subprocess.Popen[str]", ending: threading.Event) -> None:
     """Ends what waits for a process that has ended; on a CPU a connection that is closed says so by itself."""
     process.wait()
-    if not ending.is_set():
+    if not ending.is_set() and dist.group.WORLD is not None:
         dist.group.WORLD.abort()
 
 

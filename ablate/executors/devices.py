@@ -19,8 +19,8 @@ def must_have_places(settings: Settings) -> None:
     """
     if settings.device != CPU and settings.devices > 1 and not settings.places:
         raise EnvironmentProblem(
-            f"a cell takes {settings.devices} devices, and the run has fewer. Name more by --device, such as cuda:0,1, or give the "
-            "recipe fewer `devices`."
+            f"a cell takes {settings.devices} devices, and the run has fewer. Name more by --device, such as cuda:0,1, or give "
+            "the recipe fewer `devices`."
         )
 
 
@@ -60,7 +60,7 @@ def free(device: str, order: Mapping[str, Any]) -> int:
     """Bytes of a GPU that this process may still take."""
     import torch
 
-    there: int = torch.cuda.mem_get_info(device)[0]
-    if order.get("memory") is None:
-        return there
-    return min(there, order["memory"] - torch.cuda.memory_reserved(device))
+    left: int = torch.cuda.mem_get_info(device)[0]
+    if order.get("memory") is not None:
+        left = min(left, order["memory"] - torch.cuda.memory_reserved(device))
+    return left
