@@ -138,6 +138,7 @@ def layout(device: str, jobs: int | None, cells: int, threads: int, devices: int
     groups = [names[first : first + devices] for first in range(0, len(names) - devices + 1, devices)]
     found = tuple(f"{kind(device)}:{','.join(one.partition(':')[2] for one in group)}".rstrip(":") for group in groups)
     here = max(1, len(found))
+    shares = shares and kind(device) == "cuda"
     likely = places.CELLS_ON_GPU * here if shares or not found else here
     at_once = min(max(1, jobs // devices) if jobs else likely, cells)
     return Layout(at_once, -(-at_once // min(here, at_once)) if shares else 1, devices, found)

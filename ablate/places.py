@@ -64,7 +64,7 @@ def _cached_data() -> Path:
 
 
 def device_of(name: str) -> str:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means on this machine.
+    """The device that `auto`, `cpu`, `cuda`, `mps` or `xpu` means on this machine; `cuda` and `xpu` may have a number behind.
 
     Raises:
         UsageError: There is no such name.
@@ -73,12 +73,18 @@ def device_of(name: str) -> str:
     kind, _, index = name.partition(":")
     if name == "cpu":
         return name
-    if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
-        raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+    if kind not in ("auto", "cuda", "mps", "xpu") or (index and not index.isdigit()) or (kind in ("auto", "mps") and index):
+        raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N, or mps, xpu or xpu:N, which are untried.")
     if kind == "auto" and not _gpu_possible():
         return "cpu"
     import torch
 
+    if kind in ("mps", "xpu"):
+        there = torch.accelerator.current_accelerator(check_available=True)
+        if there is None or there.type != kind or int(index or 0) >= torch.accelerator.device_count():
+            has = "no accelerator" if there is None else f"{torch.accelerator.device_count()} of {there.type}"
+            raise EnvironmentProblem(f"device {name!r}: this machine has {has} that torch can use. Use --device cpu.")
+        return name
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
         return "cuda" if count and not no_kernels(0) else "cpu"

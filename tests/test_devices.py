@@ -1,5 +1,7 @@
 """Which devices a run has, and how cells are shared out to them; no GPU is needed for it."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import ablate
@@ -7,7 +9,7 @@ from ablate import devices, places
 from ablate.devices import Layout, layout
 from ablate.errors import EnvironmentProblem, UsageError
 from ablate.executors import Settings
-from ablate.executors.devices import must_have_places, next_place, seen_from
+from ablate.executors.devices import free, must_have_places, next_place, seen_from, take_own
 
 
 @pytest.fixture
@@ -141,3 +143,32 @@ def test_sizes():
 def test_a_budget_of_memory_is_for_gpus(spec, tmp_path):
     with pytest.raises(UsageError, match="this one is on a CPU"):
         ablate.run(spec, store=tmp_path, device="cpu", memory="6GB")
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """What a process was limited to, by GPU, on a machine with two of 16 GB, of which 10 are free."""
+    told = {}
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda number: SimpleNamespace(total_memory=16 * 10**9))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10 * 10**9, 16 * 10**9))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 3 * 10**9)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", lambda part, number: told.update({number: part}))
+    return told
+
+
+def test_a_process_keeps_to_its_memory(limits, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    take_own({"device": "cuda", "memory": 4 * 10**9})
+    assert limits == {0: 0.25, 1: 0.25}
+    assert free("cuda", {"memory": 4 * 10**9}) == 10**9
+    assert free("cuda", {"memory": None}) == free("cuda", {}) == 10 * 10**9
+    with pytest.raises(EnvironmentProblem, match=r"--memory is 20 GB, and GPU 0 has 16 GB\."):
+        take_own({"device": "cuda", "memory": 20 * 10**9})
+
+
+def test_a_process_that_is_not_limited_asks_for_no_gpu(limits):
+    take_own({"device": "cpu", "memory": 4 * 10**9})
+    take_own({"device": "cuda", "memory": None})
+    take_own({"device": "cuda"})  # an order of an older form
+    assert not limits

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from ablate.errors import describe
 from ablate.registry import default
 
 from . import data
+from .deterministic import turn_of
 from .ranks import Ranks, group
 from .train import CellTraining, use_threads
-from .turns import on_gpu
 
 
 def main() -> None:
@@ -57,7 +56,7 @@ def _follow(cell: Cell, environment: Environment, checkpoint: Path, ranks: Ranks
     """Trains a cell beside the first of its processes, which has the results and saves the state."""
     use_threads(cell.recipe["threads"])
     tensors = data.load(default(), cell.recipe, cell.seed, environment, ranks.device, cell.identity.get("data"))
-    with on_gpu(cell.recipe["precision"], ranks.device)() if ranks.device.type == "cuda" else nullcontext():
+    with turn_of(cell.recipe, ranks.device)():
         run = CellTraining(default(), cell, tensors, ranks.device, ranks=ranks)
         run.restore(checkpoint)
         ranks.wait()

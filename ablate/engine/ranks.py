@@ -27,6 +27,8 @@ from ablate.contracts import Cell, Environment
 from ablate.errors import EnvironmentProblem
 from ablate.spec.trainer import Controls
 
+from .accelerators import sum_on
+
 BACKENDS = {"cpu": "gloo", "cuda": "nccl"}
 PATIENCE = timedelta(days=7)  # others wait while the first one evaluates; that a process has ended is known otherwise
 END_SECONDS = 5  # in which a process that failed has told how
@@ -128,7 +130,7 @@ def group(rank: int, devices: Sequence[str], meeting: Path) -> Iterator[Ranks]:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     try:
-        yield Ranks(rank, len(devices), device, torch.zeros((), dtype=torch.float64, device=device))
+        yield Ranks(rank, len(devices), device, sum_on(device))
     finally:
         dist.destroy_process_group()
 

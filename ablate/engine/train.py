@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -16,9 +15,11 @@ from ablate.spec.recipe import lower_is_better
 from ablate.spec.trainer import Controls, Interrupted
 
 from . import checkpoint, data, weights
+from .accelerators import sum_on, use
 from .ahead import Ahead
 from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, follow, horizon_of, parts, pipelines
+from .deterministic import turn_of
 from .epochs import follows, tell, tell_transforms
 from .evaluation import Record, answers, measured, predicted, with_images
 from .own_step import OwnStep
@@ -28,7 +29,6 @@ from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch
-from .turns import on_gpu
 from .weights import weights_digest
 
 FORWARD = 1 / 3  # of the time of an image that is trained on, about, is that of one that is evaluated
@@ -81,7 +81,7 @@ def training(
     """
     use_threads(cell.recipe["threads"])
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
-    turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
+    turn = turn_of(cell.recipe, device)
     with turn():
         run = CellTraining(registry, cell, tensors, device, ranks=ranks)
         run.restore(controls.checkpoint)
@@ -121,6 +121,7 @@ class CellTraining:
         ranks: Ranks | None = None,
     ):
         self.cell, self.recipe, self.seed, self.device, self.ranks = cell, cell.recipe, cell.seed, device, ranks
+        use(device)
         training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
         self.transforms = training.transforms
         self.train = prepare(tensors.train, training, cell.recipe, "train_transforms", cell.seed)
@@ -142,7 +143,7 @@ class CellTraining:
         self.shown = tensors.evaluation if selecting is None else tensors.test  # what the metrics are of
         self.said: str | None = None  # what was said of each of them, packed
         self.seen = self.order.first  # images of the epoch that runs
-        self.at = checkpoint.Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
+        self.at = checkpoint.Progress(loss=sum_on(device))
         if ranks is not None:
             self.step = Step(self.parts, cell.recipe, device, ranks.loss, SEVERAL)
         else:

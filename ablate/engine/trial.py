@@ -18,6 +18,7 @@ from ablate.registry import Registry
 from ablate.spec.recipe import Recipe
 
 from . import checkpoint, data
+from .accelerators import measured_on, sum_on
 from .ahead import photograph
 from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
@@ -247,7 +248,7 @@ def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, k
         with blame(f"metrics.{name}"):
             if asks(built.metrics[name]) and not kept:
                 part.in_memory()
-            float(metric(logits, labels))
+            float(metric(*(tensor.to(measured_on(tensor.device)) for tensor in (logits, labels))))
 
 
 def _tried_loss(built: Parts, logits: Tensor, targets: Tensor) -> Tensor:
@@ -282,7 +283,7 @@ def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device)
         ema = average(built.model, recipe["ema"])
     built.model.train()
     with blame("optimizer"), global_rng(0, "trial"):
-        step = Step(built, recipe, device, torch.zeros((), dtype=torch.float64, device=device))
+        step = Step(built, recipe, device, sum_on(device))
         for number in range(STEPS):
             step.set_rates(built.schedule(number))
             step(*batch, 1, True)

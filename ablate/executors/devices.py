@@ -32,7 +32,7 @@ def next_place(places: Sequence[str], taken: Sequence[str | None]) -> str | None
 
 def seen_from(place: str | None) -> dict[str, str]:
     """What an order says of its device to a process that sees the GPUs of a place alone, in the user's own names."""
-    if place is None or ":" not in place:
+    if place is None or not place.startswith("cuda:"):
         return {}
     return {"device": kind(place), "visible": visible(place)}
 

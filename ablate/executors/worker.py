@@ -135,7 +135,7 @@ def _end_broken(order: Message, message: Message, out: TextIO, alone: bool) -> N
 def _has_room(order: Message, active: int) -> bool:
     """Whether twice the memory of an average cell is free; evaluation may need more than the first batches did."""
     device = order["device"]
-    if device == "cpu":
+    if not device.startswith("cuda"):
         return True
     import torch
 

@@ -34,8 +34,8 @@ def executor(
     Args:
         address: Of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this machine belongs to; `RAY_ADDRESS` where
             it is not given, and where neither is, a cluster of this machine alone that lives as long as the run.
-        cpus: CPUs that a cell takes, fractions allowed; unless given, 1, or on CPUs the recipe's `devices`. Should be as many
-            as it has `threads` on all of them.
+        cpus: CPUs that a cell takes, fractions allowed; unless given, one for each of the recipe's `devices`. Should be as
+            many as it has `threads` on all of them.
         gpus: GPUs that a cell takes, fractions allowed; unless given, the recipe's `devices` where the study runs on `cuda`, and
             none elsewhere.
         checkpoints: Directory of saved states, the same on all nodes, or a URL of fsspec such as `s3://bucket/states`; the

@@ -48,7 +48,7 @@ class Pool:
     """The actors of a run.
 
     Attributes:
-        cpus: That each takes; None for one, and for one for each device of a cell where the study runs on CPUs.
+        cpus: That each takes; None for one for each device of a cell.
         gpus: That each takes; None for those of a cell where the study runs on GPUs.
         checkpoints: Directory or URL of saved states; None for the store's directory.
         retries: How often a cell may lose its actor.
@@ -81,7 +81,7 @@ class Pool:
         """What an actor takes, as Ray names it."""
         on_gpus, devices = settings.device != "cpu", settings.devices
         gpus = float(on_gpus * devices) if self.gpus is None else self.gpus
-        cpus = (1.0 if on_gpus else float(devices)) if self.cpus is None else self.cpus
+        cpus = float(devices) if self.cpus is None else self.cpus
         return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
 
     def fill(self, settings: Settings) -> None:

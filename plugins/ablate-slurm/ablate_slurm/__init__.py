@@ -38,7 +38,7 @@ def executor(
         folder: Directory for jobs, shared by all nodes; `slurm` in the run store unless given.
         partition: Where jobs are submitted to; the cluster's default unless given.
         minutes: Time limit of a job; a cell that needs longer is requeued, three times at most. 60 unless given.
-        cpus: CPUs of a job; unless given, 1, or on CPUs the recipe's `devices`. Should be as many as it has `threads` on all of
+        cpus: CPUs of a job; unless given, one for each of the recipe's `devices`. Should be as many as it has `threads` on all of
             them.
         gpus: GPUs of a job; unless given, the recipe's `devices` where the study runs on `cuda`, and none elsewhere.
         memory_gb: Memory of a job in GB; the partition's default unless given.

@@ -42,12 +42,11 @@ class Limits:
 
     def of_submitit(self, device: str, devices: int) -> dict[str, Any]:
         """As submitit names them, for cells that take so many devices."""
-        on_gpus = device != "cpu"
         return {
             "name": "ablate",
             "timeout_min": self.minutes,
-            "cpus_per_task": (1 if on_gpus else devices) if self.cpus is None else self.cpus,
-            "gpus_per_node": on_gpus * devices if self.gpus is None else self.gpus,
+            "cpus_per_task": devices if self.cpus is None else self.cpus,
+            "gpus_per_node": (device != "cpu") * devices if self.gpus is None else self.gpus,
             "mem_gb": self.memory_gb,
             "slurm_partition": self.partition,
             "slurm_additional_parameters": self.parameters or None,
