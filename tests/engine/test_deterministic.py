@@ -54,8 +54,8 @@ def test_a_deterministic_cell_is_another_one_with_the_same_bits_on_a_cpu(spec, e
 
 
 def test_what_has_no_deterministic_form_is_refused_before_the_training(spec, environment, monkeypatch):
-    def net(info, **parameters):
-        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(10), Puts())
+    def net(info, /):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(256, 10), Puts())
 
     class Puts(torch.nn.Module):
         def forward(self, logits):
