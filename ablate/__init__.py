@@ -29,6 +29,7 @@ def run(
     retrain: bool = False,
     reuse: Sequence[str] = (),
     remote: str | None = None,
+    memory: str | None = None,
     progress: bool = True,
 ) -> "Results":
     """Runs a study and returns it with its results, as `ablate run` does.
@@ -38,8 +39,8 @@ def run(
         overrides: `PATH=JSON` each, such as `base.epochs=2`.
         store: Directory of the run store; `ABLATE_STORE` or `ablate-store` unless given.
         data_dir: Directory of datasets; `ABLATE_DATA_DIR` or the user's cache unless given.
-        jobs: Cells at once; one for each core, or 16 on a GPU, unless given.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        jobs: Cells at once; one for each core, or 16 on each GPU, unless given.
+        device: `auto`, `cpu`, `cuda` for all GPUs, or those that `cuda:0,2` names.
         executor: Name of the executor, or its component with parameters.
         keep: `weights` or `state`, or either with the room for those of the whole store, such as `weights:20`; what the spec says
             unless given.
@@ -47,6 +48,7 @@ def run(
         retrain: Whether finished cells are trained again whose weights were not kept; their results stay.
         reuse: Packages, such as `torch`, of which cells are taken that were trained with another version; the report says so.
         remote: Where finished cells are taken from and given to: a folder, or a URL such as `s3://lab/ablate`.
+        memory: What the run takes of each GPU at most, such as `6GB`; all unless given.
         progress: Whether to show how far it is, in a notebook or on standard error.
 
     Returns:
@@ -63,7 +65,17 @@ def run(
     from .results import Results
 
     options = Options(
-        store, data_dir, jobs, device, executor, keep=keep, extend=extend, retrain=retrain, reuse=reuse, remote=remote
+        store,
+        data_dir,
+        jobs,
+        device,
+        executor,
+        keep=keep,
+        extend=extend,
+        retrain=retrain,
+        reuse=reuse,
+        remote=remote,
+        memory=memory,
     )
     with display() if progress else nullcontext() as shown:
         study, stopped = run_study(spec, overrides, options, {"progress": shown} if shown else {}, warnings.warn)

@@ -43,8 +43,8 @@ def _cpu() -> str:
 
 
 def _device_name(device: str) -> str:
-    if device == "cpu":
-        return "cpu"
+    if not device.startswith("cuda"):
+        return device
     import torch
 
     return torch.cuda.get_device_name(device)

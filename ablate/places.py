@@ -62,7 +62,7 @@ def _cached_data() -> Path:
 
 
 def device_of(name: str) -> str:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means on this machine.
+    """The device that `auto`, `cpu`, `cuda`, `mps` or `xpu` means on this machine; `cuda` and `xpu` may have a number behind.
 
     Raises:
         UsageError: There is no such name.
@@ -71,12 +71,18 @@ def device_of(name: str) -> str:
     kind, _, index = name.partition(":")
     if name == "cpu":
         return name
-    if kind not in ("auto", "cuda") or (index and not index.isdigit()) or (kind == "auto" and index):
-        raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+    if kind not in ("auto", "cuda", "mps", "xpu") or (index and not index.isdigit()) or (kind in ("auto", "mps") and index):
+        raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N, or mps, xpu or xpu:N, which are untried.")
     if kind == "auto" and not _gpu_possible():
         return "cpu"
     import torch
 
+    if kind in ("mps", "xpu"):
+        there = torch.accelerator.current_accelerator(check_available=True)
+        if there is None or there.type != kind or int(index or 0) >= torch.accelerator.device_count():
+            has = "no accelerator" if there is None else f"{torch.accelerator.device_count()} of {there.type}"
+            raise EnvironmentProblem(f"device {name!r}: this machine has {has} that torch can use. Use --device cpu.")
+        return name
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
         return "cuda" if count and not no_kernels(0) else "cpu"
@@ -141,8 +147,3 @@ def jobs_of(jobs: int | None, device: str, threads: int) -> int:
         return CELLS_ON_GPU
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // threads)
-
-
-def slots_of(jobs: int, device: str) -> int:
-    """Of these cells, how many share a process: all on a GPU, none on a CPU."""
-    return 1 if device == "cpu" else jobs

@@ -17,6 +17,7 @@ SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of in
     "executors/test_guard.py",
     "executors/test_local.py",
     "executors/test_worker_logs.py",
+    "engine/test_several_devices.py",
     "judging/test_judge_command.py",
     "reliability",
     "report/test_in_notebooks.py",

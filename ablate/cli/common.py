@@ -50,13 +50,16 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Datasets; ABLATE_DATA_DIR, or the user's cache.")
 ]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core, or 16 on a GPU, unless given.")
+    int | None, typer.Option("--jobs", min=1, help="Cells at once; one for each core, or 16 on each GPU, unless given.")
 ]
 Price = Annotated[
     float | None,
     typer.Option("--price-per-hour", min=0, metavar="MONEY", help="Say what the time costs at this price of the machine."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Devices = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda for all GPUs, or those that cuda:0,2 names; mps and xpu are untried.")
+]
 Executor = Annotated[
     str,
     typer.Option(

@@ -14,6 +14,7 @@ from .common import (
     DataDir,
     Debug,
     Device,
+    Devices,
     Executor,
     Jobs,
     Price,
@@ -35,7 +36,10 @@ def run(
     store: StoreDir = None,
     data_dir: DataDir = None,
     jobs: Jobs = None,
-    device: Device = "auto",
+    device: Devices = "auto",
+    memory: Annotated[
+        str | None, typer.Option("--memory", metavar="SIZE", help="What the run takes of each GPU at most, such as 6GB.")
+    ] = None,
     executor: Executor = "local",
     placebo: Annotated[
         bool, typer.Option("--placebo", help="Train the reference in place of every variant: what differs then is chance.")
@@ -93,6 +97,7 @@ def run(
         retrain=retrain,
         reuse=reuse or (),
         remote=remote,
+        memory=memory,
     )
     if dry_run:
         job = prepare(spec, overrides or (), options)

@@ -193,8 +193,6 @@ def _of_stores() -> dict[str, Schema]:
         "store-list": _document("Studies and their size: `store list --json`.", {"studies": _list(schema_of(Listed))}),
         "store-size": _document("How large a store is: `store size --json`.", {"bytes": WHOLE, **schema_of(Size)["properties"]}),
         "status": _document("The studies of a store: `status --json`.", {"studies": _list(_object(counts))}),
-        "store-list": _document("What studies share and need: `store list --json`.", {"studies": _list(schema_of(Listed))}),
-        "store-size": _document("How large a store is: `store size --json`.", {"bytes": WHOLE, **_of_record(Size)["properties"]}),
         "predict": _document("Classes of images: `predict --json`.", {**cell, "images": _list(_object(image))}),
         "evaluate": _document(
             "The columns that cells have now: `evaluate --json`. Values are in the study.",

@@ -15,6 +15,7 @@ from ablate.errors import describe
 from ablate.registry import Given, Registry, build
 from ablate.spec.recipe import Recipe
 
+from .accelerators import measured_on
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 from .steps import Training, TrainStep
@@ -156,7 +157,7 @@ def metrics_of(
     metrics = {}
     for name, spec in recipe["metrics"].items():
         with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
-            metrics[name] = _on(device, build(registry, "metric", spec, classes, nested=given))
+            metrics[name] = _on(measured_on(device), build(registry, "metric", spec, classes, nested=given))
     return metrics
 
 

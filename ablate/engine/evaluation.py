@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ablate.contracts import LOSS_NOT_FINITE
 
+from .accelerators import measured_on
 from .pipeline import Pipeline
 from .prepared import Prepared
 
@@ -76,6 +77,7 @@ def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         logits: `[N, K]`.
     """
+    logits = logits.to(measured_on(logits.device))
     told = logits.argmax(dim=1)
     best = logits.gather(1, told[:, None]).double()
     return told, (best - logits.double().logsumexp(dim=1, keepdim=True)).exp().squeeze(1)
@@ -139,6 +141,7 @@ def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], trai
     Returns:
         Each metric, None where it has no value; and where it applies `diverged`, `missing` and `at_chance` of `Result.epochs`.
     """
+    logits, labels = logits.to(measured_on(logits.device)), labels.to(measured_on(labels.device))
     broken = int((~logits.isfinite()).any(dim=1).sum())
     if train_loss is None or broken:
         why = f"the logits of {broken:,} of {len(logits):,} evaluated images are not finite" if broken else LOSS_NOT_FINITE

@@ -50,7 +50,7 @@ class OwnStep:
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             got = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(f"gave {got}; expected the loss of the batch, a tensor with one number")
-        self.total.add_(loss.detach().double().reshape(()) * len(batch.images))
+        self.total.add_(loss.detach().to(self.total.dtype).reshape(()) * len(batch.images))
         return self.updates > before
 
     def state(self) -> Any:

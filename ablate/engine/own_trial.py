@@ -7,6 +7,7 @@ from ablate.registry import Registry
 from ablate.spec.recipe import Recipe
 
 from . import checkpoint
+from .accelerators import sum_on
 from .batches import Chunk
 from .build import Parts, average, blame, follow
 from .own_step import OwnStep
@@ -29,7 +30,7 @@ def try_own_step(registry: Registry, recipe: Recipe, built: Parts, chunk: Chunk,
         ema = average(built.model, recipe["ema"])
     built.model.train()
     with blame("step"):
-        own = OwnStep(built, trainable(built), recipe, torch.zeros((), dtype=torch.float64, device=device))
+        own = OwnStep(built, trainable(built), recipe, sum_on(device))
         for number in range(BATCHES):
             with global_rng(0, "trial"):
                 _call(own, chunk, number)

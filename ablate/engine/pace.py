@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -15,8 +15,8 @@ from ablate.spec.trainer import Controls, Pace
 
 from . import data
 from .build import batches_of
+from .deterministic import turn_of
 from .train import CellTraining, use_threads
-from .turns import on_gpu
 
 WARM = 4  # batches of a first training, in which a process makes what it has once; three are eager before a graph is made
 PIECES = 6  # that the measured batches are cut into, for the range
@@ -68,7 +68,7 @@ def pace(
     use_threads(cell.recipe["threads"])
     started = time.monotonic()
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
-    turn: Turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
+    turn: Turn = turn_of(cell.recipe, device)
     with turn():
         warm = CellTraining(registry, cell, tensors, device).fit(_alone())
     built = time.monotonic()

@@ -179,7 +179,7 @@ def chunk_of(device: torch.device, forms: Sequence[DataInfo]) -> int:
         device: Where.
         forms: Of the images before the transforms, and after them.
     """
-    if device.type != "cuda" and not forms[0].any_size:
+    if device.type == "cpu" and not forms[0].any_size:
         return CHUNK
     return max(1, GPU_CHUNK // max(form.float32_bytes for form in forms))
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+from . import accelerators
+
 
 def derive(seed: int, purpose: str, epoch: int = 0, index: int = 0) -> int:
     """A 63-bit seed for one purpose at one place of a training; different counters give independent seeds."""
@@ -40,8 +42,12 @@ def global_generators_kept() -> Iterator[None]:
     every GPU.
     """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    others = accelerators.generator_states()
     with torch.random.fork_rng(devices):
-        yield
+        try:
+            yield
+        finally:
+            accelerators.restore_generators(others)
 
 
 def seed_global(seed: int) -> None:
@@ -53,3 +59,4 @@ def seed_global(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
+    accelerators.seed(seed)

@@ -19,3 +19,15 @@ def size_notes(recipe: Recipe, images: int | None) -> Iterator[Problem]:
     if recipe["eval_every"] > recipe["epochs"]:
         message = f"{recipe['eval_every']:,} is more than the {recipe['epochs']:,} epochs: only the last one is evaluated"
         yield Problem("eval_every", message)
+
+
+def at_once(recipe: Recipe, images: int) -> set[int]:
+    """How many images go through the model together in training: of a batch and of the last one, on each device.
+
+    Args:
+        recipe: The recipe.
+        images: Of an epoch.
+    """
+    devices, size = recipe.get("devices", 1), recipe["batch_size"]
+    batches = {min(size, images), images % size or size}
+    return {count for batch in batches for count in (batch // devices, -(-batch // devices))}

@@ -93,15 +93,23 @@ class Step:
         return autocast(self.device, self.recipe["precision"])
 
     def _eager(self, images: Tensor, targets: Tensor, members: int, update: bool) -> None:
+        self.backward(images, targets, members)
+        if update:
+            self.update()
+
+    def backward(self, images: Tensor, targets: Tensor, share: float) -> None:
+        """Adds the gradients of the mean loss of these images, divided by `share`, to those that are there."""
         with self.autocast():
             loss = self.parts.loss(self.parts.model(images), targets)
-        (loss / members).backward()
-        self.loss.add_(loss.detach().double() * len(images))
-        if update:
-            if self.recipe["grad_clip"] is not None:
-                nn.utils.clip_grad_norm_(self.trainable, self.recipe["grad_clip"])
-            self.parts.optimizer.step()
-            self.parts.optimizer.zero_grad(set_to_none=True)
+        (loss / share).backward()
+        self.loss.add_(loss.detach().to(self.loss.dtype) * len(images))
+
+    def update(self) -> None:
+        """A step of the optimizer, after which there are no gradients."""
+        if self.recipe["grad_clip"] is not None:
+            nn.utils.clip_grad_norm_(self.trainable, self.recipe["grad_clip"])
+        self.parts.optimizer.step()
+        self.parts.optimizer.zero_grad(set_to_none=True)
 
     def _full(self, images: Tensor, targets: Tensor) -> None:
         """A step of a recipe that does not accumulate."""

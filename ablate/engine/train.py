@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +16,20 @@ from ablate.spec.recipe import lower_is_better
 from ablate.spec.trainer import Controls, Interrupted
 
 from . import checkpoint, data, weights
+from .accelerators import sum_on, use
 from .ahead import Ahead
 from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, follow, horizon_of, parts, pipelines
+from .deterministic import turn_of
 from .epochs import follows, tell, tell_transforms
 from .evaluation import Record, answers, measured, predicted, with_images
 from .own_step import OwnStep
 from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
+from .ranks import SEVERAL, Ranks
 from .sampling import Order
 from .seeding import derive, generator, global_generators_kept, seed_global
 from .step import ReplayDiffers, Step
 from .steps import Batch
-from .turns import on_gpu
 from .weights import weights_digest
 
 FORWARD = 1 / 3  # of the time of an image that is trained on, about, is that of one that is evaluated
@@ -52,12 +53,25 @@ def train(registry: Registry, cell: Cell, environment: Environment, device: torc
 
 
 def training(
-    registry: Registry, cell: Cell, environment: Environment, device: torch.device, controls: Controls
+    registry: Registry,
+    cell: Cell,
+    environment: Environment,
+    device: torch.device,
+    controls: Controls,
+    ranks: Ranks | None = None,
 ) -> Generator[Record | None, None, Result]:
     """The same a batch at a time: several cells may take turns in one process, on a GPU each on a stream of its own.
 
     It sets torch's global generators and its number of threads before each batch, and leaves them so; what else is set on a GPU
     is set for each batch and put back.
+
+    Args:
+        registry: What is installed.
+        cell: What is trained.
+        environment: Where the data is.
+        device: Where it is trained; of several, the first.
+        controls: Where its state is, and whether to stop.
+        ranks: The processes of a cell on several devices.
 
     Yields:
         None after each batch, and the record of each epoch after it.
@@ -68,11 +82,13 @@ def training(
     """
     use_threads(cell.recipe["threads"])
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
-    turn = on_gpu(cell.recipe["precision"], device) if device.type == "cuda" else nullcontext
+    turn = turn_of(cell.recipe, device)
     with turn():
-        run = CellTraining(registry, cell, tensors, device)
+        run = CellTraining(registry, cell, tensors, device, ranks=ranks)
         if not run.restore(controls.checkpoint, cell.key) and controls.extends is not None:
             checkpoint.go_on(run.restore, controls.extends)
+        if ranks is not None:
+            ranks.wait()  # all have read the state before it is saved again
     steps = run.fit(controls)
     while True:
         use_threads(cell.recipe["threads"])
@@ -98,8 +114,17 @@ def use_threads(count: int) -> None:
 class CellTraining:
     """A cell's objects and where it is."""
 
-    def __init__(self, registry: Registry, cell: Cell, tensors: data.Tensors, device: torch.device, eager_because: str = ""):
-        self.cell, self.recipe, self.seed, self.device = cell, cell.recipe, cell.seed, device
+    def __init__(
+        self,
+        registry: Registry,
+        cell: Cell,
+        tensors: data.Tensors,
+        device: torch.device,
+        eager_because: str = "",
+        ranks: Ranks | None = None,
+    ):
+        self.cell, self.recipe, self.seed, self.device, self.ranks = cell, cell.recipe, cell.seed, device, ranks
+        use(device)
         training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
         self.transforms = training.transforms
         self.train = prepare(tensors.train, training, cell.recipe, "train_transforms", cell.seed)
@@ -121,8 +146,12 @@ class CellTraining:
         self.shown = tensors.evaluation if selecting is None else tensors.test  # what the metrics are of
         self.said: str | None = None  # what was said of each of them, packed
         self.seen = self.order.first  # images of the epoch that runs
-        self.at = checkpoint.Progress(loss=torch.zeros((), dtype=torch.float64, device=device))
-        self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
+        self.at = checkpoint.Progress(loss=sum_on(device))
+        if ranks is not None:
+            self.step = Step(self.parts, cell.recipe, device, ranks.loss, SEVERAL)
+        else:
+            self.step = Step(self.parts, cell.recipe, device, self.at.loss, eager_because)
+        self.updated = True  # by the last batch
         self.own = OwnStep(self.parts, self.step.trainable, cell.recipe, self.at.loss) if self.parts.step else None
 
     def fit(self, controls: Controls) -> Iterator[Record | None]:
@@ -135,8 +164,9 @@ class CellTraining:
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
                 controls.progress(self._epochs())
-                stop = controls.should_stop()
-                if stop or time.monotonic() - saved >= controls.checkpoint_seconds:
+                whole = self.ranks is None or self.updated  # gradients that wait for others are parts of one
+                stop = whole and controls.should_stop()
+                if stop or (whole and time.monotonic() - saved >= controls.checkpoint_seconds):
                     controls.check()
                     self.save(controls.checkpoint)
                     saved = time.monotonic()
@@ -156,6 +186,13 @@ class CellTraining:
     def _evaluates(self, epoch: int) -> bool:
         """Whether the images are evaluated after this epoch, from 0."""
         return bool(epoch + 1 == self.recipe["epochs"] or (epoch + 1) % self.recipe["eval_every"] == 0)
+
+    def follow(self) -> None:
+        """The epochs that are left, without what the first process does after each."""
+        while self.at.epoch < self.recipe["epochs"]:
+            for images in self._begin_epoch():
+                self._train_on(images)
+            self._next_epoch()
 
     def _begin_epoch(self) -> Iterator[Images]:
         """Gets everything ready for this epoch, and gives its batches from where the training is."""
@@ -197,15 +234,32 @@ class CellTraining:
         if update:
             self.step.set_rates(self.parts.schedule(self._place(group, -(-batches // accumulate))))
         seed_global(derive(self.seed, "step", self.at.epoch, self.at.batch))
-        images = self.train.pipeline.on_batch(some.images)
-        if self.own is None:
-            self.step(images, some.labels, members, update)
+        if self.ranks is not None:
+            self._train_on_slice(self.ranks, some, members, update)
+        elif self.own is None:
+            self.step(self.train.pipeline.on_batch(some.images), some.labels, members, update)
         else:
+            images = self.train.pipeline.on_batch(some.images)
             draws = generator(self.seed, "step/draws", self.at.epoch, self.at.batch)
             update = self.own(Batch(images, some.labels, some.indices, self.at.epoch, self.at.batch, draws, some.view))
         self.at.batch += 1
+        self.updated = update
         if update and self.ema is not None:
             follow(self.ema, self.model)
+
+    def _train_on_slice(self, ranks: Ranks, some: Images, members: int, update: bool) -> None:
+        """What this process does of a batch. Its forward pass has draws of its own, and the optimizer those of all."""
+        epoch, batch = self.at.epoch, self.at.batch
+        if ranks.rank:
+            seed_global(derive(self.seed, f"step/rank {ranks.rank}", epoch, batch))
+        ranks.share_buffers(self.model)
+        images, labels = ranks.own(some.images), ranks.own(some.labels)
+        if len(images):
+            self.step.backward(self.train.pipeline.on_batch(images), labels, members * len(some.images) / len(images))
+        if update:
+            seed_global(derive(self.seed, "step/update", epoch, batch))
+            ranks.sum(self.step.trainable, self.at.loss)
+            self.step.update()
 
     def _place(self, step: int, steps: int) -> int:
         """The step of the schedule that a step of this epoch is; an epoch that a sampler made shorter or longer is one, too."""
@@ -236,9 +290,14 @@ class CellTraining:
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
+        self._next_epoch()
+        return record
+
+    def _next_epoch(self) -> None:
         self.at.epoch, self.at.batch, self.at.train_seconds = self.at.epoch + 1, 0, 0.0
         self.at.loss.zero_()
-        return record
+        if self.ranks is not None:
+            self.ranks.agree(self.model, self.at.epoch)
 
     def _stop(self, record: Record) -> None:
         """Notes in the record of an epoch that was evaluated where the recipe's step ends the training with it."""

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from ablate.contracts import Environment
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
@@ -17,6 +18,7 @@ from ablate.registry import Registry
 from ablate.spec.recipe import Recipe
 
 from . import checkpoint, data
+from .accelerators import measured_on, sum_on
 from .ahead import photograph
 from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
@@ -28,7 +30,7 @@ from .pipeline import Pipeline, TransformError
 from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
 from .seeding import global_rng
-from .sizes import size_notes
+from .sizes import at_once, size_notes
 from .step import Step
 
 if TYPE_CHECKING:  # it brings pandas, which workers do without
@@ -171,8 +173,17 @@ def _try(
         return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
         random = notes_of_random_evaluation(evaluation, _samples(tensors.evaluation, device)[0][0])
-        notices += [*random, *size_notes(recipe, count)]
+        notices += [*random, *size_notes(recipe, count), *_notes_of_devices(recipe, built.model)]
     return []
+
+
+def _notes_of_devices(recipe: Recipe, model: nn.Module) -> Iterator[Problem]:
+    """What a model computes of a batch, where several devices have a part of it each."""
+    devices = recipe.get("devices", 1)
+    if devices > 1 and any(isinstance(part, BatchNorm) for part in model.modules()):
+        each = -(-recipe["batch_size"] // devices)
+        message = f"batch normalization sees the {each:,} images of its device and not the {recipe['batch_size']:,} of the batch"
+        yield Problem("devices", f"{message}; the first device's averages are evaluated")
 
 
 def _samples(part: data.Part, device: torch.device) -> list[Batch]:
@@ -214,7 +225,7 @@ def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, cl
         logits = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
             _check_logits(logits, len(train[0]), classes)
-    if images % recipe["batch_size"] == 1 or recipe["batch_size"] == 1:
+    if 1 in at_once(recipe, images):
         with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
             built.model(train[0][:1])
     if built.step is None:
@@ -237,7 +248,7 @@ def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, k
         with blame(f"metrics.{name}"):
             if asks(built.metrics[name]) and not kept:
                 part.in_memory()
-            float(metric(logits, labels))
+            float(metric(*(tensor.to(measured_on(tensor.device)) for tensor in (logits, labels))))
 
 
 def _tried_loss(built: Parts, logits: Tensor, targets: Tensor) -> Tensor:
@@ -272,7 +283,7 @@ def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device)
         ema = average(built.model, recipe["ema"])
     built.model.train()
     with blame("optimizer"), global_rng(0, "trial"):
-        step = Step(built, recipe, device, torch.zeros((), dtype=torch.float64, device=device))
+        step = Step(built, recipe, device, sum_on(device))
         for number in range(STEPS):
             step.set_rates(built.schedule(number))
             step(*batch, 1, True)

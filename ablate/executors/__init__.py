@@ -9,7 +9,7 @@ Between an executor and its workers crosses JSON: `order` says what to train, `a
 tells how it goes, and `event_of` makes an event of each message.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
@@ -29,7 +29,7 @@ class Settings:
     Attributes:
         jobs: Cells at once.
         slots: Of these, cells that take turns in one process; more than one where they share a GPU.
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: `cpu`, `cuda` or `cuda:N`; of several, the first.
         environment: Where data is.
         checkpoints: Directory of the cells' saved states.
         checkpoint_seconds: Seconds of training between two savings of a cell.
@@ -38,6 +38,9 @@ class Settings:
         states: Files for the whole state at the end of those cells that keep it, by key.
         extends: What cells go on from that have no state of their own, by key.
         measure: Seconds for which each cell is only measured, see `Trainer.pace`; None to train them.
+        devices: Devices that a cell takes.
+        places: On this machine, the GPUs of each process, as `cuda:0` or `cuda:0,1`; empty on a CPU, and where it has too few.
+        memory: Bytes that a process may take of each GPU; None for all.
     """
 
     jobs: int
@@ -51,6 +54,9 @@ class Settings:
     states: Mapping[str, Path] = field(default_factory=dict)
     extends: Mapping[str, Extension] = field(default_factory=dict)
     measure: float | None = None
+    devices: int = 1
+    places: Sequence[str] = ()
+    memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ def order(cell: Cell, settings: Settings) -> Message:
         "state": str(settings.states[cell.key]) if cell.key in settings.states else None,
         "extends": settings.extends[cell.key].to_json() if cell.key in settings.extends else None,
         "measure": settings.measure,
+        "memory": settings.memory,
     }
 
 

@@ -26,6 +26,7 @@ from typing import IO, Any
 from ablate.contracts import Cell
 
 from . import KEEP_MEMORY, CellEnded, CellStarted, Event, Message, Run, Settings, event_of, order
+from .devices import must_have_places, next_place, seen_from
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60  # how long a cell may take to save its state
@@ -56,6 +57,7 @@ class Worker:
         garbled: What came from it that is no message; empty while there is nothing.
         room: Whether it may get another cell beside those that it has.
         alone: Whether its cell must have no other beside it.
+        place: The GPUs that it has; None where they are not shared out.
     """
 
     process: subprocess.Popen[str]
@@ -64,6 +66,7 @@ class Worker:
     garbled: str = ""
     room: bool = True
     alone: bool = False
+    place: str | None = None
     trainings: dict[str, Training] = field(default_factory=dict)
 
     def end(self) -> None:
@@ -152,7 +155,8 @@ class _Pool:
         worker.trainings[cell.key] = Training(cell, float("inf"), worker.log_size())
         worker.room, worker.alone = False, alone
         self.set_deadlines(worker, settings)
-        self.send(worker, do="train", **order(cell, settings))
+        worker.place = worker.place or next_place(settings.places, [other.place for other in self.workers])
+        self.send(worker, do="train", **(order(cell, settings) | seen_from(worker.place)))
 
     def set_deadlines(self, worker: Worker, settings: Settings) -> None:
         """A cell's time runs from when its worker has started."""
@@ -209,6 +213,7 @@ def local(workers: int, /) -> Iterator[Run]:
 
 
 def _run(pool: _Pool, settings: Settings, take: Callable[[], Cell | None], stop: Flag) -> Iterator[Event]:
+    must_have_places(settings)
     pool.keep(-(-settings.jobs // settings.slots))
     stopped_at: float | None = None
     looked = time.monotonic()

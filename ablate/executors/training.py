@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.contracts import Cell, Environment
+from ablate.devices import part
 from ablate.errors import EnvironmentProblem, describe
 from ablate.machine import machine
 from ablate.registry import default, sources
@@ -19,6 +20,7 @@ from ablate.spec.recipe import components
 from ablate.spec.trainer import Controls, Extension, Interrupted, trainer_of
 
 from . import Message
+from .devices import take_own
 
 PROGRESS_SECONDS = 2.0  # between two messages of how far a training is, at least
 PROGRESS_SHARE = 0.01  # and at least this part of the time that it has taken
@@ -89,7 +91,9 @@ def _training(order: Message, should_stop: Callable[[], bool], elsewhere: bool) 
     controls = Controls(
         Path(order["checkpoint"]), order["checkpoint_seconds"], should_stop, check, weights, state, extends, progress.note
     )
-    steps = trainer_of(default(), cell.recipe).train(cell, environment, order["device"], controls)
+    take_own(order)
+    trainer = trainer_of(default(), cell.recipe)
+    steps = trainer.train(cell, environment, part(order["device"], trainer.devices), controls)
     begun = False
     while True:
         try:

@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from ablate.registry import default, sources
 
 from . import KEEP_MEMORY, Message
+from .devices import free
 
 BROKEN = 71  # the code of a worker whose device is broken: EX_OSERR of sysexits.h
 PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
@@ -112,7 +113,7 @@ def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[
             _send(out, key=order["cell"]["key"], **message)
         else:
             batches += 1
-            if batches == PROBE_BATCHES and _has_room(order["device"], active()):
+            if batches == PROBE_BATCHES and _has_room(order, active()):
                 _send(out, event="room")
         yield
     if "torch" in sys.modules:
@@ -131,14 +132,14 @@ def _end_broken(order: Message, message: Message, out: TextIO, alone: bool) -> N
     os._exit(BROKEN)
 
 
-def _has_room(device: str, active: int) -> bool:
+def _has_room(order: Message, active: int) -> bool:
     """Whether twice the memory of an average cell is free; evaluation may need more than the first batches did."""
-    if device == "cpu":
+    device = order["device"]
+    if not device.startswith("cuda"):
         return True
     import torch
 
-    free, _ = torch.cuda.mem_get_info(device)
-    return free > 2 * torch.cuda.memory_reserved(device) / active
+    return free(device, order) > 2 * torch.cuda.memory_reserved(device) / active
 
 
 def _send(out: TextIO, **message: Any) -> None:

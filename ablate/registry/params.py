@@ -84,7 +84,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Absent:
-    """Marks a parameter, with the default None, that a resolved spec has only where it is given.
+    """Marks a parameter that a resolved spec has only where its value is not the default.
 
     So a component can get a new parameter, and cells that do without it keep their keys.
     """
@@ -127,7 +127,7 @@ class Parameter:
         nested: Set when the value is a component, or a mapping of components.
         choices: Set when the value is a name out of a family.
         path: Set when the value is a place on disk.
-        absent: Set when a resolved spec has it only where it is given.
+        absent: Set when a resolved spec has it only where its value is not the default.
     """
 
     name: str
@@ -139,6 +139,10 @@ class Parameter:
     choices: Choices | None
     path: Path | None
     absent: Absent | None = None
+
+    def left_out(self, value: Any) -> bool:
+        """Whether a resolved spec does without this value, which is in its type."""
+        return self.absent is not None and type(value) is type(self.default) and bool(value == self.default)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,9 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
 
 
 def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
-    for image in found.disputed if study.thumbnails else ():
+    if study.thumbnails is None:
+        return
+    for image in found.disputed:
         wrong = f"{image.worst}: {image.said}"
         yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", (image.class_name, wrong))
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ablate import places
 from ablate.contracts import Cell, Result
+from ablate.devices import first
 from ablate.errors import AblateError, EnvironmentProblem, describe
 from ablate.executors import Advanced, CellEnded, CellStarted, EpochEnded, Event, Run, Settings
 from ablate.executors.believing import unbelievable
@@ -194,11 +195,14 @@ def _events(
 ) -> Iterator[Event]:
     """What happens to the pending cells; those that another driver trains are waited for."""
     document = job.plan.spec.document
-    jobs, slots = at_once(job, options, pending)
+    shared = at_once(job, options, pending)
     settings = Settings(
-        jobs=jobs,
-        slots=slots,
-        device=job.device,
+        jobs=shared.jobs,
+        slots=shared.slots,
+        device=first(job.device),
+        devices=shared.devices,
+        places=shared.places,
+        memory=job.memory,
         environment=job.environment,
         checkpoints=store.checkpoints.absolute(),
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),
@@ -207,7 +211,9 @@ def _events(
         states={key: store.kept.state_of(key).absolute() for key in _keeping(job)} if job.keep and job.keep.state else {},
         extends=extends,
     )
-    take = _Queue(pending, again, claim, provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    take = _Queue(
+        pending, again, claim, provenance.collect(first(job.device), executor_of(options.executor)["use"], job.own_results)
+    )
     cells = {cell.key: cell for cell in pending}
     told: list[str] = []
     while take.pending and not stop.is_set():

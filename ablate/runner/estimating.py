@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from threading import Event as Flag
 
+from ablate import devices
 from ablate.contracts import Cell, Estimate
 from ablate.errors import some_variants
 from ablate.executors import CellEnded, Measured, Settings
@@ -63,7 +64,8 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     if not pending:
         return Estimate(0, 0, 0.0, 0.0, 0.0)
     cells = [planned.cell for planned in pending.values()]
-    jobs, slots = at_once(job, options, cells)
+    shared = at_once(job, options, cells)
+    jobs, slots = shared.jobs, shared.slots
     names = {_text(planned.cell): planned.variant for planned in reversed(pending.values())}
     lengths, found = _stored(job, options, store, cells), _Found()
     sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
@@ -111,7 +113,7 @@ def _stored(job: Job, options: Options, store: Store | None, cells: Sequence[Cel
     """What finished cells of the same recipes say that were trained on such a machine, by recipe."""
     if store is None:
         return {}
-    here = machine_of(provenance.collect(job.device, executor_of(options.executor)["use"], job.own_results))
+    here = machine_of(provenance.collect(devices.first(job.device), executor_of(options.executor)["use"], job.own_results))
     found = {}
     for recipe, cell in {_text(cell): cell for cell in cells}.items():
         took = [seconds for seconds, place in store.seconds_of(cell.recipe) if machine_of(place) == here]
@@ -138,7 +140,10 @@ def _measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> _Found:
         build(default(), "executor", {"use": LOCAL}, -(-jobs // slots)) as run,
     ):
         seconds = SECONDS * min(slots, 4)  # cells that take turns have a part of the time each
-        settings = Settings(jobs, slots, job.device, job.environment, Path(folder), measure=seconds)
+        gpus = () if job.device == devices.CPU else devices.named(job.device)
+        settings = Settings(
+            jobs, slots, devices.first(job.device), job.environment, Path(folder), measure=seconds, places=gpus, memory=job.memory
+        )
         for event in run(settings, lambda: chosen.pop(0) if chosen else None, Flag()):
             if isinstance(event, Measured):
                 found.paces.setdefault(by_key[event.key], []).append(event.pace)

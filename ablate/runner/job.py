@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ablate import places
+from ablate import devices, places
 from ablate.contracts import Cell, Environment
 from ablate.errors import Problem, SpecError, UsageError, some_variants
 from ablate.plain import shorten
@@ -36,7 +36,7 @@ class Options:
         store: Directory of the run store.
         data_dir: Directory of datasets.
         jobs: Cells at once; None for as many as the machine has cores, or as fit on the GPU.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, or several as `cuda:0,2`; `cuda` and `auto` are all GPUs.
         executor: Name of the executor, or its component with parameters.
         download: Whether missing data may be fetched.
         placebo: Whether the reference takes the place of every variant.
@@ -45,6 +45,7 @@ class Options:
         retrain: Whether finished cells are trained again whose weights are to be kept and were not.
         reuse: Packages of which cells are taken that were trained with another version.
         remote: Where finished cells are taken from and given to: a folder, or a URL of fsspec.
+        memory: What the run takes of each GPU at most, such as `6GB`; all where None.
     """
 
     store: Path | str | None = None
@@ -59,6 +60,7 @@ class Options:
     reuse: Sequence[str] = ()
     remote: str | None = None
     extend: bool = False
+    memory: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Job:
     keep: Keep | None = None
     passed_over: str = ""  # why it does not run on the GPU that there is
     reused: tuple[str, ...] = ()  # what is taken of other versions, in sentences
+    memory: int | None = None  # bytes of each GPU
 
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
@@ -126,10 +129,14 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     plan = placebo(plan) if options.placebo else plan
     keep = _keep(plan, options)
     environment = Environment(places.data_dir(options.data_dir), options.download)
-    device = places.device_of(options.device)
+    device = devices.of_run(options.device)
+    memory = None if options.memory is None else devices.size_of(options.memory)
+    if memory and device == devices.CPU:
+        raise UsageError("--memory is what a run takes of a GPU, and this one is on a CPU.")
     cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
     registry.memory.save()
-    return Job(plan, cells, registry, environment, device, executor is not None, keep, places.passed_over(options.device))
+    passed_over = places.passed_over(options.device)
+    return Job(plan, cells, registry, environment, device, executor is not None, keep, passed_over, memory=memory)
 
 
 def _keep(plan: Plan, options: Options) -> Keep | None:
@@ -164,12 +171,17 @@ def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def at_once(job: Job, options: Options, cells: Sequence[Cell]) -> tuple[int, int]:
-    """How many of these cells run at once on this machine, and how many of these share a process."""
+def at_once(job: Job, options: Options, cells: Sequence[Cell]) -> devices.Layout:
+    """How many of these cells run at once, and where on this machine; all get what the largest takes."""
     trainers = [trainer_of(job.registry, cell.recipe) for cell in cells]
-    device = job.device if all(trainer.shares for trainer in trainers) else "cpu"  # each in a process of its own, as on a CPU
-    jobs = min(places.jobs_of(options.jobs, device, max(trainer.threads for trainer in trainers)), len(cells))
-    return jobs, places.slots_of(jobs, device)
+    return devices.layout(
+        job.device,
+        options.jobs,
+        len(cells),
+        max(trainer.threads for trainer in trainers),
+        max(trainer.devices for trainer in trainers),
+        all(trainer.shares for trainer in trainers),
+    )
 
 
 def at_most(job: Job) -> int | None:
@@ -197,7 +209,7 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     notices: dict[Problem, list[str]] = {}
     for variant, recipe in recipes.items():
         said: list[Problem] = []
-        for problem in trainer_of(job.registry, recipe).trial(job.environment, job.device, compare, said):
+        for problem in trainer_of(job.registry, recipe).trial(job.environment, devices.first(job.device), compare, said):
             problems.setdefault(problem, []).append(variant)
         for notice in said:
             notices.setdefault(notice, []).append(variant)

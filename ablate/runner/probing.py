@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablate import devices
 from ablate.contracts import Cell
 from ablate.errors import describe
 from ablate.plan import PlannedCell
@@ -63,7 +64,9 @@ def _first_record(job: Job, cell: Cell, name: str, tell: Callable[[str], None]) 
         controls = Controls(Path(folder) / "state.safetensors", float("inf"), lambda: bool(stop))
         found: Record | None = None
         try:
-            for record in trainer_of(job.registry, cell.recipe).train(cell, job.environment, job.device, controls):
+            trainer = trainer_of(job.registry, cell.recipe)
+            device = devices.first(job.device) if trainer.devices == 1 else devices.part(job.device, trainer.devices)
+            for record in trainer.train(cell, job.environment, device, controls):
                 if record is not None and found is None:
                     found = {key: value for key, value in record.items() if key not in TIMES}
                     stop.append(True)

@@ -69,14 +69,13 @@ def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Mem
     found = problems(shape, recipe, path)
     resolved: Recipe = {} if name_of_trainer == DEFAULT_TRAINER else {"use": name_of_trainer}
     for name, parameter in parameters.items():
-        if parameter.absent and recipe.get(name) is None:
-            continue
         if name in recipe or not parameter.required:
             value = recipe.get(name, parameter.default)
             key = (name_of_trainer, path, name, json.dumps(value))
             if key not in memo:
                 memo[key] = _resolve_field(registry, loaded, name, value, join(path, name))
-            resolved[name] = memo[key][0]
+            if not parameter.left_out(memo[key][0]):
+                resolved[name] = memo[key][0]
             found += memo[key][1]
     return resolved, found
 
@@ -168,15 +167,14 @@ def resolve_component(
     found += wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
-        if parameter.absent and given.get(name) is None:
-            continue
-        resolved[name] = given.get(name, parameter.default)
-        if wrong or resolved[name] is None:
-            continue
-        resolved[name] = coerce(resolved[name], parameter.schema)
-        if parameter.nested:
-            resolved[name] = _nested(registry, parameter.nested, resolved[name], join(path, name), found)
-        found += _values(loaded, name, resolved[name], join(path, name))
+        value = given.get(name, parameter.default)
+        if not wrong and value is not None:
+            value = coerce(value, parameter.schema)
+            if parameter.nested:
+                value = _nested(registry, parameter.nested, value, join(path, name), found)
+            found += _values(loaded, name, value, join(path, name))
+        if not parameter.left_out(value):
+            resolved[name] = value
     return resolved
 
 

@@ -143,12 +143,14 @@ class Trainer:
 
     Attributes:
         metrics: Names of what is measured; for each whether less of it is better, or None where nobody says.
-        train: Trains a cell on a device (`cpu`, `cuda` or `cuda:N`), from its checkpoint where it has one: a generator that
-            yields None where it may be interrupted, and a record of each epoch; and returns the result. It asks
-            `controls.should_stop` then, and raises `Interrupted` when it has saved its state. A record is a JSON object with
-            `epoch` (from 1) and metrics; also `train_loss`, `lr`, `seconds` and `images_per_second` where there are such.
+        train: Trains a cell on a device (`cpu`, `cuda` or `cuda:N`; `cuda:0,2` where it takes two), from its checkpoint where it
+            has one: a generator that yields None where it may be interrupted, and a record of each epoch; and returns the
+            result. It asks `controls.should_stop` then, and raises `Interrupted` when it has saved its state. A record is a JSON
+            object with `epoch` (from 1) and metrics; also `train_loss`, `lr`, `seconds` and `images_per_second` where there are
+            such.
         epochs: How many records it gives, or None where that is not known before.
-        threads: Threads that it computes with.
+        threads: Threads that it computes with, on each device.
+        devices: Devices that it trains a cell on.
         repeats: Whether the same cell gives the same numbers each time.
         shares: Whether several cells can take turns in one process on a GPU.
         keeps: Whether it can keep the trained weights for `load_model`, `predict` and `evaluate`.
@@ -179,6 +181,7 @@ class Trainer:
     train: Callable[[Cell, Environment, str, Controls], Steps]
     epochs: int | None = None
     threads: int = 1
+    devices: int = 1
     repeats: bool = True
     shares: bool = False
     keeps: bool = False

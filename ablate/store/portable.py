@@ -182,7 +182,7 @@ _FIELDS: Mapping[str, Callable[[Json], bool]] = {
     "key": _is_digest,
     "recipe": lambda value: isinstance(value, dict),
     "seed": lambda value: _is_whole(value) and value >= 0,
-    "device": lambda value: value in ("cpu", "cuda"),
+    "device": lambda value: value in ("cpu", "cuda", "mps", "xpu"),
     "identity": _is_identity,
     "started": _is_time,
     "finished": _is_time,

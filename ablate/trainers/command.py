@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ablate.contracts import Cell, Environment
+from ablate.devices import CPU, VISIBLE, visible
 from ablate.errors import EnvironmentProblem, Problem
 from ablate.registry import Registry
-from ablate.registry.params import Bound, PositiveInt
+from ablate.registry.params import Absent, Bound, PositiveInt
 from ablate.spec.trainer import Controls, Interrupted, Record, Steps, Trainer
 
 from . import declared, places
@@ -49,6 +50,7 @@ def command(
     epochs: PositiveInt | None = None,
     resumes: bool = False,
     threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
+    devices: Annotated[int, Bound(minimum=1, maximum=1024), Absent()] = 1,
 ) -> Trainer:
     """Runs a program for each cell, and takes its metrics from a file that it writes or from what it prints.
 
@@ -58,7 +60,8 @@ def command(
     Args:
         argv: The command line, an item each. Places are filled: {seed}; {here}, the folder that ablate is started in; {python},
             the Python that runs ablate; {folder}, the cell's own; {records}, the file for metrics; {config}, a JSON file with
-            seed and settings; {name}, a setting; {args}, all other settings as --name value; {hydra}, as name=value.
+            seed and settings; {devices}, how many the cell has; {name}, a setting; {args}, all other settings as --name value;
+            {hydra}, as name=value.
         metrics: What is measured, each with what is better: maximize or minimize.
         settings: What the study may vary, with the values of the base, whose names and types every level keeps.
         records: The file in the cell's folder that metrics are in: .jsonl, a JSON object a line as they come; .json or .csv,
@@ -74,9 +77,10 @@ def command(
         lock: A file with the versions of what the program needs, such as a lock file. Its content is in the key.
         epochs: How many records a run gives, where that is known before.
         resumes: Whether the program goes on from what it finds in its folder after it was killed, too.
-        threads: Threads that it may use, by OMP_NUM_THREADS; it says how many cells run at once.
+        threads: Threads that it may use on each device, by OMP_NUM_THREADS; it says how many cells run at once.
+        devices: Devices that a cell has, such as processes of torchrun: GPUs by CUDA_VISIBLE_DEVICES, or cores.
     """
-    program = _Program(argv, settings, env, metrics, records, pattern, ignore, data, epochs, resumes, threads)
+    program = _Program(argv, settings, env, metrics, records, pattern, ignore, data, epochs, resumes, threads, devices)
     files = [*_named(argv), *code, *data, *([lock] if lock else [])]
 
     def problems() -> Iterator[Problem]:
@@ -96,6 +100,7 @@ def command(
         train=program.train,
         epochs=epochs,
         threads=threads,
+        devices=devices,
         settings=settings,
         identity=lambda device: {"files": declared.digests(files)},
         problems=problems,
@@ -153,6 +158,7 @@ class _Program:
     epochs: int | None
     resumes: bool
     threads: int
+    devices: int
 
     def train(self, cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         folder = controls.folder
@@ -226,6 +232,7 @@ class _Program:
             "folder": str(folder / WORK),
             "records": str(records),
             "config": str(config),
+            **({} if "devices" in self.settings else {"devices": str(self.devices)}),
         }
         values = places.filled(self.settings, own)
         variables = {
@@ -271,14 +278,10 @@ def _outer_environment() -> dict[str, str]:
 
 
 def _devices(device: str) -> dict[str, str]:
-    """Which GPUs the program sees: none on a CPU, one where the user named one."""
-    kind, _, index = device.partition(":")
-    if kind == "cpu":
-        return {"CUDA_VISIBLE_DEVICES": ""}
-    if not index:
-        return {}
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(index)] if visible else index}
+    """Which GPUs the program sees: none on a CPU, and the cell's own where they are named; else those of this process."""
+    if device == CPU:
+        return {VISIBLE: ""}
+    return {VISIBLE: visible(device)} if ":" in device else {}
 
 
 def _ended(code: int) -> str:

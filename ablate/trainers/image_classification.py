@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ablate.contracts import Cell, Environment
+from ablate.devices import CPU, named, part
 from ablate.engine.sizes import size_notes
 from ablate.errors import AblateError, Problem, describe, did_you_mean
 from ablate.plain import one_line
@@ -17,10 +18,12 @@ from ablate.spec.trainer import Controls, Facts, Pace, Record, Steps, Trainer, T
 if TYPE_CHECKING:
     from ablate.study import Compare
 
-SEMANTICS = {"cpu": 2, "cuda": 4}  # counts up, for each device, with a change of the engine that changes what a cell gives
+# counts up, for each device, with a change of the engine that changes what a cell gives
+SEMANTICS = {"cpu": 2, "cuda": 4, "mps": 1, "xpu": 1}
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
-ABSENT = ("step", "sampler", "split")  # fields that a recipe has only where they are given
+# fields that a recipe has only with other values
+ABSENT = {"step": None, "sampler": None, "split": None, "devices": 1, "deterministic": False}
 Components = dict[str, dict[str, Any]]
 
 
@@ -54,6 +57,8 @@ def image_classification(
     | None = None,
     select: str | None = None,
     threads: Annotated[int, Bound(minimum=1, maximum=1024)] = 1,
+    devices: Annotated[int, Bound(minimum=1, maximum=1024), Absent()] = 1,
+    deterministic: Annotated[bool, Absent()] = False,
 ) -> Trainer:
     """Trains a network on images, and evaluates it after each epoch.
 
@@ -84,9 +89,11 @@ def image_classification(
         select: Metric that selects the epoch on the validation images; its weights are then tested once. The last epoch counts
             unless given.
         threads: Threads inside an operation; they change floating-point sums.
+        devices: Devices that share each batch, on one machine: a process each, which sum their gradients.
+        deterministic: Whether operations that do not sum in the same order each time are refused, which GPUs have.
     """
     given = {name: value for name, value in locals().items() if name != "registry"}
-    recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value is not None}
+    recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value != ABSENT[name]}
     stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
@@ -95,8 +102,14 @@ def image_classification(
         from ablate.engine.seeding import global_generators_kept
         from ablate.engine.train import training
 
+        names = named(part(device, devices)) if device != CPU else (CPU,) * devices
         with global_generators_kept():
-            return (yield from training(registry, cell, environment, torch.device(device), controls))
+            if devices == 1:
+                return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
+            from ablate.engine.ranks import first
+
+            with first(cell, environment, names, controls) as ranks:
+                return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
 
     def pace(cell: Cell, environment: Environment, device: str, seconds: float) -> Generator[None, None, Pace]:
         import torch
@@ -117,9 +130,11 @@ def image_classification(
     def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch
 
+        from ablate.engine.deterministic import only_deterministic
         from ablate.engine.trial import preflight
 
-        return preflight(registry, recipe, environment, torch.device(device), compare, notices)
+        with only_deterministic(deterministic):
+            return preflight(registry, recipe, environment, torch.device(device), compare, notices)
 
     def not_told_at(epoch: int) -> str:
         if stops:
@@ -132,21 +147,22 @@ def image_classification(
         train=train,
         epochs=None if stops else epochs,
         threads=threads,
-        shares=True,
+        devices=devices,
+        shares=devices == 1,
         keeps=True,
         selects=select,
         data=dataset,
         fingerprint=lambda environment: data_fingerprint(registry, dataset, environment),
         identity=_identity,
-        problems=lambda: [*_selection_problems(registry, recipe), *_step_problems(recipe)],
-        device_problems=lambda device: _device_problems(precision, device),
+        problems=lambda: [*_selection_problems(registry, recipe), *_step_problems(recipe), *_devices_problems(recipe)],
+        device_problems=lambda device: _device_problems(precision, devices, device),
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
-        remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_precision_notes(precision, device)],
+        remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_device_notes(recipe, device)],
         trial=trial,
         tunable=_tunable(recipe),
-        extendable=extendable,
-        pace=pace,
+        extendable=extendable if devices == 1 else None,
+        pace=pace if devices == 1 else None,
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )
@@ -180,14 +196,29 @@ def _step_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("accumulate", "the recipe's own step makes the updates", "Remove it, or accumulate in the step.")
 
 
-def _device_problems(precision: str, device: str) -> Iterator[Problem]:
-    if precision == "tf32" and device == "cpu":
-        yield Problem("precision", "tf32 is a form of numbers that GPUs have, and this is a CPU", 'Use "float32", or a GPU.')
+def _devices_problems(recipe: Recipe) -> Iterator[Problem]:
+    """What cannot be shared out to several devices."""
+    count = recipe.get("devices", 1)
+    if count > 1 and recipe.get("step"):
+        yield Problem("devices", "the recipe's own step trains on whole batches", "Remove it, or train on one device.")
+    if count > recipe["batch_size"]:
+        message = f"{count} devices share batches of {recipe['batch_size']} images"
+        yield Problem("devices", message, "Give fewer devices, or larger batches: `batch_size` is that of all devices together.")
 
 
-def _precision_notes(precision: str, device: str) -> Iterator[Problem]:
-    """Where mixed precision makes a CPU slower, because it computes bfloat16 by way of float32."""
-    if precision != "bfloat16" or device != "cpu":
+def _device_problems(precision: str, devices: int, device: str) -> Iterator[Problem]:
+    if devices > 1 and device not in ("cpu", "cuda"):
+        yield Problem("devices", f"one cell on several devices is not there for {device}", "Train it on one.")
+    if precision == "tf32" and device != "cuda":
+        this = "this is a CPU" if device == "cpu" else f"{device} is not known to"
+        yield Problem("precision", f"tf32 is a form of numbers that GPUs have, and {this}", 'Use "float32", or a GPU.')
+
+
+def _device_notes(recipe: Recipe, device: str) -> Iterator[Problem]:
+    """What a CPU does not do, or does by way of float32."""
+    if recipe.get("deterministic") and device == "cpu":
+        yield Problem("deterministic", "on a CPU the same cell has the same bits without it, and this is another cell")
+    if recipe["precision"] != "bfloat16" or device != "cpu":
         return
     import torch
 

@@ -10,7 +10,7 @@ from ablate.spec.patch import flatten
 
 Json = Any
 WHOLE = ("args", "hydra")  # places that a whole item of `argv` is, and that become as many as there are settings
-OWN = ("seed", "python", "here", "folder", "records", "config")
+OWN = ("seed", "python", "here", "folder", "records", "config", "devices")
 _PLACE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}")
 
 

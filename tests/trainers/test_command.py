@@ -343,3 +343,17 @@ def test_which_gpus_a_program_sees(here, tmp_path, monkeypatch):
     assert [seen("cpu"), seen("cuda"), seen("cuda:1")] == ["''", "None", "'1'"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     assert [seen("cpu"), seen("cuda"), seen("cuda:1")] == ["''", "'4,6'", "'6'"]
+
+
+def test_a_program_is_told_how_many_devices_it_has(here, tmp_path):
+    text = "import sys; print('accuracy', sys.argv[1])"
+
+    def told(folder, **fields):
+        made = recipe(script(here, text), "{devices}", "{seed}", pattern=r"accuracy (?P<accuracy>\d)", **fields)
+        return Sitting(made, tmp_path / folder).run().metrics
+
+    assert told("one") == {"accuracy": 1.0}
+    assert told("two", devices=2) == {"accuracy": 2.0}
+    assert told("own", devices=2, settings={"devices": 3}) == {"accuracy": 3.0}, "a setting of this name is the spec's own"
+    assert "devices" not in checked(recipe("{seed}", devices=1))[0], "so that keys are as they were"
+    assert checked(recipe("{seed}", devices=2))[1].devices == 2

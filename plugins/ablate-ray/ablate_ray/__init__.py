@@ -34,15 +34,17 @@ def executor(
     Args:
         address: Of the cluster, such as `10.0.0.1:6379`, or `auto` for the one that this machine belongs to; `RAY_ADDRESS` where
             it is not given, and where neither is, a cluster of this machine alone that lives as long as the run.
-        cpus: CPUs that a cell takes, fractions allowed; 1 unless given. Should be the recipe's `threads`.
-        gpus: GPUs that a cell takes, fractions allowed; unless given, 1 where the study runs on `cuda` and none elsewhere.
+        cpus: CPUs that a cell takes, fractions allowed; unless given, one for each of the recipe's `devices`. Should be as
+            many as it has `threads` on all of them.
+        gpus: GPUs that a cell takes, fractions allowed; unless given, the recipe's `devices` where the study runs on `cuda`, and
+            none elsewhere.
         checkpoints: Directory of saved states, the same on all nodes, or a URL of fsspec such as `s3://bucket/states`; the
             store's own directory unless given.
         retries: How often a cell is tried again after its worker was lost; 3 unless given.
         patience: Seconds that a cluster may take to grow a node which is large enough for a worker; 120 unless given.
     """
     address = address or os.environ.get("ABLATE_RAY_ADDRESS") or os.environ.get("RAY_ADDRESS") or "local"
-    cpus = _given(cpus, "CPUS", float, 1.0)
+    cpus = _given(cpus, "CPUS", float, None)
     gpus = _given(gpus, "GPUS", float, None)
     if checkpoints := checkpoints or os.environ.get("ABLATE_RAY_CHECKPOINTS"):
         from .checkpoints import check
@@ -50,7 +52,7 @@ def executor(
         check(checkpoints)
     retries = _given(retries, "RETRIES", int, 3)
     patience = _given(patience, "PATIENCE", float, 120.0)
-    with connected(address, workers, cpus):
+    with connected(address, workers, cpus or 1.0):
         from .pool import Pool, run
 
         pool = Pool(cpus, gpus, checkpoints, retries, patience)

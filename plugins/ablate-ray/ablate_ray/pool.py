@@ -48,8 +48,8 @@ class Pool:
     """The actors of a run.
 
     Attributes:
-        cpus: That each takes.
-        gpus: That each takes; None for one where the study runs on GPUs.
+        cpus: That each takes; None for one for each device of a cell.
+        gpus: That each takes; None for those of a cell where the study runs on GPUs.
         checkpoints: Directory or URL of saved states; None for the store's directory.
         retries: How often a cell may lose its actor.
         patience: Seconds without a node that is large enough for an actor.
@@ -61,7 +61,7 @@ class Pool:
         hopeful: When an actor was ready last.
     """
 
-    cpus: float
+    cpus: float | None = None
     gpus: float | None = None
     checkpoints: str | None = None
     retries: int = 3
@@ -79,8 +79,10 @@ class Pool:
 
     def resources(self, settings: Settings) -> dict[str, float]:
         """What an actor takes, as Ray names it."""
-        gpus = float(settings.device != "cpu") if self.gpus is None else self.gpus
-        return {"CPU": self.cpus, "GPU": gpus} if gpus else {"CPU": self.cpus}
+        on_gpus, devices = settings.device != "cpu", settings.devices
+        gpus = float(on_gpus * devices) if self.gpus is None else self.gpus
+        cpus = float(devices) if self.cpus is None else self.cpus
+        return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
 
     def fill(self, settings: Settings) -> None:
         """Asks for the actors that are missing; the cluster starts them when it has room."""

@@ -8,6 +8,7 @@ import ablate_ray
 import pytest
 import ray
 from ablate_ray import worker
+from ablate_ray.pool import Pool
 
 from ablate.contracts import Environment
 from ablate.errors import EnvironmentProblem, UsageError
@@ -99,3 +100,18 @@ def test_its_parameters_are_ones_that_json_can_set():
     loaded = default().load("executor", "ray")
     assert set(loaded.signature.parameters) == {"address", "cpus", "gpus", "checkpoints", "retries", "patience"}
     assert all(parameter.doc for parameter in loaded.signature.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "devices", "needs"),
+    [
+        ({}, "cpu", 1, {"CPU": 1}),
+        ({}, "cpu", 2, {"CPU": 2}),
+        ({}, "cuda", 1, {"CPU": 1, "GPU": 1}),
+        ({}, "cuda:0", 4, {"CPU": 4, "GPU": 4}),
+        ({"cpus": 0.5, "gpus": 0.25}, "cuda", 1, {"CPU": 0.5, "GPU": 0.25}),
+    ],
+)
+def test_an_actor_has_the_devices_of_its_cell(tmp_path, given, device, devices, needs):
+    environment = Environment(tmp_path, download=False)
+    assert Pool(**given).resources(Settings(1, 1, device, environment, tmp_path, devices=devices)) == needs

@@ -38,8 +38,9 @@ def executor(
         folder: Directory for jobs, shared by all nodes; `slurm` in the run store unless given.
         partition: Where jobs are submitted to; the cluster's default unless given.
         minutes: Time limit of a job; a cell that needs longer is requeued, three times at most. 60 unless given.
-        cpus: CPUs of a job, 1 unless given. Should be the recipe's `threads`.
-        gpus: GPUs of a job; unless given, 1 where the study runs on `cuda` and none elsewhere.
+        cpus: CPUs of a job; unless given, one for each of the recipe's `devices`. Should be as many as it has `threads` on all of
+            them.
+        gpus: GPUs of a job; unless given, the recipe's `devices` where the study runs on `cuda`, and none elsewhere.
         memory_gb: Memory of a job in GB; the partition's default unless given.
         parameters: Further options of sbatch, such as `{"account": "lab", "qos": "low"}`; in the environment variable as JSON.
         retries: How often a cell is submitted again after its node failed; 3 unless given.
@@ -54,7 +55,7 @@ def executor(
     limits = Limits(
         partition=_given(partition, "PARTITION", str, None),
         minutes=_given(minutes, "MINUTES", _count(1), 60),
-        cpus=_given(cpus, "CPUS", _count(1), 1),
+        cpus=_given(cpus, "CPUS", _count(1), None),
         gpus=_given(gpus, "GPUS", _count(0), None),
         memory_gb=_given(memory_gb, "MEMORY_GB", float, None),
         parameters=_given(parameters, "PARAMETERS", _options, {}),

@@ -35,17 +35,18 @@ class Limits:
 
     partition: str | None
     minutes: int
-    cpus: int
+    cpus: int | None
     gpus: int | None
     memory_gb: float | None
     parameters: dict[str, Any]
 
-    def of_submitit(self, device: str) -> dict[str, Any]:
+    def of_submitit(self, device: str, devices: int) -> dict[str, Any]:
+        """As submitit names them, for cells that take so many devices."""
         return {
             "name": "ablate",
             "timeout_min": self.minutes,
-            "cpus_per_task": self.cpus,
-            "gpus_per_node": int(device != "cpu") if self.gpus is None else self.gpus,
+            "cpus_per_task": devices if self.cpus is None else self.cpus,
+            "gpus_per_node": (device != "cpu") * devices if self.gpus is None else self.gpus,
             "mem_gb": self.memory_gb,
             "slurm_partition": self.partition,
             "slurm_additional_parameters": self.parameters or None,
@@ -150,7 +151,7 @@ class Jobs:
                 self.alive.touch()
                 threading.Thread(target=self._live, daemon=True).start()
             executor = submitit.AutoExecutor(self.folder, cluster=self.cluster)
-            executor.update_parameters(**self.limits.of_submitit(settings.device))
+            executor.update_parameters(**self.limits.of_submitit(settings.device, settings.devices))
             return executor
         except (OSError, RuntimeError) as error:
             raise EnvironmentProblem(f"jobs cannot be submitted to {self.cluster}: {error}") from error

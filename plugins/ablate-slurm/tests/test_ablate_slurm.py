@@ -8,6 +8,7 @@ import time
 import ablate_slurm
 import pytest
 from ablate_slurm import job
+from ablate_slurm.jobs import Limits
 
 import ablate
 from ablate.errors import EnvironmentProblem, UsageError
@@ -145,3 +146,19 @@ def test_its_parameters_are_ones_that_json_can_set():
     loaded = default().load("executor", "slurm")
     assert {"cluster", "partition", "minutes", "gpus", "parameters"} < set(loaded.signature.parameters)
     assert all(parameter.doc for parameter in loaded.signature.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "device", "devices", "cpus", "gpus"),
+    [
+        ({}, "cpu", 1, 1, 0),
+        ({}, "cpu", 2, 2, 0),
+        ({}, "cuda", 1, 1, 1),
+        ({}, "cuda:0", 4, 4, 4),
+        ({"cpus": 8, "gpus": 3}, "cuda", 2, 8, 3),
+    ],
+)
+def test_a_job_has_the_devices_of_its_cell(given, device, devices, cpus, gpus):
+    limits = Limits(partition=None, minutes=60, memory_gb=None, parameters={}, **{"cpus": None, "gpus": None, **given})
+    asked = limits.of_submitit(device, devices)
+    assert (asked["cpus_per_task"], asked["gpus_per_node"]) == (cpus, gpus)
