@@ -37,6 +37,7 @@ NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/performance.md", "ablate bench --dataset"): "takes an hour; tests/test_bench.py runs the smallest benchmark",
     ("docs/performance.md", "ablate bench photographs"): "needs photographs; tests/test_bench.py makes some",
     ("docs/performance.md", "ablate judge"): "of a table that was made to be measured; tests/docs/test_have_runs.py judges one",
+    ("docs/performance.md", "ablate bench gpu"): "needs a GPU; tests/pretended/test_bench.py pretends one",
     ("docs/performance.md", "ablate bench specs"): "needs a GPU, and takes hours",
     ("docs/public-results.md", "ablate judge"): "of files of others, which do not come along; tests/judging has them made small",
     ("docs/results/README.md", "ablate run specs/q$q.json"): "hours of training, on images that do not come along",

@@ -7,7 +7,7 @@ from torch import nn
 
 from .machine import GPU
 
-STEPS = 8  # batches after which something happens: more than a trial has, and than a worker waits for to take another cell
+STEPS = 16  # batches after which something happens: by then the worker has had room for another cell, and that one has begun
 
 
 class Counting(nn.Module):
@@ -59,7 +59,7 @@ def fails(operation):
 
 
 def breaking(info, /):
-    """Breaks the device in its eighth batch."""
+    """Breaks the device in the middle of a training."""
     return Breaking(info)
 
 

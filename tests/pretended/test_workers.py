@@ -39,6 +39,7 @@ def run(spec, tmp_path, plugin):
     """Runs the tiny study on the pretended device, four cells at once."""
 
     def run(factors, **settings):
+        spec["base"]["epochs"] = 8  # of five batches, so that cells are trained beside each other
         where = {"store": tmp_path / "store", "data_dir": tmp_path / "data", "device": "cuda"}
         return ablate.run({**spec, "factors": factors, **settings}, **where, jobs=4)
 
