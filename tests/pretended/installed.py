@@ -33,6 +33,7 @@ def install(count: int) -> None:
     if why := why_not():
         raise RuntimeError(why)
     GPU.count = count
+    torch.set_num_threads(1)  # which autograd's threads keep, one a device: sums of two threads have other bits
     GENERATORS[:] = [Generator(index) for index in range(count)]
     _register()
     _replace_functions()
