@@ -30,7 +30,7 @@ def run(spec, tmp_path, plugin):
 
     def run(factors, store="store", **options):
         study = {**spec, "factors": factors}
-        where = {"store": tmp_path / store, "data_dir": tmp_path / "data", "device": "cuda"}
+        where = {"store": tmp_path / store, "data_dir": tmp_path / "data", "device": "cuda:0"}
         return ablate.run(study, **{**where, "jobs": 4, **options})
 
     return run
