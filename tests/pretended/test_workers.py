@@ -38,17 +38,17 @@ def plugin(tmp_path, monkeypatch):
 def run(spec, tmp_path, plugin):
     """Runs the tiny study on the pretended device, four cells at once."""
 
-    def run(factors, **settings):
+    def run(factors, store="store", settings=None, **options):
         spec["base"]["epochs"] = 8  # of five batches, so that cells are trained beside each other
-        where = {"store": tmp_path / "store", "data_dir": tmp_path / "data", "device": "cuda"}
-        return ablate.run({**spec, "factors": factors, **settings}, **where, jobs=4)
+        where = {"store": tmp_path / store, "data_dir": tmp_path / "data", "device": "cuda:0"}
+        return ablate.run({**spec, "factors": factors, **(settings or {})}, **{**where, "jobs": 4, **options})
 
     return run
 
 
 def test_a_cell_that_breaks_the_device_fails_alone(run):
     """The error comes at whatever is asked of the device next, so any cell of the process may be the one that sees it."""
-    study = run({"model": {"breaking": {"model": {"use": "breaking"}}}}, seeds=1)
+    study = run({"model": {"breaking": {"model": {"use": "breaking"}}}}, settings={"seeds": 1})
     assert study.cells.set_index("variant").status.to_dict() == {"base": "done", "model=breaking": "failed"}
     assert "illegal memory access" in study.cells.error.dropna().item()
     assert study.provenance[0]["device"] == "Pretended GPU"
