@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -66,7 +67,7 @@ def problems(schema: Schema, document: Json, path: str = "", owner: str = "") ->
     """
     errors = sorted(islice(_Validator(schema).iter_errors(document), MOST), key=lambda error: [str(k) for k in error.path])
     found = list(islice((problem for error in errors for problem in _problems(error, path)), MOST))
-    return [Problem(p.path, f"{p.message} ({owner})", p.hint) for p in found] if owner else found
+    return [replace(problem, message=f"{problem.message} ({owner})") for problem in found] if owner else found
 
 
 def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
