@@ -108,7 +108,7 @@ def _comparisons(study: Study, analysis: Analysis, summary: pd.DataFrame, digits
     tables = verdicts_table(study, found), sizes_table(study, found)
     notes = block_notes(study, found)
     yield Section("Comparison", tables, ranks_picture(study, found), notes=notes, alone=over(study, found), key=COMPARISON)
-    yield replace(_comparison(study, analysis, summary, digits), title="Within each block")
+    yield replace(_comparison(study, analysis, summary, digits), title="Within each block", key="")
 
 
 def _comparison(study: Study, analysis: Analysis, summary: pd.DataFrame, digits: int) -> Section:
