@@ -42,7 +42,7 @@ def _missing(found: PerImage) -> Iterator[str]:
     if found.without:
         yield (
             f"Without predictions of single images: {found.without} of {plural(found.cells, 'finished cell')}, trained before "
-            "ablate kept them, with outputs that are not finite, or with targets that are not one class an image. They count in the "
+            "ablate kept them, with outputs that are not finite, or with targets that are no classes of images. They count in the "
             "verdicts, and not in what is said of classes and images."
         )
     if found.damaged:
