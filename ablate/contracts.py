@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .photographs import Photographs
 
 Json = Any  # what `json.loads` returns
+Targets = Literal["class", "regression", "multilabel", "mask"]  # what a dataset's labels are, see `Split`
+IGNORED = -100  # the class of a pixel that does not count, as torch's cross-entropy has it
 MOST_VARIANTS = 10_000  # of a study
 LOSS_NOT_FINITE = "the training loss is not finite"
 CELL_COLUMNS = ("variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256")
@@ -39,11 +41,13 @@ class Split:
 
     Attributes:
         images: uint8 `[N, C, H, W]`; may be memory-mapped and read-only. Or images of any size, which stay encoded.
-        labels: int64 `[N]`, each in `[0, classes)`.
+        labels: int64 `[N]`, each in `[0, classes)`. Where the dataset has other `targets`: numbers, float32 `[N]` or `[N, D]`
+            (regression); 0 or 1 for each label, float32 `[N, K]` (multilabel); or the class of each pixel, int64
+            `[N, H, W]`, -100 where it does not count (mask).
     """
 
     images: "npt.NDArray[np.uint8] | Photographs"
-    labels: "npt.NDArray[np.int64]"
+    labels: "npt.NDArray[Any]"
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,15 @@ class Data:
         train: What is trained on; without the held-out part where one was asked for.
         test: What is evaluated on in the end.
         validation: The held-out part of the training set, or None.
-        class_names: One name a class, in the order of the labels.
+        class_names: One name a class, in the order of the labels; of regression one a number, and of multilabel one a label.
+        targets: What the labels are.
     """
 
     train: Split
     test: Split
     validation: Split | None
     class_names: tuple[str, ...]
+    targets: Targets = "class"
 
 
 class Dataset(Protocol):
@@ -99,12 +105,21 @@ class Noticing(Protocol):
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a model factory is given: the images as they come out of the transforms."""
+    """What a model factory is given: the images as they come out of the transforms, and what it is to say of them.
+
+    Attributes:
+        channels: Of an image.
+        height: In pixels.
+        width: In pixels.
+        classes: Outputs of the model: one a class, a label, or a number.
+        targets: What the labels are. The output is `[N, classes]`; of masks it is `[N, classes, H, W]`.
+    """
 
     channels: int
     height: int
     width: int
     classes: int
+    targets: Targets = "class"
 
     @property
     def any_size(self) -> bool:

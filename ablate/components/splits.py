@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ablate.contracts import Data, Split
+from ablate.contracts import Data, Split, Targets
 from ablate.errors import UsageError
 
 from .fingerprints import fingerprint
@@ -14,10 +14,12 @@ from .fingerprints import fingerprint
 __all__ = ["arrange", "fingerprint"]  # plugins that `ablate new-plugin` began have both from here
 
 
-def arrange(train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None) -> Data:
+def arrange(
+    train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None, targets: Targets = "class"
+) -> Data:
     """The dataset with a part of the training images held out, and with no more images than asked for.
 
-    Both choices are stratified by class and depend on nothing but the data.
+    Both choices are stratified by class, where labels are one class an image, and depend on nothing but the data.
 
     Args:
         train: All training images.
@@ -25,10 +27,13 @@ def arrange(train: Split, test: Split, class_names: Sequence[str], validation: f
         class_names: One name a class.
         validation: Part of the training images that is held out, in [0, 1).
         limit: Largest number of training images and of test images; None for all.
+        targets: What the labels are.
 
     Raises:
         UsageError: There are too few images for such parts.
     """
+    if targets != "class":
+        return _drawn(train, test, class_names, validation, limit, targets)
     held_out = None
     if validation:
         _check_validation(train, class_names, validation)
@@ -36,6 +41,23 @@ def arrange(train: Split, test: Split, class_names: Sequence[str], validation: f
         train, held_out = _take(train, kept), _take(train, held)
     held_out = held_out and _limit(held_out, limit, "validation")
     return Data(_limit(train, limit, "training"), _limit(test, limit, "test"), held_out, tuple(class_names))
+
+
+def _drawn(train: Split, test: Split, class_names: Sequence[str], validation: float, limit: int | None, targets: Targets) -> Data:
+    """The same where labels are no classes that parts could have alike: which images they have is drawn, always alike."""
+    held = math.ceil(validation * len(train.labels))
+    if validation and held >= len(train.labels):
+        raise UsageError(f"validation {validation:g}: of {len(train.labels):,} training images that leaves none. Give less.")
+    order = np.random.default_rng(0).permutation(len(train.labels))
+    held_out = _take(train, np.sort(order[:held])) if held else None
+    train = _take(train, np.sort(order[held:])) if held else train
+
+    def some(part: Split) -> Split:
+        if limit is None or limit >= len(part.labels):
+            return part
+        return _take(part, np.sort(np.random.default_rng(0).permutation(len(part.labels))[:limit]))
+
+    return Data(some(train), some(test), held_out and some(held_out), tuple(class_names), targets)
 
 
 def _check_validation(train: Split, class_names: Sequence[str], part: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ablate.contracts import DataInfo, Horizon
+from ablate.contracts import DataInfo, Horizon, Targets
 from ablate.errors import describe
 from ablate.registry import Given, Registry, build
 from ablate.spec.recipe import Recipe
@@ -19,6 +19,7 @@ from .accelerators import measured_on
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 from .steps import Training, TrainStep
+from .targets import check_transform, misfit
 
 Made = TypeVar("Made")
 
@@ -31,8 +32,8 @@ class Parts:
         model: The network, on its device.
         optimizer: Over the network's trainable parameters.
         schedule: Step -> factor of the learning rate.
-        loss: (logits `[N, K]`, labels) -> scalar.
-        metrics: By name: (logits `[N, K]`, labels `[N]`) -> number.
+        loss: (outputs, labels) -> scalar; logits `[N, K]` unless the dataset's targets are others.
+        metrics: By name: (outputs, labels) -> number.
         horizon: Length of the training.
         step: The recipe's own step; None where it has none.
     """
@@ -65,14 +66,19 @@ def blame(field: str) -> Iterator[None]:
         raise PartError(field, describe(error)) from error
 
 
-def pipelines(registry: Registry, recipe: Recipe, classes: int) -> tuple[Pipeline, Pipeline]:
-    """The transforms of training and of evaluation."""
+def pipelines(registry: Registry, recipe: Recipe, classes: int, targets: Targets = "class") -> tuple[Pipeline, Pipeline]:
+    """The transforms of training and of evaluation.
+
+    Raises:
+        PartError: A factory fails, or a transform moves pixels and the targets are masks.
+    """
     made = []
     for field, purpose in (("train_transforms", "train"), ("eval_transforms", "eval")):
         transforms = {}
         for name, spec in recipe[field].items():
             with blame(f"{field}.{name}"):
                 transforms[name] = build(registry, "transform", spec)
+                check_transform(transforms[name], targets)
         made.append(Pipeline(transforms, purpose, classes))
     return made[0], made[1]
 
@@ -125,8 +131,10 @@ def parts(
     with blame("scheduler"), global_rng(seed, "scheduler"):
         schedule = made("scheduler", recipe["scheduler"], horizon)
         float(schedule(0))
+    with blame("loss"):
+        _check_fits(registry, "loss", recipe["loss"], info)
     loss = loss_of(registry, recipe, seed, device, given)
-    metrics = metrics_of(registry, recipe, info.classes, seed, device, given)
+    metrics = metrics_of(registry, recipe, info, seed, device, given)
     step = None
     if recipe.get("step"):
         count = images if samples is None else samples
@@ -147,18 +155,24 @@ def network(registry: Registry, recipe: Recipe, info: DataInfo, seed: int, given
 
 
 def metrics_of(
-    registry: Registry, recipe: Recipe, classes: int, seed: int, device: torch.device, given: Given
+    registry: Registry, recipe: Recipe, info: DataInfo, seed: int, device: torch.device, given: Given
 ) -> dict[str, Callable[[Tensor, Tensor], float]]:
     """A recipe's metrics by name.
 
     Raises:
-        PartError: A factory fails.
+        PartError: A factory fails, or a metric is for other targets.
     """
     metrics = {}
     for name, spec in recipe["metrics"].items():
         with blame(f"metrics.{name}"), global_rng(seed, f"metrics/{name}"):
-            metrics[name] = _on(measured_on(device), build(registry, "metric", spec, classes, nested=given))
+            _check_fits(registry, "metric", spec, info)
+            metrics[name] = _on(measured_on(device), build(registry, "metric", spec, info.classes, nested=given))
     return metrics
+
+
+def _check_fits(registry: Registry, kind: str, spec: Recipe, info: DataInfo) -> None:
+    if why := misfit(registry, kind, spec, info.targets):
+        raise ValueError(why)
 
 
 def loss_of(

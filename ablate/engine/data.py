@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablate.contracts import Data, DataInfo, Environment, Split
-from ablate.errors import EnvironmentProblem
+from ablate.contracts import Data, DataInfo, Environment, Split, Targets
+from ablate.errors import EnvironmentProblem, UsageError
 from ablate.photographs import Photographs, joined
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, data_fingerprint
 from ablate.spec.recipe import Recipe
 
 from .seeding import generator
+from .targets import KNOWN, as_tensor, dtype_problems, label_problems, name_problems
 
 SAMPLE = 64  # images
 CHUNK = 4096  # images that are transformed at once
@@ -26,7 +27,10 @@ CHUNK = 4096  # images that are transformed at once
 
 @dataclass(frozen=True)
 class Part:
-    """Images uint8 `[N, C, H, W]`, or photographs, which are on disk; and labels int64 `[N]`, where they are used."""
+    """Images uint8 `[N, C, H, W]`, or photographs, which are on disk; and labels, where they are used.
+
+    Labels are int64 `[N]`; or float32 `[N, D]` or int64 `[N, H, W]`, where the dataset's targets are no classes.
+    """
 
     images: Tensor | Photographs
     labels: Tensor
@@ -119,15 +123,19 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
             )
     if found := problems(data):
         raise EnvironmentProblem(f"dataset {dataset.spec['use']!r} cannot be trained on: {'; '.join(found)}")
-    info = DataInfo(*_form(data.train.images), len(data.class_names))
-    validation = None if data.validation is None else _part(data.validation, device)
-    return _Loaded(_part(data.train, device), validation, _part(data.test, device), info, tuple(map(str, data.class_names)))
+    info = DataInfo(*_form(data.train.images), len(data.class_names), data.targets)
+    train, test, *held_out = (
+        _part(split, data.targets, device) for split in (data.train, data.test, data.validation) if split is not None
+    )
+    return _Loaded(train, held_out[0] if held_out else None, test, info, tuple(map(str, data.class_names)))
 
 
 @lru_cache(maxsize=2)
 def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
     """The same images, shared out to the parts by this seed."""
     own = _load(dataset, environment, torch.device("cpu"), fingerprint)
+    if own.info.targets != "class":
+        raise UsageError('split "by_seed" is stratified by class, and the dataset\'s targets are no classes. Remove `split`.')
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
     parts = [_on(device, part) for part in (train, test, *validation)]
     return _Loaded(parts[0], parts[2] if validation else None, parts[1], own.info, own.class_names)
@@ -212,12 +220,10 @@ def problems(data: Any) -> list[str]:
     """
     if not isinstance(data, Data):
         return [f"`load` gave a {type(data).__name__}: give an ablate.contracts.Data"]
-    classes = len(data.class_names)
-    found = []
-    if not classes == len(set(data.class_names)) >= 2:
-        found.append(f"class_names are {list(data.class_names)}: give at least two, each a name of its own")
+    found = list(name_problems(data.class_names, data.targets))
     parts = {"training": data.train, "test": data.test, **({"validation": data.validation} if data.validation else {})}
-    found += [problem for name, split in parts.items() for problem in _split_problems(name, split, classes)]
+    if data.targets in KNOWN:
+        found += [problem for name, split in parts.items() for problem in _split_problems(name, split, data)]
     if not found:
         shapes = {_form(split.images): None for split in parts.values()}
         if len(shapes) > 1:
@@ -231,31 +237,23 @@ def _form(images: Any) -> tuple[int, int, int]:
     return (images.channels, 0, 0) if isinstance(images, Photographs) else images.shape[1:]
 
 
-def _split_problems(name: str, split: Split, classes: int) -> Iterator[str]:
-    images, labels = split.images, split.labels
-    photographs = isinstance(images, Photographs)
-    for kind, array, dtype in (("images", images, "uint8"), ("labels", labels, "int64")):
-        if kind == "images" and photographs:
-            continue
-        if not isinstance(array, np.ndarray) or array.dtype != dtype:
-            is_a = array.dtype if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
-            scale = " from 0 to 255" if kind == "images" else ""
-            yield f"{name} {kind} are {is_a}: give a numpy array of {dtype}{scale}"
-    if not (isinstance(images, np.ndarray | Photographs) and isinstance(labels, np.ndarray)):
-        return
-    if isinstance(images, np.ndarray) and (images.ndim != 4 or 0 in images.shape[1:]):
+def _split_problems(name: str, split: Split, data: Data) -> Iterator[str]:
+    images: Any = split.images
+    array = isinstance(images, np.ndarray)
+    if not isinstance(images, Photographs) and not (array and images.dtype == np.uint8):
+        is_a = images.dtype if array else f"a {type(images).__name__}"
+        yield f"{name} images are {is_a}: give a numpy array of uint8 from 0 to 255"
+    if array and (images.ndim != 4 or 0 in images.shape[1:]):
         yield f"{name} images are {list(images.shape)}: give [N, C, H, W]"
-    if labels.shape != (len(images),):
-        yield f"there are {len(images)} {name} images and labels of {list(labels.shape)}: give one label an image"
-    elif not len(labels):
-        yield f"there are no {name} images: give at least one"
-    elif labels.dtype == np.int64 and not 0 <= labels.min() <= labels.max() < classes:
-        yield f"{name} labels are from {labels.min()} to {labels.max()}, and there are {classes} class_names: count from 0"
+    if array or isinstance(images, Photographs):
+        yield from label_problems(name, split.labels, images, len(data.class_names), data.targets)
+    else:
+        yield from dtype_problems(name, split.labels, data.targets)
 
 
-def _part(split: Split, device: torch.device) -> Part:
+def _part(split: Split, targets: Targets, device: torch.device) -> Part:
     images = split.images if isinstance(split.images, Photographs) else torch.from_numpy(split.images)
-    return _on(device, Part(images, torch.from_numpy(split.labels)))
+    return _on(device, Part(images, as_tensor(split.labels, targets)))
 
 
 def _on(device: torch.device, part: Part) -> Part:

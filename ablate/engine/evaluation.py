@@ -31,8 +31,8 @@ class Evaluation:
         model: A copy of the network, in evaluation mode, to do anything with.
         images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
             A metric is not given photographs that are more than memory is kept for: the trial refuses it.
-        labels: int64 `[N]`.
-        logits: `[N, K]`, of all images.
+        labels: int64 `[N]`, or what else the dataset's targets are.
+        logits: `[N, K]`, of all images; of masks `[N, K, H, W]`.
         loss: The recipe's: (logits, labels) -> scalar.
         transform: Such images to what the model takes, float32.
         autocast: The recipe's precision, for what calls the model.
@@ -142,7 +142,7 @@ def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], trai
         Each metric, None where it has no value; and where it applies `diverged`, `missing` and `at_chance` of `Result.epochs`.
     """
     logits, labels = logits.to(measured_on(logits.device)), labels.to(measured_on(labels.device))
-    broken = int((~logits.isfinite()).any(dim=1).sum())
+    broken = int((~logits.isfinite()).flatten(1).any(dim=1).sum())
     if train_loss is None or broken:
         why = f"the logits of {broken:,} of {len(logits):,} evaluated images are not finite" if broken else LOSS_NOT_FINITE
         return {**dict.fromkeys(metrics), "diverged": why}
@@ -157,7 +157,7 @@ def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], trai
 
 
 def _guessing(logits: Tensor, labels: Tensor) -> str:
-    """Why the answers are no better than guesses; empty where they are, or where labels are no class numbers."""
+    """Why the answers are no better than guesses; empty where they are, or where labels are not one class an image."""
     if labels.ndim != 1 or labels.is_floating_point():
         return ""
     answers, count = logits.argmax(dim=1), len(labels)

@@ -38,7 +38,7 @@ class Prepared:
 
     Attributes:
         images: `[N, C, H, W]`; or photographs on their way to tensors of one size.
-        labels: int64 `[N]`.
+        labels: One an image, as of `Part`.
         pipeline: What is still to be done to chunks of them.
     """
 
@@ -189,9 +189,9 @@ def eval_batch_of(before: DataInfo, after: DataInfo) -> int:
     return max(1, EVAL_BYTES // after.float32_bytes) if before.any_size else EVAL_BATCH
 
 
-def form_of(part: Prepared, classes: int) -> DataInfo:
-    """What the model gets to see: the form of the images after the transforms."""
+def form_of(part: Prepared, info: DataInfo) -> DataInfo:
+    """What the model gets to see: the form of the images after the transforms, of which it says what `info` has."""
     few = torch.arange(min(2, len(part.labels)))
     images, _ = part.pipeline.on_chunk(*part.chunk(0, 0, few), 0, 0, 0)
     channels, height, width = part.pipeline.on_batch(images).shape[1:]
-    return DataInfo(channels, height, width, classes)
+    return replace(info, channels=channels, height=height, width=width)

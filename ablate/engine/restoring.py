@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ablate.contracts import Cell
-from ablate.errors import EnvironmentProblem, describe
+from ablate.errors import EnvironmentProblem, UsageError, describe
 from ablate.photographs import Photographs
 from ablate.registry import Given, Registry
 from ablate.spec.recipe import Recipe
@@ -20,6 +20,7 @@ from .epochs import tell
 from .evaluation import Record, measured, predicted, with_images
 from .pipeline import Pipeline
 from .prepared import Prepared, as_they_come, chunk_of, eval_batch_of
+from .targets import WORDS
 from .turns import arithmetic
 from .weights import Form, load
 
@@ -72,7 +73,7 @@ class Restored:
             PartError: A factory or a metric fails.
         """
         seed, nested, logits = self.cell.seed, given(self.form), self.logits(part)
-        metrics = metrics_of(registry, recipe, self.form.input.classes, seed, self.device, nested)
+        metrics = metrics_of(registry, recipe, self.form.input, seed, self.device, nested)
         loss = loss_of(registry, self.cell.recipe, seed, self.device, nested)
         tell(self.form.epochs - 1, self.form.horizon, loss)
         with self.arithmetic(), torch.no_grad(), blame("metrics"):
@@ -84,7 +85,13 @@ class Restored:
 
         Raises:
             TransformError: A transform failed.
+            UsageError: The model says no classes of images.
         """
+        if (targets := self.form.input.targets) != "class":
+            raise UsageError(
+                f"the model was trained on {WORDS[targets]}, and only classes of images are told here. "
+                "`ablate.load_model` gives the model, to call as you like."
+            )
         labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         there = images if isinstance(images, Photographs) else images.to(self.device)
         return self.logits(as_they_come(Part(there, labels), self.pipeline, self.cell.seed)).softmax(dim=1).cpu()

@@ -125,7 +125,7 @@ class CellTraining:
     ):
         self.cell, self.recipe, self.seed, self.device, self.ranks = cell, cell.recipe, cell.seed, device, ranks
         use(device)
-        training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes)
+        training, evaluation = pipelines(registry, cell.recipe, tensors.info.classes, tensors.info.targets)
         self.transforms = training.transforms
         self.train = prepare(tensors.train, training, cell.recipe, "train_transforms", cell.seed)
         self.evaluation = prepare(tensors.evaluation, evaluation, cell.recipe, "eval_transforms", cell.seed)
@@ -134,7 +134,7 @@ class CellTraining:
         self.order = Order(registry, cell.recipe, tensors.train.labels, tensors.info.classes, cell.seed)
         horizon = horizon_of(cell.recipe, self.order.first)
         tell_transforms(horizon.epochs - 1, horizon, self.transforms, "train_transforms")
-        info = form_of(self.train, tensors.info.classes)
+        info = form_of(self.train, tensors.info)
         self.forms, self.class_names = (tensors.info, info), tensors.class_names
         self.chunk, self.eval_batch = chunk_of(device, self.forms), eval_batch_of(*self.forms)
         samples = len(tensors.train.labels)
@@ -357,8 +357,8 @@ class CellTraining:
         return weights.Form(*self.forms, self.class_names, len(self.at.records), self.parts.horizon)
 
     def _remember(self, record: Record, logits: Tensor) -> None:
-        """Keeps what was said of each image, where the output was finite."""
-        if "diverged" not in record:
+        """Keeps which class was said of each image, where that is what the model tells and the output was finite."""
+        if "diverged" not in record and self.forms[1].targets == "class":
             told, confidence = (array.cpu().numpy() for array in answers(logits))
             labels = self.shown.labels.cpu().numpy()
             self.said = packed(Predictions(labels, told, confidence, self.class_names, data.sample_digest(self.shown)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from ablate.contracts import Environment
+from ablate.contracts import DataInfo, Environment, Targets
 from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
 from ablate.photographs import Photographs
 from ablate.registry import Registry
@@ -32,6 +32,7 @@ from .sampling import Order
 from .seeding import global_rng
 from .sizes import at_once, size_notes
 from .step import Step
+from .targets import WORDS, misfits, output_form
 
 if TYPE_CHECKING:  # it brings pandas, which workers do without
     from ablate.study import Compare
@@ -66,9 +67,13 @@ def preflight(
         notices: What works and is probably not meant is appended.
 
     Returns:
-        The first problem in each of: the data, the training transforms, the evaluation transforms, the rest.
+        All parts that are for other targets than the data has; else the first problem in each of: the data, the training
+        transforms, the evaluation transforms, the rest.
     """
     try:
+        own = data.load(registry, {**recipe, "split": None}, 0, environment, torch.device("cpu"))
+        if unfit := list(misfits(registry, recipe, own.info.targets)):
+            return unfit
         tensors = data.load(registry, recipe, 0, environment, torch.device("cpu"))
     except DiskProblem:
         raise
@@ -131,7 +136,7 @@ def _try(
     registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, notices: list[Problem] | None
 ) -> list[Problem]:
     try:
-        train, evaluation = pipelines(registry, recipe, tensors.info.classes)
+        train, evaluation = pipelines(registry, recipe, tensors.info.classes, tensors.info.targets)
     except PartError as error:
         return [Problem(error.field, str(error))]
     problems, batches, tried = [], [], []
@@ -156,10 +161,10 @@ def _try(
         for epoch in (last // 2, last) if order.sampler else ():
             order(epoch)
         tell_transforms(last, horizon_of(recipe, count), train.transforms, "train_transforms")
-        info = form_of(tried[0], tensors.info.classes)
+        info = form_of(tried[0], tensors.info)
         built = parts(registry, recipe, info, count, 0, device, len(tensors.train.labels))
         try_epochs(built, train.transforms, tried[0])
-        logits = _try_model(built, recipe, batches[0], batches[1], tensors.info.classes, count)
+        logits = _try_model(built, recipe, batches[0], batches[1], info, count)
         _try_metrics(built, tried[1], logits, batches[1][1], _kept(tensors.evaluation, evaluation))
         _try_schedule(built)
         if built.step is None:
@@ -168,7 +173,7 @@ def _try(
             chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, TRIAL, TRIAL, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
-        return [Problem(error.field, str(error))]
+        return [Problem(error.field, str(error), _hint(tensors.info))]
     except TransformError as error:  # of one that changes with the epoch
         return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
@@ -184,6 +189,14 @@ def _notes_of_devices(recipe: Recipe, model: nn.Module) -> Iterator[Problem]:
         each = -(-recipe["batch_size"] // devices)
         message = f"batch normalization sees the {each:,} images of its device and not the {recipe['batch_size']:,} of the batch"
         yield Problem("devices", f"{message}; the first device's averages are evaluated")
+
+
+def _hint(info: DataInfo) -> str:
+    """What may be why parts of a recipe do not work together; empty with classes, of which every part knows."""
+    if info.targets == "class":
+        return ""
+    form = {"regression": "float32 [N, {}]", "multilabel": "float32 [N, {}]", "mask": "int64 [N, H, W]"}[info.targets]
+    return f"The dataset's targets are {WORDS[info.targets]}: labels are {form.format(info.classes)}."
 
 
 def _samples(part: data.Part, device: torch.device) -> list[Batch]:
@@ -219,24 +232,24 @@ def _kept(part: data.Part, pipeline: Pipeline) -> bool:
     return not isinstance(part.images, Photographs) or made_once(part.images, pipeline.head())
 
 
-def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, classes: int, images: int) -> Tensor:
+def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, info: DataInfo, images: int) -> Tensor:
     """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
     with blame("model"), global_rng(0, "trial"):
         logits = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
-            _check_logits(logits, len(train[0]), classes)
+            _check_logits(logits, len(train[0]), _with_size(info, train[0]))
     if 1 in at_once(recipe, images):
         with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
             built.model(train[0][:1])
     if built.step is None:
         with blame("loss"):
-            loss = _tried_loss(built, logits, train[1])
+            loss = _tried_loss(built, logits, train[1], info.targets)
         with blame("model"):
             loss.backward()
             built.model.zero_grad()
     with blame("model"), torch.no_grad():
         said: Tensor = built.model.eval()(evaluation[0])
-        _check_logits(said, len(evaluation[0]), classes)
+        _check_logits(said, len(evaluation[0]), _with_size(info, evaluation[0]))
     return said
 
 
@@ -251,11 +264,11 @@ def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, k
             float(metric(*(tensor.to(measured_on(tensor.device)) for tensor in (logits, labels))))
 
 
-def _tried_loss(built: Parts, logits: Tensor, targets: Tensor) -> Tensor:
+def _tried_loss(built: Parts, logits: Tensor, targets: Tensor, kind: Targets) -> Tensor:
     try:
         loss = built.loss(logits, targets)
     except Exception as error:  # a factory is anybody's code
-        if not targets.is_floating_point():
+        if kind != "class" or not targets.is_floating_point():
             raise
         form = list(targets.shape)
         raise ValueError(
@@ -296,10 +309,15 @@ def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device)
             follow(ema, built.model)
 
 
-def _check_logits(logits: object, count: int, classes: int) -> None:
+def _with_size(info: DataInfo, images: Tensor) -> DataInfo:
+    """What a model is told, with the size of these images: evaluation may have another one than the training."""
+    return replace(info, height=images.shape[2], width=images.shape[3])
+
+
+def _check_logits(logits: object, count: int, info: DataInfo) -> None:
+    wanted = output_form(info, count)
     if not isinstance(logits, Tensor):
-        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor [{count}, {classes}]")
-    if tuple(logits.shape) != (count, classes):
-        raise ValueError(
-            f"its output is {list(logits.shape)} for {count} images of {classes} classes; expected [{count}, {classes}]"
-        )
+        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}")
+    if tuple(logits.shape) != wanted:
+        of = f"of {info.classes} classes" if info.targets == "class" else f"with {WORDS[info.targets]}"
+        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(wanted)}")

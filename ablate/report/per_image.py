@@ -43,8 +43,8 @@ def _missing(found: PerImage) -> Iterator[str]:
     if found.without:
         yield (
             f"Without predictions of single images: {found.without} of {plural(found.cells, 'finished cell')}, trained before "
-            "ablate kept them, or with outputs that are not finite. They count in the verdicts, and not in what is said of "
-            "classes and images."
+            "ablate kept them, with outputs that are not finite, or with targets that are no classes of images. They count in "
+            "the verdicts, and not in what is said of classes and images."
         )
     if found.damaged:
         yield f"The predictions of {plural(found.damaged, 'cell')} cannot be read, and are left out."

@@ -174,6 +174,8 @@ def _form_problems(model: "Restored", tensors: Any) -> Sequence[str]:
     if (now.channels, now.height, now.width) != (trained.channels, trained.height, trained.width):
         sizes = [f"{info.channels}×{'any size' if info.any_size else f'{info.height}×{info.width}'}" for info in (now, trained)]
         found.append(f"its images are {sizes[0]}, and the cells were trained on {sizes[1]}: give it such a size and channels")
+    if now.targets != trained.targets:
+        found.append(f"its targets are {now.targets!r}, and the cells were trained on {trained.targets!r}")
     if tensors.class_names != model.form.class_names:
         own, others = set(model.form.class_names), set(tensors.class_names)
         names = sorted(own ^ others)[:5] or ["another order"]

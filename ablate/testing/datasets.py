@@ -104,4 +104,4 @@ def _splits(data: Data) -> Iterator[tuple[str, Split]]:
 
 def _images(split: Split) -> Counter[bytes]:
     """How often each image with its label is there."""
-    return Counter(image.tobytes() + bytes([label % 256]) for image, label in zip(split.images, split.labels, strict=True))
+    return Counter(image.tobytes() + label.tobytes() for image, label in zip(split.images, split.labels, strict=True))

@@ -7,12 +7,15 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from .component import ComponentContract, message_of
+from .other_targets import labels_of, outputs_of
 
 IMAGES = 12
 
 
 class LossContract(ComponentContract):
     """Logits `[N, K]` and labels `[N]`, or soft labels `[N, K]`, to one number: the mean over the images.
+
+    Where the factory says by `targets` that it is for others, the first of them is tried.
 
     Attributes:
         classes: Number of classes, K.
@@ -28,14 +31,18 @@ class LossContract(ComponentContract):
         return torch.randn(IMAGES, self.classes, generator=draws).to(device).requires_grad_()
 
     def labels(self, device: torch.device | str = "cpu") -> Tensor:
-        return (torch.arange(IMAGES) % self.classes).to(device)
+        return labels_of(self.targets(), (torch.arange(IMAGES) % self.classes).to(device), self.classes)
+
+    def targets(self) -> str:
+        return str((self.loaded().says("targets", self.resolve()[0]) or ("class",))[0])
 
     def soft(self, device: torch.device | str = "cpu") -> Tensor:
         hard = one_hot(self.labels(device), self.classes).float()
         return 0.7 * hard + 0.3 * hard.roll(1, 0)
 
     def test_it_is_one_number_with_a_gradient(self, device: torch.device) -> None:
-        targets = [self.labels(device), *([self.soft(device)] if self.soft_labels else [])]
+        soft = self.soft_labels and self.targets() == "class"
+        targets = [self.labels(device), *([self.soft(device)] if soft else [])]
         for target in targets:
             logits = self.logits(device)
             value, form = self.make()(logits, target), f"labels {list(target.shape)}"
@@ -50,6 +57,8 @@ class LossContract(ComponentContract):
 
     def test_soft_labels_are_understood_or_refused_with_a_message(self) -> None:
         loss = self.make()
+        if self.targets() != "class":
+            return
         if not self.soft_labels:
             message = message_of(lambda: loss(self.logits(), self.soft()), ValueError, TypeError)
             assert message, "soft labels [N, K] are not refused with a message: raise a ValueError, or set `soft_labels` to True."
@@ -69,7 +78,7 @@ class LossContract(ComponentContract):
 
     def test_right_logits_have_less_of_it_than_wrong_ones(self) -> None:
         loss, labels = self.make(), self.labels()
-        right = 8 * one_hot(labels, self.classes).float()
+        right = outputs_of(self.targets(), labels, self.classes)
         good, bad = loss(right, labels).item(), loss(right.roll(1, 1), labels).item()
         assert good < bad, f"right logits have {good:.4g} and wrong ones {bad:.4g}: it is minimised, so check its sign."
 

@@ -13,12 +13,15 @@ from torch.nn.functional import cross_entropy, one_hot
 from ablate.engine.evaluation import Evaluation
 
 from .component import ComponentContract
+from .other_targets import labels_of, outputs_of
 
 IMAGES = 60
 
 
 class MetricContract(ComponentContract):
     """Logits `[N, classes]` and labels `[N]` of all images to one number.
+
+    Where the factory says by `targets` that it is for others, the first of them is tried.
 
     Attributes:
         classes: Number of classes.
@@ -37,12 +40,21 @@ class MetricContract(ComponentContract):
 
     def labels(self) -> Tensor:
         """Every class equally often, as near as that is."""
+        return labels_of(self.targets(), self.told(), self.classes)
+
+    def told(self) -> Tensor:
         return torch.arange(IMAGES) % self.classes
+
+    def targets(self) -> str:
+        return str((self.loaded().says("targets", self.resolve()[0]) or ("class",))[0])
 
     def logits(self, right: float) -> Tensor:
         """Logits of which this part says the right class, and the others the one that is farthest from it."""
-        labels = self.labels()
+        labels = self.told()
         said = torch.where(torch.arange(IMAGES) < right * IMAGES, labels, (labels + self.classes // 2) % self.classes)
+        if self.targets() != "class":
+            outputs = outputs_of(self.targets(), labels_of(self.targets(), said, self.classes), self.classes)
+            return outputs + 0.1 * torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0))
         noise = torch.randn(IMAGES, self.classes, generator=torch.Generator().manual_seed(0))
         apart = (torch.arange(self.classes) - said[:, None]).abs()
         return 0.1 * noise + 8.0 * one_hot(said, self.classes) - torch.minimum(apart, self.classes - apart)

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from ablate.contracts import Cell, Environment
+from ablate.contracts import Cell, Data, Environment
 from ablate.devices import CPU, named, part
 from ablate.engine.sizes import size_notes
 from ablate.errors import AblateError, Problem, describe, did_you_mean
@@ -274,7 +274,12 @@ def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environ
     counts = ", ".join(f"{len(part.labels):,} {name}" for name, part in parts.items() if part is not None)
     images = data.train.images
     shape = "any size" if isinstance(images, Photographs) else "×".join(str(side) for side in images.shape[1:])
-    return f"{dataset['use'].rpartition(':')[2]}: {counts} images of {shape} in {len(data.class_names)} classes"
+    return f"{dataset['use'].rpartition(':')[2]}: {counts} images of {shape} {_outputs(data)}"
+
+
+def _outputs(data: Data) -> str:
+    count, kind = len(data.class_names), {"regression": "numbers each", "multilabel": "labels"}
+    return f"with {count} {kind[data.targets]}" if data.targets in kind else f"in {count} classes"
 
 
 def _reached(controls: Controls, key: str) -> tuple[int, int] | None:

@@ -327,10 +327,11 @@ def test_every_offered_torchmetrics_metric_is_one_number_and_no_other_could_be()
     from torchmetrics.functional import classification
 
     needed = {"beta": 1.0, "min_recall": 0.5, "min_precision": 0.5, "min_specificity": 0.5, "min_sensitivity": 0.5}
-    names = {name for name in classification.__all__ if name.startswith("multiclass_")}
-    assert names >= metrics.NOT_ONE_NUMBER
-    logits, labels = torch.randn(30, 5, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 5
+    names = {name for name in classification.__all__ if name.startswith(("multiclass_", "multilabel_"))}
+    assert names >= {name for name in metrics.NOT_ONE_NUMBER if name.startswith("multi")}
+    logits, classes = torch.randn(30, 5, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 5
     for name in names:
+        labels = classes if name.startswith("multiclass_") else nn.functional.one_hot(classes, 5).float()
         taken = inspect.signature(getattr(classification, name)).parameters
         arguments = {key: value for key, value in needed.items() if key in taken}
         metric = metrics.torchmetrics(5, name=name, arguments=arguments | ({"average": "macro"} if "average" in taken else {}))
@@ -350,6 +351,13 @@ def test_every_offered_torchmetrics_metric_is_one_number_and_no_other_could_be()
         ("multiclass_f1_score", False),
         ("multiclass_auroc", False),
         ("multiclass_specificity", None),
+        ("multilabel_f1_score", False),
+        ("multilabel_average_precision", False),
+        ("multilabel_ranking_loss", True),
+        ("mean_absolute_error", True),
+        ("mean_squared_error", True),
+        ("r2_score", False),
+        ("pearson_corrcoef", None),
     ],
 )
 def test_the_direction_of_a_torchmetrics_metric_is_what_torchmetrics_says(name, lower):
@@ -376,6 +384,39 @@ def test_metrics_are_torchmetrics():
     assert metrics.loss(10)(logits, targets) == pytest.approx(nn.CrossEntropyLoss()(logits, targets).item())
     named = metrics.torchmetrics(10, name="multiclass_accuracy", arguments={"average": "micro"})
     assert named(logits, targets) == pytest.approx(metrics.accuracy(10)(logits, targets))
+
+
+def test_every_metric_of_regression_is_one_number_of_one_number_an_image():
+    from torchmetrics.functional import regression
+
+    outputs, targets = torch.rand(2, 30, 1, generator=torch.Generator().manual_seed(0)) + 0.1
+    needed = {"minkowski_distance": {"p": 3}, "critical_success_index": {"threshold": 0.5}}
+    for name in set(regression.__all__) - metrics.NOT_ONE_NUMBER - {"cosine_similarity"}:
+        found = metrics.torchmetrics(1, name=name, arguments=needed.get(name, {}))(outputs, targets)
+        assert math.isfinite(found), name
+
+
+def test_metrics_of_other_targets_are_those_of_scikit_learn():
+    from sklearn.metrics import average_precision_score, f1_score, jaccard_score, mean_absolute_error, r2_score
+
+    def of(name, count, *told):
+        return metrics.torchmetrics(count, name=name)(*told)
+
+    draws = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(2, 200, 3, generator=draws)
+    assert of("mean_absolute_error", 3, outputs, targets) == pytest.approx(mean_absolute_error(targets, outputs))
+    assert of("r2_score", 3, outputs, targets) == pytest.approx(r2_score(targets, outputs), rel=1e-4)
+    labels = (torch.rand(200, 3, generator=draws) < 0.3).float()
+    assert of("multilabel_f1_score", 3, outputs, labels) == pytest.approx(f1_score(labels, outputs > 0, average="macro"))
+    expected = average_precision_score(labels, outputs, average="macro")
+    assert of("multilabel_average_precision", 3, outputs, labels) == pytest.approx(expected)
+    logits, masks = torch.randn(20, 4, 6, 5, generator=draws), torch.randint(4, (20, 6, 5), generator=draws)
+    said = logits.argmax(1)
+    expected = jaccard_score(masks.flatten(), said.flatten(), average="macro")
+    assert of("multiclass_jaccard_index", 4, logits, masks) == pytest.approx(expected)
+    counted = torch.rand(masks.shape, generator=draws) < 0.7
+    expected = jaccard_score(masks[counted], said[counted], average="macro")
+    assert of("multiclass_jaccard_index", 4, logits, torch.where(counted, masks, -100)) == pytest.approx(expected)
 
 
 def test_label_smoothing_is_torchs():

@@ -16,6 +16,7 @@ from ablate.cli import app
 from ablate.contracts import DataInfo
 from ablate.engine.build import parts
 from ablate.engine.train import train
+from ablate.engine.trial import preflight
 from ablate.errors import AblateError
 from ablate.plan import make_cells, make_plan
 from ablate.registry import KINDS
@@ -29,12 +30,27 @@ GROUPS = tomllib.loads(FILES["ideas/pyproject.toml"])["project"]["entry-points"]
 STUDY = json.loads(FILES["ideas.json"])
 KIND_OF = {name: kind for kind, group in KINDS.items() for name in GROUPS.get(group, ())}
 TEACHER = {"use": "net", "channels": [8, 16]}
+DIGITS = STUDY["base"]["dataset"]
 LEVELS = {  # of what the page's study does not have
     "distillation": {"step": {"use": "distillation", "teacher": TEACHER, "weights": "teacher.safetensors"}},
     "progressive": {
         "train_transforms": {"grow": {"use": "progressive", "first": 8, "last": 16}},
         "model": {"use": "two_heads"},
         "step": {"use": "deep_supervision"},
+    },
+}
+TARGETS = {  # the bases of studies with other targets than classes, beside what `angles.json` has
+    "angles": {},
+    "pairs": {
+        "dataset": {"use": "pairs", "dataset": DIGITS},
+        "loss": {"use": "binary_cross_entropy"},
+        "metrics": {"score": {"use": "torchmetrics", "name": "multilabel_average_precision"}},
+    },
+    "strokes": {
+        "dataset": {"use": "strokes", "dataset": DIGITS},
+        "model": {"use": "segmenter"},
+        "loss": {"use": "cross_entropy"},
+        "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
     },
 }
 TRIED = {  # what the contracts cannot know
@@ -127,6 +143,28 @@ def test_each_goes_on_bit_for_bit_where_it_was_interrupted(ideas, environment, n
     assert parts.weights_sha256 == whole.weights_sha256
     assert parts.metrics == whole.metrics
     assert [record["train_loss"] for record in parts.epochs] == [record["train_loss"] for record in whole.epochs]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name):
+    base = json.loads(FILES["angles.json"])["base"] | {"epochs": 3} | TARGETS[name]
+    metric = next(iter(base["metrics"]))
+    document = {"name": name, "base": base, "variants": {"x": {"epochs": 1}}, "seeds": 1, "compare": {"metric": metric}}
+    cell = make_cells(make_plan(load(document), registry.default()), registry.default(), environment, "cpu")[0].cell
+    assert not preflight(registry.default(), cell.recipe, environment, torch.device("cpu"))
+    whole = train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / "whole"))
+    parts = stopped_often(cell, environment, ideas / "parts")
+    assert parts.weights_sha256 == whole.weights_sha256
+    assert parts.metrics == whole.metrics
+    assert whole.predictions is None
+    losses = [record["train_loss"] for record in whole.epochs]
+    assert losses[-1] < losses[0]
+    flipped = cell.recipe | {"train_transforms": {"flip": {"use": "random_horizontal_flip", "p": 0.5}} | base["train_transforms"]}
+    found = preflight(registry.default(), flipped, environment, torch.device("cpu"))
+    assert [problem.path for problem in found] == (["train_transforms.flip"] if name == "strokes" else [])
+    others = cell.recipe | {"loss": {"use": "mse"}, "metrics": {"a": {"use": "accuracy"}}, "split": "by_seed"}
+    found = [problem.path for problem in preflight(registry.default(), others, environment, torch.device("cpu"))]
+    assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
 
 
 def test_early_stopping_stops_and_goes_on_bit_for_bit(ideas, environment):

@@ -17,6 +17,12 @@ def deterministic(transform: Transform) -> Transform:
     return transform
 
 
+def photometric(transform: Transform) -> Transform:
+    """Marks a transform that leaves every pixel where it is: masks stay right beside what it makes of the images."""
+    transform.photometric = True  # type: ignore[attr-defined]
+    return transform
+
+
 def fixes_size(transform: Transform) -> Transform:
     """Marks a transform after which all images have one size, whatever comes in.
 

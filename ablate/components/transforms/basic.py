@@ -6,7 +6,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.registry.params import NonNegativeInt, PositiveInt
 
-from . import Transform, deterministic, fixes_size
+from . import Transform, deterministic, fixes_size, photometric
 
 PaddingMode = Literal["constant", "edge", "reflect", "symmetric"]
 
@@ -17,7 +17,7 @@ def grayscale(*, channels: Literal[1, 3] = 1) -> Transform:
     Args:
         channels: 1, or 3 for the same values three times.
     """
-    return deterministic(lambda images, _: F.rgb_to_grayscale(images, num_output_channels=channels))
+    return photometric(deterministic(lambda images, _: F.rgb_to_grayscale(images, num_output_channels=channels)))
 
 
 def center_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt) -> Transform:

@@ -8,7 +8,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.registry.params import Bound, NonNegative
 
-from . import Transform
+from . import Transform, photometric
 from .random import groups, rand
 
 Hue = Annotated[float, Bound(minimum=0, maximum=0.5)]
@@ -27,6 +27,7 @@ def color_jitter(
     """
     strengths = (brightness, contrast, saturation)
 
+    @photometric
     def apply(images: Tensor, generator: Generator) -> Tensor:
         count, device = len(images), images.device
         factors = []

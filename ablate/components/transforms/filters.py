@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.registry.params import Bound, Positive, PositiveInt, Unit
 
-from . import Transform
+from . import Transform, photometric
 from .random import groups, rand, randint
 
 Bits = Annotated[int, Bound(minimum=0, maximum=8)]
@@ -96,6 +96,7 @@ def equalize(*, p: Unit = 0.5) -> Transform:
 
 
 def _sometimes(kernel: Callable[[Tensor], Tensor], p: float) -> Transform:
+    @photometric
     def apply(images: Tensor, generator: Generator) -> Tensor:
         chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
         return images.index_copy(0, chosen, kernel(images[chosen])) if len(chosen) else images

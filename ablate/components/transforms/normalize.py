@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ablate.registry.params import Bound
 
-from . import Transform, deterministic
+from . import Transform, deterministic, photometric
 
 SCALE = "because images are scaled to [0, 1] first (127.5 of 255 is 0.5)"
 Mean = Annotated[float, Bound(minimum=0, maximum=1, words=f"a number from 0 to 1, {SCALE}")]
@@ -29,6 +29,7 @@ def normalize(*, mean: list[Mean], std: list[Std]) -> Transform:
         offset, divisor = (torch.tensor(values, device=device).view(1, -1, 1, 1) * scale for values in (mean, std))
         return offset, divisor
 
+    @photometric
     @deterministic
     def apply(images: Tensor, _: Generator) -> Tensor:
         channels = images.shape[1]
