@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ablate.contracts import LOSS_NOT_FINITE
 
 from .accelerators import measured_on
+from .outputs import logits_of
 from .pipeline import Pipeline
 from .prepared import Prepared
 
@@ -49,7 +50,8 @@ class Evaluation:
     def predict(self, images: Tensor) -> Tensor:
         """The model's logits for images like `images`, without gradients."""
         with torch.no_grad(), self.autocast():
-            return torch.cat([self.model(self.transform(some)).float() for some in images.split(BATCH)])
+            said = (self.model(self.transform(some)) for some in images.split(BATCH))
+            return torch.cat([logits_of(self.model, output).float() for output in said])
 
 
 def predicted(
@@ -67,7 +69,7 @@ def predicted(
         done, _ = part.pipeline.on_chunk(images, labels, seed, epoch, number)
         for some in done.split(batch):
             with autocast():
-                outputs.append(model(part.pipeline.on_batch(some)).float())
+                outputs.append(logits_of(model, model(part.pipeline.on_batch(some))).float())
     return torch.cat(outputs)
 
 

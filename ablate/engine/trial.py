@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, Parts, average, blame, follow, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
 from .evaluation import Evaluation, asks, transformed, with_model
+from .outputs import logits_of
 from .own_trial import try_own_step
 from .pipeline import Pipeline, TransformError
 from .prepared import Prepared, as_they_come, form_of, made_once
@@ -235,22 +236,21 @@ def _kept(part: data.Part, pipeline: Pipeline) -> bool:
 def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, info: DataInfo, images: int) -> Tensor:
     """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
     with blame("model"), global_rng(0, "trial"):
-        logits = built.model.train()(train[0])
+        output = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
-            _check_logits(logits, len(train[0]), _with_size(info, train[0]))
+            _check_logits(built.model, output, len(train[0]), _with_size(info, train[0]))
     if 1 in at_once(recipe, images):
         with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
             built.model(train[0][:1])
     if built.step is None:
         with blame("loss"):
-            loss = _tried_loss(built, logits, train[1], info.targets)
+            loss = _tried_loss(built, output, train[1], info.targets)
         with blame("model"):
             loss.backward()
             built.model.zero_grad()
     with blame("model"), torch.no_grad():
-        said: Tensor = built.model.eval()(evaluation[0])
-        _check_logits(said, len(evaluation[0]), _with_size(info, evaluation[0]))
-    return said
+        output = built.model.eval()(evaluation[0])
+        return _check_logits(built.model, output, len(evaluation[0]), _with_size(info, evaluation[0]))
 
 
 def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, kept: bool) -> None:
@@ -264,10 +264,13 @@ def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, k
             float(metric(*(tensor.to(measured_on(tensor.device)) for tensor in (logits, labels))))
 
 
-def _tried_loss(built: Parts, logits: Tensor, targets: Tensor, kind: Targets) -> Tensor:
+def _tried_loss(built: Parts, output: Any, targets: Tensor, kind: Targets) -> Tensor:
     try:
-        loss = built.loss(logits, targets)
+        loss = built.loss(output, targets)
     except Exception as error:  # a factory is anybody's code
+        if not isinstance(output, Tensor):
+            given = f"it does not take what the model returns in training, a {type(output).__name__}"
+            raise ValueError(f"{given}: {describe(error)}. Take a loss that does.") from error
         if kind != "class" or not targets.is_floating_point():
             raise
         form = list(targets.shape)
@@ -314,10 +317,20 @@ def _with_size(info: DataInfo, images: Tensor) -> DataInfo:
     return replace(info, height=images.shape[2], width=images.shape[3])
 
 
-def _check_logits(logits: object, count: int, info: DataInfo) -> None:
-    wanted = output_form(info, count)
+def _check_logits(model: nn.Module, output: object, count: int, info: DataInfo) -> Tensor:
+    """The logits of a model's output.
+
+    Raises:
+        TypeError: They are no tensor.
+        ValueError: They have another shape.
+    """
+    wanted, logits = output_form(info, count), logits_of(model, output)
     if not isinstance(logits, Tensor):
-        raise TypeError(f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}")
+        raise TypeError(
+            f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}, or that the model has a method "
+            "`logits_of(output)`, which takes it from what the model returns"
+        )
     if tuple(logits.shape) != wanted:
         of = f"of {info.classes} classes" if info.targets == "class" else f"with {WORDS[info.targets]}"
         raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(wanted)}")
+    return logits

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ablate.contracts import DataInfo
 from ablate.engine import checkpoint
+from ablate.engine.outputs import logits_of
 from ablate.engine.seeding import global_rng
 
 from .component import ComponentContract
@@ -57,9 +59,12 @@ class ModelContract(ComponentContract):
             for training in (True, False):
                 model.train(training)
                 with torch.no_grad():
-                    logits = model(images)
+                    logits = logits_of(model, model(images))
                 mode, size = "training" if training else "evaluation", "×".join(map(str, shape))
-                assert isinstance(logits, Tensor), f"in {mode} it gives a {type(logits).__name__}: return the logits alone."
+                assert isinstance(logits, Tensor), (
+                    f"in {mode} it gives a {type(logits).__name__}: return the logits alone, or have a method "
+                    "`logits_of(output)` that takes them from what it returns."
+                )
                 assert logits.shape == (IMAGES, self.classes), (
                     f"in {mode}, {IMAGES} images of {size} and {self.classes} classes give {list(logits.shape)}: "
                     "take the size of the last layer from the `classes` of the DataInfo, and flatten what comes before it."
@@ -69,7 +74,7 @@ class ModelContract(ComponentContract):
     def test_it_takes_one_image_in_evaluation(self) -> None:
         model, images = self.small()
         with torch.no_grad():
-            logits = model.eval()(images[:1])
+            logits = logits_of(model, model.eval()(images[:1]))
         assert logits.shape == (1, self.classes), f"one image gives {list(logits.shape)}: squeeze no dimension that may be 1."
 
     def test_gradients_reach_every_trainable_parameter(self, device: torch.device) -> None:
@@ -78,8 +83,11 @@ class ModelContract(ComponentContract):
         trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         assert trainable, "no parameter is trainable: leave `requires_grad` of the last layer at least."
         with global_rng(0, "step"):
-            logits = model(self.images(shape, device))
-            nn.functional.cross_entropy(logits, torch.arange(IMAGES, device=device) % self.classes).backward()
+            output = model(self.images(shape, device))
+            classes = torch.arange(IMAGES, device=device) % self.classes
+            loss = nn.functional.cross_entropy(logits_of(model, output), classes)
+            beside = [part for part in tree_leaves(output) if isinstance(part, Tensor) and part.requires_grad]
+            (loss + sum(part.float().square().mean() for part in beside)).backward()
         missing = [name for name, parameter in trainable.items() if parameter.grad is None]
         assert not missing, (
             f"no gradient reaches {', '.join(missing[:5])}: use them in `forward`, without `detach`, or remove them."
@@ -97,7 +105,7 @@ class ModelContract(ComponentContract):
         other = self.model(self.image_shapes[0], torch.device("cpu"), seed=1)
         other.load_state_dict(state["model"])
         with torch.no_grad():
-            same = torch.equal(model.eval()(images), other.eval()(images))
+            same = torch.equal(*(logits_of(some, some.eval()(images)) for some in (model, other)))
         assert same, (
             "a model of another seed that loads the state gives other logits: keep what the output depends on in parameters and "
             "buffers (`register_buffer`), so that it is in `state_dict`."
@@ -118,7 +126,7 @@ class ModelContract(ComponentContract):
         results = []
         for other in range(2):
             with global_generators(other, torch_too=False), global_rng(0, "step"), torch.no_grad():
-                results.append(model(images))
+                results.append(logits_of(model, model(images)))
         assert torch.equal(*results), "in training, equal steps give other logits: draw with torch's functions, keep no counters."
 
     def test_evaluation_changes_and_draws_nothing(self) -> None:
@@ -128,7 +136,7 @@ class ModelContract(ComponentContract):
         results = []
         for other in range(2):
             with global_generators(other), torch.no_grad():
-                results.append(model(images))
+                results.append(logits_of(model, model(images)))
         assert torch.equal(*results), "in evaluation, logits are random: switch off in `eval()` what draws, as nn.Dropout does."
         changed = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
         assert not changed, f"evaluating changes {', '.join(changed[:5])}: change buffers where `self.training` is true only."

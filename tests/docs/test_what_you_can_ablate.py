@@ -167,6 +167,29 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
 
 
+def test_outputs_that_are_no_logits_need_a_loss_and_a_method(ideas, environment, monkeypatch):
+    recipe = cell_of(STUDY["variants"]["tapped"], environment).recipe
+
+    def problems(**fields):
+        return [(p.path, p.message) for p in preflight(registry.default(), recipe | fields, environment, torch.device("cpu"))]
+
+    assert problems() == []
+    ((path, message),) = problems(loss={"use": "cross_entropy"})
+    assert path == "loss"
+    assert message.startswith("it does not take what the model returns in training, a dict: ")
+    monkeypatch.delattr("tapped.Tapped.logits_of")
+    ((path, message),) = problems()
+    assert path == "model"
+    assert "its output is a dict; expected a tensor [2, 10], or that the model has a method `logits_of(output)`" in message
+
+
+def test_predictions_are_of_the_logits(ideas, environment):
+    cell = cell_of(STUDY["variants"]["tapped"], environment)
+    result = train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / "state"))
+    assert result.predictions is not None
+    assert 0 <= result.metrics["accuracy"] <= 1
+
+
 def test_early_stopping_stops_and_goes_on_bit_for_bit(ideas, environment):
     cell = cell_of(STUDY["variants"]["early"], environment, epochs=8, seed=1)
     whole = train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / "whole"))
