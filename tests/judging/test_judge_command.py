@@ -145,7 +145,7 @@ def test_a_store_of_ours_is_a_place(tmp_path, runs, spec, monkeypatch):
             value = 0.8 + 0.01 * (place * 7 % 5) + 0.02 * (cell.variant != "base")
             epoch = {"epoch": 1, "train_loss": 0.5, "lr": 0.1, "seconds": 1.0, "images_per_second": 9.0, "accuracy": value}
             store.finish(cell.cell.key, Result([epoch], {"accuracy": value}, "0" * 64, 1.0, 10, evaluated_images=None))
-        own = store.study("tiny")
+    own = ablate.load_study("tiny", store=tmp_path / "store")
     judged = ablate.judge(tmp_path / "store", metric="accuracy")
     ours, theirs = own.effects(), judged.effects()
     assert theirs.drop(columns="variant").equals(ours.drop(columns="variant"))
