@@ -76,10 +76,10 @@ def run_study(
                 f"{store.directory} is on a network file system ({kind}): run studies on it from one machine at a time, "
                 "because its locks may not reach others"
             )
-        return _execute(job, options, store, start, sharing, listeners, warn)
+        return execute(job, options, store, start, sharing, listeners, warn)
 
 
-def _execute(
+def execute(
     job: Job,
     options: Options,
     store: Store,
@@ -88,6 +88,7 @@ def _execute(
     listeners: Mapping[str, object],
     warn: Callable[[str], None],
 ) -> tuple[Study, bool]:
+    """Does what a job has left to do in an open store; `start` gives the executor when there is a cell to train."""
     hooks = Hooks(warn)
     hooks.register_installed(job.registry)
     for name, listener in listeners.items():

@@ -11,7 +11,7 @@ from ablate.contracts import Result
 from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, EpochEnded
 from ablate.runner import driver
-from ablate.runner.driver import _execute
+from ablate.runner.driver import execute
 from ablate.runner.job import Options, prepare
 from ablate.store import Store
 from tests.conftest import SPEC
@@ -92,7 +92,7 @@ def test_every_cell_is_done_once_whatever_an_executor_does(jobs, tmp_path_factor
             executor = Trained(iter(fates), count, raise_after, stop_after)
             with Store(folder) as store:
                 try:
-                    study, stopped = _execute(job, Options(), store, lambda executor=executor: executor, {}, lambda message: None)
+                    study, stopped = execute(job, Options(), store, lambda executor=executor: executor, None, {}, lambda _: None)
                 except EnvironmentProblem:
                     assert executor.steps == raise_after, "it fails as the executor does"
                 else:
