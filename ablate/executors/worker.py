@@ -113,7 +113,7 @@ def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[
             _send(out, key=order["cell"]["key"], **message)
         else:
             batches += 1
-            if batches == PROBE_BATCHES and _has_room(order, active()):
+            if batches == PROBE_BATCHES and has_room(order, active()):
                 _send(out, event="room")
         yield
     if "torch" in sys.modules:
@@ -132,7 +132,7 @@ def _end_broken(order: Message, message: Message, out: TextIO, alone: bool) -> N
     os._exit(BROKEN)
 
 
-def _has_room(order: Message, active: int) -> bool:
+def has_room(order: Message, active: int) -> bool:
     """Whether twice the memory of an average cell is free; evaluation may need more than the first batches did."""
     device = order["device"]
     if not device.startswith("cuda"):

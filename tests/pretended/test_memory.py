@@ -78,7 +78,7 @@ def test_there_is_room_for_another_cell_by_what_cells_have_now(monkeypatch):
     """What one had that has ended says nothing of those that are left."""
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 7 << 30)
     GPU.total, GPU.reserved = 8 << 30, 1 << 30
-    assert worker._has_room("cuda", 1)
+    assert worker.has_room({"device": "cuda"}, 1)
     GPU.reserved = 3 << 30
-    assert not worker._has_room("cuda", 1)
-    assert worker._has_room("cuda", 2)
+    assert not worker.has_room({"device": "cuda"}, 1)
+    assert worker.has_room({"device": "cuda"}, 2)
