@@ -115,8 +115,8 @@ def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
     if study.thumbnails is None:
         return
     for image in found.disputed:
-        wrong = f"{image.worst}: {image.said}"
-        yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", (image.class_name, wrong))
+        said = (f"class {image.class_name}", f"{image.worst} says {image.said}")
+        yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", said)
 
 
 def _classes(study: Study, found: PerImage, empty: Section) -> Section:
