@@ -37,13 +37,6 @@ def trainer_component(registry: Registry, recipe: Mapping[str, Json]) -> Loaded:
     return registry.load("trainer", recipe.get("use", DEFAULT_TRAINER))
 
 
-def component_fields(registry: Registry, recipe: Mapping[str, Json]) -> Iterator[tuple[str, Nested]]:
-    """The fields of a recipe that hold components: (name, what they hold)."""
-    for name, parameter in trainer_component(registry, recipe).signature.parameters.items():
-        if parameter.nested:
-            yield name, parameter.nested
-
-
 Memo = dict[tuple[str, str, str, str], tuple[Json, list[Problem]]]  # what (trainer, path, field, JSON) resolved to
 
 

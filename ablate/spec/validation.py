@@ -25,7 +25,6 @@ _TYPES = {
     "array": "a list",
     "object": "an object",
 }
-NO_SETTING = "there is no such setting"
 MOST_CHOICES = 12  # that a message lists
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -79,7 +78,8 @@ def _problems(error: ValidationError, path: str) -> Iterator[Problem]:
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                yield Problem(join(path, key), NO_SETTING, did_you_mean(key, known), close=close_names(key, known))
+                hint, close = did_you_mean(key, known), close_names(key, known)
+                yield Problem(join(path, key), "there is no such setting", hint, close=close)
     elif error.validator == "required":
         missing = [key for key in schema["required"] if key not in instance]
         named = [key for key in missing if repr(key) in error.message.split(" is a required")[0]]
