@@ -73,7 +73,7 @@ def test_a_cell_goes_on_with_the_bits_of_one_that_was_never_interrupted(spec, tm
 
 
 def test_it_does_not_train_again_what_was_trained(spec, tmp_path, here, monkeypatch):
-    from ablate.engine.train import CellTraining
+    from ablate.engine.cell_training import CellTraining
 
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
