@@ -10,7 +10,8 @@ from .common import AsJson, StoreDir, app, print_json, warn
 
 if TYPE_CHECKING:
     from ablate.store import Store
-    from ablate.store.exchanging import Source, Taken
+    from ablate.store.exchanging import Taken
+    from ablate.store.sources import Source
     from ablate.store.tidying import Amount, Removed
 
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
@@ -135,7 +136,7 @@ def merge(
     from ablate import places
     from ablate.errors import UsageError
     from ablate.store import Store
-    from ablate.store.exchanging import source_of
+    from ablate.store.sources import source_of
 
     directory = places.store_dir(store)
     if other.resolve() == directory.resolve():

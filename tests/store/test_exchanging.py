@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ablate.cli import app, stores
 from ablate.errors import AblateError, StoreError, UsageError
 from ablate.runner.job import Options, prepare
-from ablate.store import Store, archives, exchanging, portable
+from ablate.store import Store, archives, exchanging, portable, sources
 from tests.conftest import SPEC
 from tests.store.filled import fill, result_of
 
@@ -89,7 +89,7 @@ def test_the_same_study_is_the_same_file(made, file, tmp_path):
 def test_stores_are_merged(made, store):
     fill(store, SPEC | {"name": "other", "seeds": 3}, accuracies=(0.5,))  # the first cell is that of the other store
     with Store(made / "store", create=False) as other:
-        taken = exchanging.take_over(store, exchanging.source_of(other))
+        taken = exchanging.take_over(store, sources.source_of(other))
     assert (taken.cells, taken.known, taken.studies) == (2, 1, [("tiny", "tiny")])
     assert store.studies() == ["other", "tiny"]
     assert store.study("other").cells["status"].tolist() == ["done", "done", "done", *["missing"] * 3]
