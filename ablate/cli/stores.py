@@ -152,7 +152,7 @@ def _take(opened: "Store", source: "Source") -> None:
     taken = take_over(opened, source)
     for line in _taken_words(taken):
         out.print(text(line), soft_wrap=True)
-    for line in _taken_warnings(taken):
+    for line in taken_warnings(taken):
         warn(line)
 
 
@@ -169,7 +169,7 @@ def _taken_words(taken: "Taken") -> Iterator[str]:
         yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
 
 
-def _taken_warnings(taken: "Taken") -> Iterator[str]:
+def taken_warnings(taken: "Taken") -> Iterator[str]:
     """What the user has to know, a sentence each."""
     from ablate.report.tables import plural
     from ablate.store.exchanging import MOST
