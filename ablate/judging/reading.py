@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ablate.blocking import named
 from ablate.contracts import MOST_VARIANTS
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
-from ablate.names import says_itself
 
 from .cells import SHOWN, Cell, cells_of, once_each
 from .choosing import chosen_runs, measured_somewhere
@@ -136,18 +136,9 @@ def _metric(runs: Runs, source: str, metric: str | None) -> str:
 
 def _variants(roles: Roles, count: int, source: str) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Variants by name, in the order of the runs, and the variant of each run."""
-    names: dict[tuple[str, ...], str] = {}
-    found: dict[str, dict[str, str]] = {}
-    of_run = []
-    alone = len(roles.factors) == 1 and sum(map(says_itself, set(roles.values[roles.factors[0]]))) > 1
-    for run in range(count):
-        levels = roles.levels(run)
-        key = tuple(levels.values())
-        if key not in names:
-            plain = key[0] if len(key) == 1 and alone else ",".join(f"{name}={level}" for name, level in levels.items())
-            names[key] = plain if plain not in found else repr(key)
-            found[names[key]] = levels
-        of_run.append(names[key])
+    levels = [roles.levels(run) for run in range(count)]
+    of_run = named(levels)
+    found = dict(zip(of_run, levels, strict=True))
     if len(found) > MOST_VARIANTS:
         raise UsageError(
             f"{source}: there are {len(found):,} variants, and at most {MOST_VARIANTS:,} are compared. Name fewer factors."
