@@ -30,7 +30,8 @@ GROUPS = tomllib.loads(FILES["ideas/pyproject.toml"])["project"]["entry-points"]
 STUDY = json.loads(FILES["ideas.json"])
 KIND_OF = {name: kind for kind, group in KINDS.items() for name in GROUPS.get(group, ())}
 TEACHER = {"use": "net", "channels": [8, 16]}
-DIGITS = STUDY["base"]["dataset"]
+BASE = STUDY["base"]
+DIGITS = BASE["dataset"]
 LEVELS = {  # of what the page's study does not have
     "distillation": {"step": {"use": "distillation", "teacher": TEACHER, "weights": "teacher.safetensors"}},
     "progressive": {
@@ -48,6 +49,7 @@ TARGETS = {  # the bases of studies with other targets than classes, beside what
     },
     "strokes": {
         "dataset": {"use": "strokes", "dataset": DIGITS},
+        "train_transforms": {"turn": {"use": "random_affine", "degrees": 20, "scale": [0.8, 1.2]}, **BASE["train_transforms"]},
         "model": {"use": "segmenter"},
         "loss": {"use": "cross_entropy"},
         "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
@@ -159,9 +161,9 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     assert whole.predictions is None
     losses = [record["train_loss"] for record in whole.epochs]
     assert losses[-1] < losses[0]
-    flipped = cell.recipe | {"train_transforms": {"flip": {"use": "random_horizontal_flip", "p": 0.5}} | base["train_transforms"]}
-    found = preflight(registry.default(), flipped, environment, torch.device("cpu"))
-    assert [problem.path for problem in found] == (["train_transforms.flip"] if name == "strokes" else [])
+    mixed = cell.recipe | {"train_transforms": {"mix": {"use": "mixup", "alpha": 0.2, "p": 0.5}} | base["train_transforms"]}
+    found = preflight(registry.default(), mixed, environment, torch.device("cpu"))
+    assert [problem.path for problem in found] == (["train_transforms.mix"] if name == "strokes" else [])
     others = cell.recipe | {"loss": {"use": "mse"}, "metrics": {"a": {"use": "accuracy"}}, "split": "by_seed"}
     found = [problem.path for problem in preflight(registry.default(), others, environment, torch.device("cpu"))]
     assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
