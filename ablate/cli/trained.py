@@ -30,7 +30,8 @@ def predict(
     from ablate.report.files import write
     from ablate.runner.predicting import COLUMNS, predicted
     from ablate.runner.trained import cell_of, restore
-    from ablate.store import Store, storable
+    from ablate.store import Store
+    from ablate.writing import storable
 
     with Store(places.store_dir(store), create=False) as opened:
         cell = cell_of(opened, study, variant, seed)

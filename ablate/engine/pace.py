@@ -15,8 +15,9 @@ from ablate.spec.trainer import Controls, Pace
 
 from . import data
 from .build import batches_of
+from .cell_training import CellTraining
 from .deterministic import turn_of
-from .train import CellTraining, use_threads
+from .train import use_threads
 
 WARM = 4  # batches of a first training, in which a process makes what it has once; three are eager before a graph is made
 PIECES = 6  # that the measured batches are cut into, for the range

@@ -13,7 +13,8 @@ import pandas as pd
 
 from ablate.contracts import Factor
 from ablate.plain import shorten
-from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
+from ablate.stats.factor_records import Attribution, Factorial, JudgedBy
+from ablate.stats.records import Effect
 from ablate.stats.summary import values
 from ablate.study import Study
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.stats.records import Analysis
 from ablate.stats.wording import verdict
 from ablate.study import Study

@@ -9,7 +9,7 @@ from ablate.contracts import Environment
 from ablate.errors import AblateError
 from ablate.registry import default
 from ablate.report.thumbnails import LARGEST, SIDE
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.store import Store
 from ablate.study import Study
 from ablate.writing import replaced

@@ -20,6 +20,7 @@ from ablate.errors import AblateError, StoreError
 from ablate.spec.identity import sha256
 from ablate.writing import REMEDY, replaced
 
+from .access import dump
 from .portable import KEY, Record, check, key_is_made_again, packed, record_of, result_of, same_result
 from .store import Store
 
@@ -213,7 +214,7 @@ def _take_study(db: sqlite3.Connection, store: Store, study: Record, source: Sou
     if name is None:
         return
     db.execute("DELETE FROM studies WHERE name = ?", (name,))
-    row = (name, store.access.text(study["spec"]), store.access.text(study["plan"]), study["updated"])
+    row = (name, dump(study["spec"]), dump(study["plan"]), study["updated"])
     db.execute("INSERT INTO studies VALUES (?, ?, ?, ?)", row)
     rows = [(name, position, *member) for position, member in enumerate(study["members"])]
     db.executemany("INSERT INTO study_cells VALUES (?, ?, ?, ?, ?)", rows)
@@ -240,7 +241,7 @@ def _name_here(store: Store, study: Record) -> str | None:
 def take_result(db: sqlite3.Connection, store: Store, record: Record, taken: Taken, unproven: bool = False) -> bool:
     """Takes the result of a cell; False where the store has another one, or trains it now."""
     row = db.execute("SELECT status, owner FROM cells WHERE key = ?", (record["key"],)).fetchone()
-    if row and row["status"] == "running" and store.access.alive(row["owner"]):
+    if row and row["status"] == "running" and store.drivers.alive(row["owner"]):
         taken.running += 1
         return False
     if row and row["status"] == "done":
@@ -252,11 +253,11 @@ def take_result(db: sqlite3.Connection, store: Store, record: Record, taken: Tak
         return True
     taken.cells += 1
     taken.unproven += unproven
-    _insert(db, store.access.text, record)
+    _insert(db, record)
     return True
 
 
-def _insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record) -> None:
+def _insert(db: sqlite3.Connection, record: Record) -> None:
     """Writes a finished cell in place of whatever is known of one that is not."""
     db.execute("DELETE FROM cells WHERE key = ?", (record["key"],))
     db.execute(
@@ -264,20 +265,20 @@ def _insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record)
                parameters, seconds, provenance) VALUES (?, ?, ?, ?, ?, 'done', 1, ?, ?, ?, ?, ?, ?, ?)""",
         (
             record["key"],
-            text(record["recipe"]),
+            dump(record["recipe"]),
             record["seed"],
             record["device"],
-            text(record["identity"]),
+            dump(record["identity"]),
             record["started"],
             record["finished"],
-            text(record["metrics"]),
+            dump(record["metrics"]),
             record["weights_sha256"],
             record["parameters"],
             record["seconds"],
-            text(record["provenance"]),
+            dump(record["provenance"]),
         ),
     )
-    rows = [(record["key"], epoch["epoch"], text(epoch)) for epoch in record["epochs"]]
+    rows = [(record["key"], epoch["epoch"], dump(epoch)) for epoch in record["epochs"]]
     db.executemany("INSERT INTO epochs VALUES (?, ?, ?)", rows)
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ablate.engine import pace as module
+from ablate.engine.cell_training import CellTraining
 from ablate.engine.pace import _Clock, _whole, pace
-from ablate.engine.train import CellTraining, train
+from ablate.engine.train import train
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load

@@ -18,7 +18,7 @@ from ablate.engine import ahead, data, prepared
 from ablate.engine.build import pipelines
 from ablate.engine.restoring import restored
 from ablate.engine.seeding import generator
-from ablate.engine.train import Controls, Interrupted, train
+from ablate.engine.train import train
 from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
@@ -28,6 +28,7 @@ from ablate.registry import default
 from ablate.runner.predicting import predicted
 from ablate.spec import load
 from ablate.spec.recipe import Recipe
+from ablate.spec.trainer import Controls, Interrupted
 
 CPU = torch.device("cpu")
 NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.25]}

@@ -19,6 +19,7 @@ from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
 from ablate.spec import load
 from ablate.spec.trainer import Controls, Interrupted
+from ablate.testing.sittings import in_sittings
 
 CPU = torch.device("cpu")
 
@@ -30,16 +31,6 @@ def cell_of(spec, environment, *overrides):
 
 def run(cell, environment, folder, **controls):
     return train(default(), cell, environment, CPU, Controls(folder / "state.safetensors", **controls))
-
-
-def interrupted(cell, environment, folder, every):
-    """The result of a cell that is stopped after every so many batches."""
-    while True:
-        left = iter(range(every - 1))
-        try:
-            return run(cell, environment, folder, should_stop=lambda left=left: next(left, None) is None)
-        except Interrupted:
-            continue
 
 
 def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autocast=False):
@@ -118,21 +109,8 @@ def test_a_cell_interrupted_anywhere_has_the_same_result(spec, environment, tmp_
     settings = '"momentum": 0.9, ' if optimizer == "sgd" else ""
     cell = cell_of(spec, environment, *AUGMENTED, f'base.optimizer={{"use": "{optimizer}", {settings}"lr": 0.01}}', "seeds=[5]")
     whole = run(cell, environment, tmp_path / "whole")
-    sittings = 0
-    while True:
-        batches = 0
-
-        def stop() -> bool:
-            nonlocal batches
-            batches += 1
-            return batches == 3
-
-        try:
-            result = run(cell, environment, tmp_path / "parts", should_stop=stop)
-            break
-        except Interrupted:
-            sittings += 1
-    assert sittings == 5
+    result, sittings = in_sittings(lambda stop: run(cell, environment, tmp_path / "parts", should_stop=stop), every=3)
+    assert sittings == 6
     assert result.weights_sha256 == whole.weights_sha256
     timings = {"seconds", "images_per_second"}
     assert [{k: v for k, v in r.items() if k not in timings} for r in result.epochs] == [

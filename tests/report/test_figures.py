@@ -15,8 +15,8 @@ from ablate.contracts import Factor
 from ablate.report import figures
 from ablate.report.drawing import figure, files, panels_svg, png
 from ablate.report.style import COLORS, GREY
+from ablate.stats.factor_records import Attribution, Share, Term
 from ablate.stats.factorial import factorial
-from ablate.stats.records import Attribution, Share, Term
 from ablate.stats.summary import summarise
 
 FACTORS = [Factor("a", "off", ("on", "more")), Factor("b", "off", ("on",)), Factor("variant", "off", ("on",))]

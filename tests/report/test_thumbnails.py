@@ -15,7 +15,7 @@ from ablate.report.thumbnails import LARGEST, SIDE, Thumbnail, address
 from ablate.report.web import environment
 from ablate.runner import thumbnails
 from ablate.runner.thumbnails import keep_thumbnails
-from ablate.stats.per_image import Disputed, PerImage
+from ablate.stats.image_records import Disputed, PerImage
 from ablate.store import Store
 from tests.report.studies import HOSTILE, make_study
 from tests.watch.studies import begin, finish
