@@ -82,7 +82,7 @@ class CellTraining:
         while self.at.epoch < self.recipe["epochs"] and not (self.at.records and "stopped" in self.at.records[-1]):
             for images in self._begin_epoch():
                 started = time.monotonic()
-                self._train_on(images)
+                self.train_on(images)
                 self.at.train_seconds += time.monotonic() - started
                 self.at.seconds = time.monotonic() - begun
                 controls.progress(self._epochs())
@@ -113,7 +113,7 @@ class CellTraining:
         """The epochs that are left, without what the first process does after each."""
         while self.at.epoch < self.recipe["epochs"]:
             for images in self._begin_epoch():
-                self._train_on(images)
+                self.train_on(images)
             self._next_epoch()
 
     def _begin_epoch(self) -> Iterator[Images]:
@@ -147,7 +147,7 @@ class CellTraining:
         if not any(map(follows, images.frame.head.transforms.values())):
             self.train.begin(epoch, 0, split(self.train, self.order(epoch), self.recipe["batch_size"], self.chunk)[0])
 
-    def _train_on(self, some: Images) -> None:
+    def train_on(self, some: Images) -> None:
         """One batch, with the draws and the learning rate that belong to its place in the training."""
         accumulate, batches = self.recipe["accumulate"], batches_of(self.recipe, self.seen)
         group, place = divmod(self.at.batch, accumulate)

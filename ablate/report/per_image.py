@@ -107,11 +107,11 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
             f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
             "them right."
         )
-    shown = tuple(_thumbnails(study, found))
+    shown = tuple(shown_images(study, found))
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)), thumbnails=shown)
 
 
-def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
+def shown_images(study: Study, found: PerImage) -> Iterator[Thumbnail]:
     if study.thumbnails is None:
         return
     for image in found.disputed:

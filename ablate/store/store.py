@@ -23,7 +23,7 @@ from . import database, following
 from .access import Access, dump, load
 from .drivers import Drivers, shown
 from .keeping import Evaluations, Kept
-from .studies import study_of
+from .studies import read_study
 
 Json = Any
 
@@ -131,7 +131,7 @@ class Store:
         if not rows:
             raise UsageError(f"{self.directory} has no study {name!r}. {did_you_mean(name, self.studies())}".strip())
         with self.access.decoding():
-            return study_of(self.access, self.drivers, self.kept, self.evaluations, name, load(rows[0]["plan"]))
+            return read_study(self.access, self.drivers, self.kept, self.evaluations, name, load(rows[0]["plan"]))
 
     # Cells
 

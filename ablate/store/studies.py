@@ -14,7 +14,7 @@ from .keeping import Evaluations, Kept
 Json = Any
 
 
-def study_of(access: Access, drivers: Drivers, kept: Kept, evaluations: Evaluations, name: str, plan: Json) -> Study:
+def read_study(access: Access, drivers: Drivers, kept: Kept, evaluations: Evaluations, name: str, plan: Json) -> Study:
     """A study with what is known of its cells.
 
     Args:

@@ -1,7 +1,7 @@
 """A cell trained in this process: in one sitting, in many, and up to a failure."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,6 @@ from ablate.spec.trainer import Controls, Interrupted, Record, Trainer
 from .processes import descendants
 
 CLOCK = ("seconds", "images_per_second")  # what no two trainings have in common
-
-
 MOST = 100  # sittings of a training that gets on
 
 
@@ -41,7 +39,7 @@ def in_sittings(train: Callable[[Callable[[], bool]], Result], every: int) -> tu
     for sitting in range(1, MOST + 1):
         asked = itertools.count(1)
 
-        def stop(asked: itertools.count[int] = asked) -> bool:
+        def stop(asked: Iterator[int] = asked) -> bool:
             return next(asked) >= every
 
         try:

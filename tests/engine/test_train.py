@@ -187,7 +187,7 @@ def exploding(horizon, /, **_):
 def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
     """The rate explodes in the third epoch; the selected weights are from before."""
     loaded = default().load("scheduler", "constant")
-    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
+    monkeypatch.setitem(default().loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
     result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
     assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
     assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
@@ -309,7 +309,7 @@ def test_where_the_dataset_has_no_channels_a_transform_is_offered(spec, environm
     recipe = cell_of(spec, environment, RESNET).recipe
     loaded = registry.load("dataset", "digits")
     fixed = replace(loaded.signature, parameters={k: v for k, v in loaded.signature.parameters.items() if k != "channels"})
-    monkeypatch.setitem(registry._loaded, ("dataset", "ablate-core:digits"), replace(loaded, signature=fixed))
+    monkeypatch.setitem(registry.loaded, ("dataset", "ablate-core:digits"), replace(loaded, signature=fixed))
     recipe = recipe | {"dataset": {k: v for k, v in recipe["dataset"].items() if k != "channels"}}
     (problem,) = preflight(registry, recipe, environment, CPU)
     assert 'Put {"use": "grayscale", "channels": 3} first into the transforms' in problem.hint
@@ -323,6 +323,6 @@ def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypat
     registry = default()
     loaded = registry.load("model", "net")
     broken = replace(loaded, imported=lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
-    monkeypatch.setitem(registry._loaded, ("model", "ablate-core:net"), broken)
+    monkeypatch.setitem(registry.loaded, ("model", "ablate-core:net"), broken)
     found = preflight(registry, recipe, environment, CPU)
     assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message

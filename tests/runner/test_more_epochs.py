@@ -78,8 +78,8 @@ def test_it_does_not_train_again_what_was_trained(spec, tmp_path, here, monkeypa
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     trained = []
-    step = CellTraining._train_on
-    monkeypatch.setattr(CellTraining, "_train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
+    step = CellTraining.train_on
+    monkeypatch.setattr(CellTraining, "train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
     ran(spec, tmp_path / "a", tmp_path, "base.epochs=3", extend=True)
     assert set(trained) == {2}
 
