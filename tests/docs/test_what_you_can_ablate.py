@@ -55,6 +55,16 @@ TARGETS = {  # the bases of studies with other targets than classes, beside what
         "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
     },
 }
+RGB = {"use": "digits", "size": 32, "limit": 16, "channels": 3}
+TORCHVISIONS = {  # networks that nobody here wrote
+    "googlenet": {"model": {"use": "googlenet"}},
+    "segmentation": {
+        "dataset": {"use": "strokes", "dataset": RGB},
+        "model": {"use": "segmentation", "arch": "deeplabv3_mobilenet_v3_large"},
+        "train_transforms": {"roll": {"use": "roll"}, **BASE["train_transforms"]},
+        "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
+    },
+}
 TRIED = {  # what the contracts cannot know
     "deep_supervision": {"model": {"use": "two_heads"}},
     "progressive": {"component": {"first": 24, "last": 32}, "output_shape": (3, 24, 24)},
@@ -167,6 +177,23 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     others = cell.recipe | {"loss": {"use": "mse"}, "metrics": {"a": {"use": "accuracy"}}, "split": "by_seed"}
     found = [problem.path for problem in preflight(registry.default(), others, environment, torch.device("cpu"))]
     assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
+
+
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_torchvisions_networks_train_with_auxiliary_outputs_and_go_on_bit_for_bit(ideas, environment, name):
+    base = {"metrics": {"score": {"use": "accuracy"}}, "dataset": RGB, "loss": {"use": "auxiliary"}, **TORCHVISIONS[name]}
+    base = BASE | {"eval_split": "test", "batch_size": 4, "epochs": 1} | base
+    document = {"name": name, "base": base, "variants": {"alone": {"loss": {"weight": 0}}}, "seeds": 1}
+    plan = make_plan(load(document | {"compare": {"metric": "score"}}), registry.default())
+    cells = [planned.cell for planned in make_cells(plan, registry.default(), environment, "cpu")]
+    assert not preflight(registry.default(), cells[0].recipe, environment, torch.device("cpu"))
+    whole, alone = (
+        train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / cell.key)) for cell in cells
+    )
+    parts = stopped_often(cells[0], environment, ideas / "parts")
+    assert parts.weights_sha256 == whole.weights_sha256 != alone.weights_sha256
+    assert parts.metrics == whole.metrics
+    assert whole.epochs[0]["train_loss"] > alone.epochs[0]["train_loss"]
 
 
 def test_outputs_that_are_no_logits_need_a_loss_and_a_method(ideas, environment, monkeypatch):
