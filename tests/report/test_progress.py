@@ -40,7 +40,7 @@ def test_a_terminal_has_a_bar_that_fits(width):
     bar = [line for line in lines if "images/s" in line][-1]
     assert len(bar) <= width
     assert re.search(r"0/3 cells, 12,346 images/s, [\d.]+ m?s left$", bar.rstrip())
-    assert ("1/30 epochs" in bar) == (width > 80)
+    assert ("2/30 epochs" in bar) == (width > 80)
 
 
 def test_a_file_has_a_line_for_each_cell(study):

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.stats.effects import effects
 from ablate.stats import resampling
+from ablate.stats.effects import effects
 from ablate.stats.resampling import RESAMPLES, bootstrap_interval, permutation_p, rank_test
 from ablate.stats.stopping import decide
 from ablate.study import Compare, Stopping
