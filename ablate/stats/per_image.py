@@ -18,6 +18,7 @@ from ablate.study import Study
 
 from . import comparison
 from .comparison import Array
+from .crossed import crossed
 
 BINS = 15  # of a calibration, equally wide
 MOST_MISTAKES = 10
@@ -65,6 +66,13 @@ class Paired:
         p: McNemar's test, exact for one seed; for several, with the seeds of an image as a cluster (Durkalski et al., 2003,
             Statistics in Medicine 22), which with one would be McNemar's without correction.
         p_adjusted: `p`, corrected for the number of variants.
+        low_both: Lower end of the interval over seeds and images (`crossed.Crossed`); NaN with one seed. All of this kind hold
+            together.
+        high_both: Its upper end.
+        p_both: The p-value that belongs to it.
+        p_both_adjusted: The same, corrected for the number of variants.
+        from_seeds: The part of the variance of `difference` that seeds have.
+        from_images: The part that images have; the rest is that of images with seeds.
     """
 
     variant: str
@@ -76,6 +84,12 @@ class Paired:
     high: float
     p: float
     p_adjusted: float
+    low_both: float
+    high_both: float
+    p_both: float
+    p_both_adjusted: float
+    from_seeds: float
+    from_images: float
 
 
 @dataclass(frozen=True)
@@ -285,22 +299,24 @@ def mcnemar(differences: Array, seeds: int) -> float:
 
 
 def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
-    rows = []
-    for name, own in cells.items():
-        if name == references[name]:
-            continue
-        reference = cells[references[name]]
+    names, told, fits = [name for name in cells if name != references[name]], [], []
+    for name in names:
+        own, reference = cells[name], cells[references[name]]
         seeds = sorted(own.keys() & reference.keys())
-        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(int)
-        differences = (right[0] - right[1]).sum(axis=0).astype(float)
+        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(float)
+        differences = (right[0] - right[1]).sum(axis=0)
         only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())
-        rows.append((name, len(seeds), only, differences / len(seeds), mcnemar(differences, len(seeds))))
-    p_adjusted = comparison.adjusted([row[-1] for row in rows], study.compare.correction)
-    z = float(stats.norm.isf(comparison.interval_alpha(study.compare, len(rows)) / 2)) if rows else math.nan
+        fits.append(crossed(*right, study.compare.paired))
+        told.append((len(seeds), only, mcnemar(differences, len(seeds))))
+    alpha = comparison.interval_alpha(study.compare, len(names))
+    z = float(stats.norm.isf(alpha / 2))
+    p_adjusted = comparison.adjusted([p for *_, p in told], study.compare.correction)
+    p_both = comparison.adjusted([fit.p for fit in fits], study.compare.correction)
     made = []
-    for (name, count, only, of_images, p), adjusted in zip(rows, p_adjusted, strict=True):
-        mean, se = float(of_images.mean()), float(of_images.std(ddof=1) / math.sqrt(len(of_images)))
-        made.append(Paired(name, count, *only, mean, mean - z * se, mean + z * se, p, float(adjusted)))
+    for name, (count, only, p), fit, adjusted, both in zip(names, told, fits, p_adjusted, p_both, strict=True):
+        half = z * math.sqrt(fit.images)
+        of_images = (fit.difference, fit.difference - half, fit.difference + half, p, float(adjusted))
+        made.append(Paired(name, count, *only, *of_images, *fit.interval(alpha), fit.p, float(both), *fit.parts[:2]))
     return tuple(made)
 
 
