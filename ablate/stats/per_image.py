@@ -149,7 +149,7 @@ def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[
         right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(float)
         differences = (right[0] - right[1]).sum(axis=0)
         only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())
-        fits.append(crossed(*right, study.compare.paired))
+        fits.append(crossed(right[0], right[1], study.compare.paired))
         told.append((len(seeds), only, mcnemar(differences, len(seeds))))
     alpha = comparison.interval_alpha(study.compare, len(names))
     z = float(stats.norm.isf(alpha / 2))
