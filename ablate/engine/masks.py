@@ -37,11 +37,14 @@ def together(transform: Any, images: Tensor, masks: Tensor, draws: Generator | N
         draws: What it draws from.
 
     Raises:
-        ValueError: It does not say what becomes of masks.
+        ValueError: It does not say what becomes of masks, or makes of them what cannot be theirs.
         TypeError: It does not give masks.
     """
     if stays(transform):
-        return transform(images, draws), masks
+        changed = transform(images, draws)
+        if changed.shape[2:] != masks.shape[2:]:
+            raise ValueError("it is marked as `photometric` and changes the size of images: say by `moves_masks` how masks move")
+        return changed, masks
     if not knows_masks(transform):
         raise ValueError(UNKNOWN)
     low, high = masks.amin(), masks.amax()

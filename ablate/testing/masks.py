@@ -10,17 +10,23 @@ from ablate.engine.masks import together
 
 from .randomness import REMEDY
 
+LEVELS = 127  # of a uint8 image that are odd
 APART = 1.5  # pixels of what comes in or comes out, whichever are larger: smoothed pixels lie between two nearest ones
-ALIKE = 0.9  # of the pixels of all images; at borders, smoothed ones are mixed with what is filled in
+ALIKE = 0.8  # of the pixels of all images; at borders, smoothed ones are mixed with what is filled in, and small images have many
 LEAST = 0.2  # of the pixels have to have come from somewhere
 
 
-def patterns(count: int, height: int, width: int) -> Iterator[tuple[str, Tensor]]:
-    """Masks int64 `[N, 1, H, W]` from 1 on: the row of each pixel, its column, and the number of its image."""
-    rows, columns, numbers = (torch.arange(1, length + 1) for length in (height, width, count))
-    yield "row", rows[:, None].expand(count, 1, height, width)
-    yield "column", columns.expand(count, 1, height, width)
-    yield "image", numbers[:, None, None, None].expand(count, 1, height, width)
+def patterns(count: int, height: int, width: int) -> Iterator[tuple[str, Tensor, float]]:
+    """Masks int64 `[N, 1, H, W]` of the row of each pixel, its column, or the number of its image; how far images may be off.
+
+    Numbers are odd, so that the mean of two neighbours is none.
+    """
+    for name, length in (("row", height), ("column", width), ("image", count)):
+        alike = -(-length // LEVELS)  # pixels that have one number
+        numbers = torch.arange(length) // alike * 2 + 1
+        form = {"row": (1, 1, -1, 1), "column": (1, 1, 1, -1), "image": (-1, 1, 1, 1)}[name]
+        apart = 0.1 if name == "image" else 2 * (APART + alike - 1) / alike
+        yield name, numbers.view(form).expand(count, 1, height, width), apart
 
 
 def shown(masks: Tensor, channels: int, dtype: str) -> tuple[Tensor, float]:
@@ -33,7 +39,7 @@ def shown(masks: Tensor, channels: int, dtype: str) -> tuple[Tensor, float]:
 def mistake(transform: Any, shape: tuple[int, int, int], dtype: str, count: int, seed: int, recolors: bool) -> str:
     """In what masks do not move as their images do, in words; empty where they do."""
     channels, height, width = shape
-    for name, masks in patterns(count, height, width):
+    for name, masks, most in patterns(count, height, width):
         images, step = shown(masks, channels, dtype)
         made, moved = together(transform, images, masks, _draws(transform, seed))
         if hasattr(transform, "mix"):
@@ -49,9 +55,9 @@ def mistake(transform: Any, shape: tuple[int, int, int], dtype: str, count: int,
             return f"{lost:.0f} % of the pixels of masks do not count: fill only what comes from outside."
         if recolors or getattr(transform, "photometric", False):
             continue
-        scale = max(1.0, height / made.shape[2], width / made.shape[3]) if name != "image" else 1.0
+        scale = max(1.0, height / made.shape[2], width / made.shape[3])
         apart = (made.float().mean(1, keepdim=True) / step - moved).abs()[moved > 0]
-        alike = (apart <= (APART * scale if name != "image" else 0.1)).float().mean()
+        alike = (apart <= most * scale).float().mean()
         if alike < ALIKE:
             return (
                 f"where each pixel is its {name}, images and masks agree in {100 * alike:.0f} % of the pixels: move masks by the "

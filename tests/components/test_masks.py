@@ -7,8 +7,12 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from ablate.components.transforms import basic, color, filters, framing, geometry, mixing, per_image, policies, random
+from ablate.engine.branches import try_transforms
+from ablate.engine.build import PartError
 from ablate.engine.masks import as_images, as_labels, together
 from ablate.engine.pipeline import Pipeline, TransformError
+from ablate.plugin import build, default, moves_masks, photometric
+from ablate.spec.recipe import resolve_component
 
 COUNT = 24
 SIZE = (30, 40)
@@ -192,6 +196,12 @@ def test_a_pipeline_moves_masks_in_every_place_of_it(pixels, masks):
     assert Pipeline(transforms, "train", 6).on_chunk(pixels, classes, 0, 0, 0)[0].shape == (COUNT, 3, 30, 30)
 
 
+def test_what_is_marked_as_photometric_keeps_the_size(pixels, masks):
+    cropped = photometric(lambda images, _: images[..., 1:])
+    with pytest.raises(ValueError, match="is marked as `photometric` and changes the size"):
+        together(cropped, pixels, masks, seeded())
+
+
 BROKEN = {
     "a float32 mask": (lambda masks, _: masks.float(), "float32"),
     "a mask of another size": (lambda masks, _: masks[..., 1:], "give int64 \\[24, 1, 30, 40\\]"),
@@ -201,8 +211,17 @@ BROKEN = {
 
 @pytest.mark.parametrize(("on_masks", "says"), BROKEN.values(), ids=BROKEN)
 def test_masks_that_are_none_are_refused_in_words(on_masks, says, pixels, masks):
-    from ablate.plugin import moves_masks
-
     pipeline = Pipeline({"mine": moves_masks(lambda images, _: images.flip(-1), on_masks)}, "train", 6, "mask")
     with pytest.raises(TransformError, match=says):
         pipeline.on_chunk(pixels, as_labels(masks), 0, 0, 0)
+
+
+def test_what_is_refused_inside_of_another_one_is_named_by_its_place(pixels, masks):
+    inside = {"turn": {"use": "random_rotation", "degrees": 9}, "mix": {"use": "augmix"}}
+    spec = resolve_component(default(), "transform", {"use": "random_apply", "transforms": inside}, "some", [])
+    pipeline = Pipeline({"some": build(default(), "transform", spec)}, "train", 6, "mask")
+    with pytest.raises(PartError, match="does not say how masks go along") as caught:
+        try_transforms(default(), {"some": spec}, "train_transforms", pipeline, pixels, as_labels(masks))
+    assert caught.value.field == "train_transforms.some.transforms.mix"
+    classes = torch.zeros(COUNT, dtype=torch.int64)
+    try_transforms(default(), {"some": spec}, "train_transforms", Pipeline(pipeline.transforms, "train", 6), pixels, classes)

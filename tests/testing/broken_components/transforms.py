@@ -169,7 +169,7 @@ def moved_by_others():
 
 def mean_classes():
     """Masks are smoothed."""
-    return moves_masks(roll(), lambda masks, generator: (masks + masks.roll(2, 0)) // 2)
+    return moves_masks(roll(), lambda masks, generator: (rolled(masks, generator) + rolled(masks, generator)) // 2)
 
 
 class DrawnApart:
