@@ -2,6 +2,10 @@
 
 import time
 
+import numpy as np
+from PIL import Image
+
+from ablate.predictions import Predictions, packed
 from ablate.report.live import live_page, problem_part, state_part
 from ablate.store import Store
 from ablate.store.following import Failed, Now, Training
@@ -46,6 +50,26 @@ def test_only_what_has_changed_is_told(tmp_path):
             assert "1 of 3" in changed["state"]
             _, changed = until(live, lambda update: "1-learning-curves" in update.changed, second.version)
             assert "1-how-to-read-it" not in changed
+
+
+def test_pictures_that_are_made_after_the_last_cell_are_seen(tmp_path):
+    """Each image is right with one variant and wrong with the other; the pictures come when nothing is written to the store."""
+    labels = np.array([0, 1, 0, 1])
+    with Store(tmp_path) as driver:
+        begin(driver, seeds=1)
+        for place, answers in enumerate((labels, 1 - labels)):
+            said = Predictions(labels, answers, np.full(4, 0.9), ("cat", "dog"), "digest")
+            finish(driver, place, 0, 0.5, packed(said))
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            update, changed = until(live, lambda update: "1-images" in update.order)
+            assert "<img" not in changed["1-images"]
+            file = driver.study("s").thumbnails("digest", 2)
+            file.parent.mkdir(parents=True)
+            Image.new("L", (8, 8)).save(file)
+            _, changed = until(live, lambda update: "<img" in update.changed.get("1-images", ""), update.version)
+            assert changed.keys() == {"1-images"}
+            assert "image 2" in changed["1-images"]
 
 
 def test_nobody_looks_so_the_report_rests(tmp_path):
