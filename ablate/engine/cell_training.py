@@ -251,9 +251,9 @@ class CellTraining:
         """The recipe's metrics on these images, after an epoch with this loss, see `measured`; and the logits `[N, K]`."""
         model, epoch, autocast = self.evaluated, self.at.epoch, self.step.autocast
         model.eval()
-        logits = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
-        metrics = with_images(self.parts.metrics, model, part, logits, self.parts.loss, self.seed, epoch, autocast)
-        return measured(logits, part.labels, metrics, train_loss), logits
+        logits, labels = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
+        metrics = with_images(self.parts.metrics, model, part, logits, labels, self.parts.loss, self.seed, epoch, autocast)
+        return measured(logits, labels, metrics, train_loss), logits
 
     def result(self, keep: Path | None) -> Result:
         """What the training gave; the weights that the metrics are of are written to `keep`, where it is given."""

@@ -43,6 +43,13 @@ class Paired:
         p: McNemar's test, exact for one seed; for several, with the seeds of an image as a cluster (Durkalski et al., 2003,
             Statistics in Medicine 22), which with one would be McNemar's without correction.
         p_adjusted: `p`, corrected for the number of variants.
+        low_both: Lower end of the interval over seeds and images (`crossed.Crossed`); NaN with one seed. All of this kind hold
+            together.
+        high_both: Its upper end.
+        p_both: The p-value that belongs to it.
+        p_both_adjusted: The same, corrected for the number of variants.
+        from_seeds: The part of the variance of `difference` that seeds have.
+        from_images: The part that images have; the rest is that of images with seeds.
     """
 
     variant: str
@@ -54,6 +61,12 @@ class Paired:
     high: float
     p: float
     p_adjusted: float
+    low_both: float
+    high_both: float
+    p_both: float
+    p_both_adjusted: float
+    from_seeds: float
+    from_images: float
 
 
 @dataclass(frozen=True)

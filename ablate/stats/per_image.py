@@ -18,6 +18,7 @@ from ablate.study import Study
 from . import comparison
 from .calibration import calibration
 from .comparison import Array
+from .crossed import crossed
 from .image_records import ByClass, Disputed, Mistake, Paired, PerImage
 
 MOST_MISTAKES = 10
@@ -141,22 +142,24 @@ def mcnemar(differences: Array, seeds: int) -> float:
 
 
 def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
-    rows = []
-    for name, own in cells.items():
-        if name == references[name]:
-            continue
-        reference = cells[references[name]]
+    names, told, fits = [name for name in cells if name != references[name]], [], []
+    for name in names:
+        own, reference = cells[name], cells[references[name]]
         seeds = sorted(own.keys() & reference.keys())
-        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(int)
-        differences = (right[0] - right[1]).sum(axis=0).astype(float)
+        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(float)
+        differences = (right[0] - right[1]).sum(axis=0)
         only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())
-        rows.append((name, len(seeds), only, differences / len(seeds), mcnemar(differences, len(seeds))))
-    p_adjusted = comparison.adjusted([row[-1] for row in rows], study.compare.correction)
-    z = float(stats.norm.isf(comparison.interval_alpha(study.compare, len(rows)) / 2)) if rows else math.nan
+        fits.append(crossed(right[0], right[1], study.compare.paired))
+        told.append((len(seeds), only, mcnemar(differences, len(seeds))))
+    alpha = comparison.interval_alpha(study.compare, len(names))
+    z = float(stats.norm.isf(alpha / 2))
+    p_adjusted = comparison.adjusted([p for *_, p in told], study.compare.correction)
+    p_both = comparison.adjusted([fit.p for fit in fits], study.compare.correction)
     made = []
-    for (name, count, only, of_images, p), adjusted in zip(rows, p_adjusted, strict=True):
-        mean, se = float(of_images.mean()), float(of_images.std(ddof=1) / math.sqrt(len(of_images)))
-        made.append(Paired(name, count, *only, mean, mean - z * se, mean + z * se, p, float(adjusted)))
+    for name, (count, only, p), fit, adjusted, both in zip(names, told, fits, p_adjusted, p_both, strict=True):
+        half = z * math.sqrt(fit.images)
+        of_images = (fit.difference, fit.difference - half, fit.difference + half, p, float(adjusted))
+        made.append(Paired(name, count, *only, *of_images, *fit.interval(alpha), fit.p, float(both), *fit.parts[:2]))
     return tuple(made)
 
 

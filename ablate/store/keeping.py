@@ -102,13 +102,27 @@ class Kept:
 
     def thumbnails_of(self, study: str) -> Callable[[str, int], Path] | None:
         """Where small pictures of evaluated images are, in the folder of the study's report; None where none has such a name."""
-        if study in ("", ".", "..") or Path(study).name != study:
+        folder = self._thumbnails(study)
+        if folder is None:
             return None
 
         def file_of(images: str, place: int) -> Path:
-            return self._reports / study / "images" / f"{hashlib.sha256(images.encode()).hexdigest()[:16]}-{place}.png"
+            return folder / f"{hashlib.sha256(images.encode()).hexdigest()[:16]}-{place}.png"
 
         return file_of
+
+    def thumbnails_changed(self, study: str) -> int:
+        """A number that is another one when such pictures were written; 0 where there are none."""
+        folder = self._thumbnails(study)
+        try:
+            return 0 if folder is None else folder.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _thumbnails(self, study: str) -> Path | None:
+        if study in ("", ".", "..") or Path(study).name != study:
+            return None
+        return self._reports / study / "images"
 
     def predictions_of(self, key: str) -> Path:
         """Where a cell's predictions are; nobody counts these files, which are small, and a study shows whether it has them."""

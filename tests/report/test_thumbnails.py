@@ -40,6 +40,7 @@ def test_a_picture_is_data_of_the_page(tmp_path):
     html = shown(Thumbnail(tmp_path / "a.png", "image 3", ("cat", "base: dog")))
     assert html.count('<img src="data:image/png;base64,') == 1
     assert "base: dog" in html
+    assert "lazy" not in html, "a picture or a print of the whole page has them"
 
 
 @pytest.mark.parametrize("data", [b"", b"<svg onload=alert(1)>", png((8, 8)) + b"x" * LARGEST], ids=["nothing", "other", "large"])

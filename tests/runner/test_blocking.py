@@ -80,7 +80,7 @@ def test_what_is_about_seeds_is_refused(blocked, write):
 
 
 @pytest.mark.slower
-def test_a_study_is_run_stored_and_judged_over_its_blocks(blocked, tmp_path):
+def test_a_study_is_run_stored_and_judged_over_its_blocks(blocked, tmp_path, in_this_process):
     study = ablate.run(blocked, overrides=["base.epochs=1"], store=tmp_path, device="cpu", progress=False)
     assert study.compare.blocks == ("data",)
     assert ablate.load_study("blocked", store=tmp_path).compare == study.compare

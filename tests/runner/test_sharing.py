@@ -215,7 +215,7 @@ def test_leases_are_renewed_while_a_cell_is_trained(url, stores, monkeypatch):
 
 
 @pytest.mark.slower
-def test_a_run_takes_what_another_run_gave(url, tmp_path, spec):
+def test_a_run_takes_what_another_run_gave(url, tmp_path, spec, in_this_process):
     def run(name, **more):
         with pytest.warns(UserWarning, match="remote .*shared") as told:
             study = ablate.run(spec, store=tmp_path / name, device="cpu", progress=False, remote=url, **more)
