@@ -202,7 +202,7 @@ def _resampled(values: Array, reference: Array, se: Array, compare: Compare) -> 
     found = {name: np.full(len(se), np.nan) for name in ("boot_low", "boot_high", "p_permutation")}
     alike: dict[tuple[int, ...], list[int]] = {}
     data: dict[int, list[Array]] = {}
-    for i in np.flatnonzero(~np.isnan(se) & ~np.isinf(values).any(-1) & ~np.isinf(reference).any(-1)):
+    for i in np.flatnonzero(~np.isnan(se) & ~np.isinf(values).any(-1) & ~np.isinf(reference).any(-1)).tolist():
         samples = [values[i] - reference[i]] if compare.paired else [values[i], reference[i]]
         data[i] = [sample[~np.isnan(sample)] for sample in samples]
         alike.setdefault((*map(len, data[i]), se[i] > 0), []).append(i)

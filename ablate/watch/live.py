@@ -107,9 +107,10 @@ class Live:
                 self.ended.wait(LOOK_AT_ALL_SECONDS)
 
     def _look(self, store: Store) -> None:
-        seen, next_look = None, 0.0
+        seen: tuple[int, int] | None = None
+        next_look = 0.0
         while not self.ended.wait(LOOK_SECONDS if seen is not None else 0):
-            change = store.change()
+            change = store.change(), store.kept.thumbnails_changed(self.study)  # which are made after the last cell
             if change != seen or time.monotonic() >= next_look:
                 now = store.now(self.study)
                 self._put("state", {"state": state_part(self.study, now)})

@@ -2,6 +2,10 @@
 
 import time
 
+import numpy as np
+from PIL import Image
+
+from ablate.predictions import Predictions, packed
 from ablate.report.content import page, verdicts
 from ablate.report.live import live_page, problem_part, state_part
 from ablate.report.web import parts
@@ -72,6 +76,26 @@ def test_verdicts_come_first_and_the_rest_follows(tmp_path, monkeypatch):
             _, changed = until(live, lambda update: "1-cost" in update.order)
         assert {name: html for name, html in changed.items() if name in parts(verdicts(study))} == parts(verdicts(study))
         assert {name: html for name, html in changed.items() if name != "state"} == parts(page(study))
+
+
+def test_pictures_that_are_made_after_the_last_cell_are_seen(tmp_path):
+    """Each image is right with one variant and wrong with the other; the pictures come when nothing is written to the store."""
+    labels = np.array([0, 1, 0, 1])
+    with Store(tmp_path) as driver:
+        begin(driver, seeds=1)
+        for place, answers in enumerate((labels, 1 - labels)):
+            said = Predictions(labels, answers, np.full(4, 0.9), ("cat", "dog"), "digest")
+            finish(driver, place, 0, 0.5, packed(said))
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            update, changed = until(live, lambda update: "1-images" in update.order)
+            assert "<img" not in changed["1-images"]
+            file = driver.study("s").thumbnails("digest", 2)
+            file.parent.mkdir(parents=True)
+            Image.new("L", (8, 8)).save(file)
+            _, changed = until(live, lambda update: "<img" in update.changed.get("1-images", ""), update.version)
+            assert changed.keys() == {"1-images"}
+            assert "image 2" in changed["1-images"]
 
 
 def test_nobody_looks_so_the_report_rests(tmp_path):
