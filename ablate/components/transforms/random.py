@@ -181,7 +181,8 @@ def random_apply(*, transforms: Annotated[dict[str, Transform], Nested("transfor
                     f"{name!r} makes {some.dtype} {tuple(some.shape[1:])} of {images.dtype} {tuple(images.shape[1:])}; "
                     "inside random_apply, a transform has to keep both"
                 )
-        return images.index_copy(0, chosen, some), None if masks is None else masks.index_copy(0, chosen, theirs)
+        moved = None if masks is None or theirs is None else masks.index_copy(0, chosen, theirs)
+        return images.index_copy(0, chosen, some), moved
 
     apply.with_masks = changed  # type: ignore[attr-defined]
     return apply
