@@ -22,7 +22,8 @@ from filelock import FileLock
 from ablate import names
 from ablate.contracts import EPOCH_NUMBERS, Cell, Factor, Result, believed
 from ablate.errors import StoreError, UsageError, did_you_mean
-from ablate.study import Compare, Evaluated, Stopping, Study, Tuning, VariantInfo
+from ablate.spec.inputs import placeless
+from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 from ablate.writing import REMEDY
 
 from . import database, following, locks
@@ -178,6 +179,7 @@ class Store:
             evaluations=later,
             predictions=self.kept.predictions_of if self._is_of_images(name) else None,
             thumbnails=self.kept.thumbnails_of(name) if self._is_of_images(name) else None,
+            inputs=tuple(Input(**one) for one in plan.get("inputs", ())),
         )
 
     def _is_of_images(self, study: str) -> bool:
@@ -265,18 +267,18 @@ class Store:
         rows = self._read(
             "SELECT key, recipe, identity FROM cells WHERE status = 'done' AND seed = ? AND device = ?", cell.seed, cell.device
         )
-        found = []
+        found, other = [], {**placeless(cell.recipe), "epochs": None}
         with self._decoding():
             for row in rows:
                 recipe = _load(row["recipe"])
-                same = {**recipe, "epochs": None} == {**cell.recipe, "epochs": None} and _load(row["identity"]) == cell.identity
+                same = {**recipe, "epochs": None} == other and _load(row["identity"]) == cell.identity
                 if same and recipe.get("epochs", 0) < cell.recipe.get("epochs", 0):
                     found.append((int(recipe["epochs"]), str(row["key"])))
         return sorted(found)
 
     def seconds_of(self, recipe: Json) -> list[tuple[float, dict[str, Json]]]:
         """How long each finished cell of a recipe took, whatever its seed, and its provenance."""
-        rows = self._read("SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", _dump(recipe))
+        rows = self._read("SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", _dump(placeless(recipe)))
         with self._decoding():
             return [(row["seconds"], _load(row["provenance"])) for row in rows]
 
@@ -301,7 +303,7 @@ class Store:
                        started = excluded.started, error = NULL, log = NULL, provenance = excluded.provenance""",
                 (
                     cell.key,
-                    _dump(cell.recipe),
+                    _dump(placeless(cell.recipe)),
                     cell.seed,
                     cell.device,
                     _dump(cell.identity),
