@@ -48,6 +48,11 @@ def with_paths(registry: Registry, recipe: Recipe, path_of: Callable[[str], str 
     return _changed(registry, trainer_component(registry, recipe), recipe, "", here)
 
 
+def as_named(registry: Registry, recipe: Recipe) -> Recipe:
+    """The recipe of a cell as a spec would have it: with the names of cells alone."""
+    return _changed(registry, trainer_component(registry, recipe), recipe, "", lambda value, _: {"cell": value["cell"]})
+
+
 def which(value: Json, seed: int) -> Named:
     """The cell that is named for a cell of this seed."""
     cell = value["cell"]

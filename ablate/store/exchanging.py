@@ -165,7 +165,8 @@ def take_over(store: Store, source: Source) -> Taken:
 
 def _problems(source: Source, unproven: set[str]) -> Iterator[str]:
     """What is wrong with a source, all of it before anything is taken; keys that cannot be made again are added to `unproven`."""
-    yield from source.problems()
+    damaged = list(source.problems())
+    yield from damaged
     for study in source.studies:
         try:
             _check_study(study)
@@ -178,7 +179,8 @@ def _problems(source: Source, unproven: set[str]) -> Iterator[str]:
             if not key_is_made_again(item.record, memory):
                 unproven.add(key)
             _check_evaluations(item.evaluations)
-            _check_weights(source, item)
+            if not damaged:
+                _check_weights(source, item)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             yield f"cell {key[:12]}: {error}"
 
