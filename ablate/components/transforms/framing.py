@@ -76,6 +76,8 @@ class Framing:
     def cut(self, images: Tensor, window: Window) -> Tensor:
         """The window of images `[N, C, H, W]`, at its size; as torchvision's `resized_crop`."""
         part = images[:, :, window.top : window.top + window.height, window.left : window.left + window.width]
+        if images.is_contiguous(memory_format=torch.channels_last):
+            part = part.contiguous(memory_format=torch.channels_last)  # torchvision would give a part of one image another format
         mode = InterpolationMode(self.interpolation)
         out: Tensor = F.resize(part, list(window.size), mode, antialias=self.antialias)
         return out

@@ -86,12 +86,12 @@ def random_perspective(*, distortion_scale: Unit = 0.5, p: Unit = 0.5, interpola
         if not len(chosen):
             return images
         ends = torch.stack([torch.stack(corner, dim=1) for corner in moved], dim=1)[chosen]
-        return images.index_copy(0, chosen, _warped(images[chosen], ends, mode))
+        return images.index_copy(0, chosen, warped(images[chosen], ends, mode))
 
     return moves_masks(apply, partial(apply, mode="nearest"))
 
 
-def _warped(images: Tensor, moved: Tensor, interpolation: Interpolation) -> Tensor:
+def warped(images: Tensor, moved: Tensor, interpolation: Interpolation) -> Tensor:
     """Images whose corners (top left, top right, bottom right, bottom left) are moved inwards by (x, y), int `[N, 4, 2]`."""
     height, width, device = *images.shape[2:], images.device
     corners = [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]

@@ -50,13 +50,13 @@ LEFT_OUT = {
 }
 
 
-def _names() -> list[str]:
+def names_of_torchvision() -> list[str]:
     classes = {name: value for name, value in vars(v2).items() if isinstance(value, type)}
     found = {name for name, value in classes.items() if issubclass(value, v2.Transform) and value is not v2.Transform}
     return sorted(found - set(LEFT_OUT))
 
 
-def torchvision(*, name: Annotated[str, Choices(_names)], arguments: dict[str, Any] = {}) -> Transform:  # noqa: B006
+def torchvision(*, name: Annotated[str, Choices(names_of_torchvision)], arguments: dict[str, Any] = {}) -> Transform:  # noqa: B006
     """A transform of `torchvision.transforms.v2`, called once for each image. Masks go through it as its `Mask` does.
 
     Args:

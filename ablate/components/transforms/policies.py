@@ -51,7 +51,7 @@ def _posterize(bits: int, range_: int, bins: int) -> Callable[[int, int], Tensor
     return lambda height, width: (bits - torch.arange(bins) / ((bins - 1) / range_)).round()
 
 
-def _space(
+def operation_space(
     bins: int,
     shear: float,
     translate: tuple[float, float] | float,
@@ -92,7 +92,7 @@ def auto_augment(
         policy: The data that the pairs were found on.
         interpolation: How pixels between pixels are found.
     """
-    space = {op.name: op for op in _space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert")}
+    space = {op.name: op for op in operation_space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert")}
     pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
     operations = [space[name] for pair in pairs for name, _, _ in pair]
     probabilities = torch.tensor([p for pair in pairs for _, p, _ in pair])
@@ -129,7 +129,7 @@ def rand_augment(
     """
     if magnitude >= num_magnitude_bins:
         raise ValueError(f"magnitude {magnitude} is not below num_magnitude_bins {num_magnitude_bins}")
-    space = [Operation("Identity"), *_space(num_magnitude_bins, 0.3, (150, 331), 30, 0.9, (8, 4))]
+    space = [Operation("Identity"), *operation_space(num_magnitude_bins, 0.3, (150, 331), 30, 0.9, (8, 4))]
 
     def apply(images: Tensor, generator: Generator, kernel: Kernel) -> Tensor:
         images = images.clone()
@@ -148,7 +148,7 @@ def trivial_augment(*, num_magnitude_bins: PositiveInt = 31, interpolation: Inte
         num_magnitude_bins: Number of magnitudes.
         interpolation: How pixels between pixels are found.
     """
-    space = [Operation("Identity"), *_space(num_magnitude_bins, 0.99, 32.0, 135, 0.99, (8, 6))]
+    space = [Operation("Identity"), *operation_space(num_magnitude_bins, 0.99, 32.0, 135, 0.99, (8, 6))]
 
     def apply(images: Tensor, generator: Generator, kernel: Kernel) -> Tensor:
         images = images.clone()
@@ -180,8 +180,8 @@ def augmix(
         all_ops: Whether brightness, colour, contrast and sharpness, which overlap with ImageNet-C, are among the operations.
         interpolation: How pixels between pixels are found.
     """
-    space = _space(10, 0.3, (1, 3), 30, 0.9 if all_ops else None, (4, 4))
-    kernel = partial(_kernel, interpolation=interpolation)
+    space = operation_space(10, 0.3, (1, 3), 30, 0.9 if all_ops else None, (4, 4))
+    kernel = partial(operated, interpolation=interpolation)
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
         count, device = len(_uint8(images, "augmix")), images.device
@@ -216,7 +216,7 @@ def _policy(name: str, apply: Callable[[Tensor, Generator, Kernel], Tensor], int
     """
 
     def on_images(images: Tensor, generator: Generator) -> Tensor:
-        return apply(_uint8(images, name), generator, partial(_kernel, interpolation=interpolation))
+        return apply(_uint8(images, name), generator, partial(operated, interpolation=interpolation))
 
     def on_masks(masks: Tensor, generator: Generator) -> Tensor:
         return apply(masks, generator, _moved)
@@ -272,7 +272,7 @@ def _apply_drawn(
             images[members] = kernel(images[members], names[code // len(images)], float(magnitude[members[0]]))
 
 
-def _kernel(images: Tensor, name: str, magnitude: float, interpolation: Interpolation) -> Tensor:
+def operated(images: Tensor, name: str, magnitude: float, interpolation: Interpolation) -> Tensor:
     """One of torchvision's operations on a whole group; the affine ones as its AutoAugment calls them."""
     mode = InterpolationMode(interpolation)
     match name:
@@ -308,4 +308,4 @@ def _kernel(images: Tensor, name: str, magnitude: float, interpolation: Interpol
 
 
 def _moved(masks: Tensor, name: str, magnitude: float) -> Tensor:
-    return _kernel(masks, name, magnitude, "nearest") if name in GEOMETRIC else masks
+    return operated(masks, name, magnitude, "nearest") if name in GEOMETRIC else masks
