@@ -29,7 +29,7 @@ def predict(
     from ablate.report.data import guarded
     from ablate.report.files import write
     from ablate.runner.predicting import COLUMNS
-    from ablate.store import storable
+    from ablate.writing import storable
 
     document = prediction_record(study, variant, folder, seed, store, device, warn)
     err.print(text(f"{variant}, seed {document['seed']}", "dim"), soft_wrap=True)

@@ -59,6 +59,14 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
     return Page(study, analysis, summary, tuple(section for section in sections if section))
 
 
+def verdicts(study: Study) -> Page:
+    """The report of a study up to its verdicts, without what its predictions say: a third of the work, or less."""
+    from ablate.stats.analysis import analyse
+
+    analysis, summary = analyse(replace(study, predictions=None)), summarise(study)
+    return Page(study, analysis, summary, tuple(_comparisons(study, analysis, summary, decimals(summary["mean"]))))
+
+
 def overview(pages: Sequence[Page]) -> Table:
     """One row a study."""
     rows = [[p.study.name, p.study.question or NOTHING, p.analysis.answer, cells_done(p.study)] for p in pages]

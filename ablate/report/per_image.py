@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.stats.records import Analysis
 from ablate.stats.wording import verdict
 from ablate.study import Study
@@ -115,7 +115,7 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
             f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
             "them right."
         )
-    shown = tuple(_thumbnails(study, found))
+    shown = tuple(shown_images(study, found))
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)), thumbnails=shown)
 
 
@@ -134,7 +134,7 @@ def _both_sources(found: PerImage, level: str) -> Table:
     return make_table([*headings, "from seeds, %", "from images, %", "from both together, %"], rows)
 
 
-def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
+def shown_images(study: Study, found: PerImage) -> Iterator[Thumbnail]:
     if study.thumbnails is None:
         return
     for image in found.disputed:

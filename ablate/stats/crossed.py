@@ -93,4 +93,5 @@ def _rest(layout: Array) -> float:
     """The mean square of what neither row nor column explains, as a variance of the mean of all."""
     left = layout - layout.mean(axis=0) - layout.mean(axis=1, keepdims=True) + layout.mean()
     seeds, images = layout.shape
-    return float((left**2).sum()) / ((seeds - 1) * (images - 1)) / layout.size
+    squares: float = (left**2).sum() / ((seeds - 1) * (images - 1)) / layout.size
+    return float(squares)

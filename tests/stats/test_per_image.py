@@ -10,7 +10,8 @@ from ablate import predictions
 from ablate.predictions import Predictions
 from ablate.report.content import page
 from ablate.report.files import render, write_all
-from ablate.stats.per_image import calibration_error, confusion, mcnemar, per_image, recall, reliability
+from ablate.stats.calibration import calibration_error, reliability
+from ablate.stats.per_image import confusion, mcnemar, per_image, recall
 from tests.report.studies import HOSTILE, make_study
 
 NAMES = ("cat", "dog", "<b>fox</b>")

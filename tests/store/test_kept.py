@@ -24,9 +24,9 @@ from ablate.errors import EnvironmentProblem, SpecError, UsageError
 from ablate.executors.believing import unbelievable
 from ablate.registry import build, default
 from ablate.registry.hooks import CellInfo
-from ablate.runner.driver import StoreWriter
 from ablate.runner.job import Options, prepare
 from ablate.runner.predicting import visible
+from ablate.runner.recording import StoreWriter
 from ablate.store import Store, database
 from ablate.store.keeping import keep_of
 from tests.conftest import SPEC
