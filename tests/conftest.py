@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from ablate.contracts import Environment
+from ablate.executors import event_of, order
+from ablate.executors.training import messages
 
 SLOWER = (  # what starts processes, browsers or LaTeX, or tries thousands of inputs: most of the time; single tests are marked
     "docs",
@@ -63,12 +66,25 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not slow"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files of the other part are not imported, which takes longer than some of their tests."""
+    wanted = config.option.markexpr
+    if collection_path.suffix != ".py" or wanted not in ("not slow and not slower", "slower"):
+        return None
+    whole = _is_slower(collection_path)
+    other = not whole and "mark.slower" not in collection_path.read_text("utf-8") if wanted == "slower" else whole
+    return other or None
+
+
+def _is_slower(path: Path) -> bool:
+    here = Path(__file__).parent
+    return path.is_relative_to(here) and path.relative_to(here).as_posix().startswith(SLOWER)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the second part of the tests, which `pytest -m slower` runs."""
-    here = Path(__file__).parent
     for item in items:
-        place = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
-        if place.startswith(SLOWER) and not item.get_closest_marker("slow"):
+        if _is_slower(item.path) and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.slower)
 
 
@@ -94,6 +110,19 @@ def write(tmp_path: Path) -> Callable[[Any], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are trained here as a worker would train them, which takes longer to import torch than they take."""
+
+    def run(settings: Any, take: Any, stop: Any) -> Any:
+        while (cell := take()) is not None:
+            for message in messages(json.loads(json.dumps(order(cell, settings))), stop.is_set):
+                if message is not None:
+                    yield event_of(cell.key, message)
+
+    monkeypatch.setattr("ablate.runner.driver.build", lambda registry, kind, spec, workers: nullcontext(run))
 
 
 @pytest.fixture

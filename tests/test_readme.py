@@ -19,7 +19,7 @@ def block(language: str, holding: str = "") -> str:
     return found[0]
 
 
-def test_the_study_runs(tmp_path):
+def test_the_study_runs(tmp_path, in_this_process):
     study = ablate.run(json.loads(block("json")), overrides=["seeds=1", "base.epochs=1"], store=tmp_path, device="cpu")
     assert study.cells["status"].tolist() == ["done"] * 4
     assert study.cells["variant"].tolist()[0] == "optimizer=sgd,schedule=none"
@@ -41,7 +41,8 @@ def test_the_plugin_is_a_component_and_its_optimizer_steps():
 def test_the_function_is_trained_and_its_runs_are_judged(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits.py").write_text(block("python", "def main"))
-    study = ablate.run(json.loads(block("json", "digits.py:main")), overrides=["seeds=2"], store=tmp_path / "store", device="cpu")
+    spec = json.loads(block("json", "digits.py:main"))
+    study = ablate.run(spec, overrides=["seeds=2"], store=tmp_path / "store", device="cpu", jobs=1)
     assert study.cells["status"].tolist() == ["done"] * 4
     study.cells.to_csv("cells.csv", index=False)
     judged = ablate.judge("cells.csv", metric="accuracy")

@@ -8,23 +8,27 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from ablate.cli import main
 from ablate.errors import ExitCode
 
 
 @pytest.fixture
-def ablate(tmp_path):
-    """Calls the command in an empty directory."""
+def ablate(tmp_path, monkeypatch, capfd):
+    """Calls the command in an empty directory, in this process; or in one of its own, which takes seconds to import torch."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("ABLATE_DATA_DIR", str(tmp_path / "data"))
 
-    def call(*arguments, code=0, **environment):
-        import os
+    def here(words):
+        monkeypatch.setattr(sys, "argv", ["ablate", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return subprocess.CompletedProcess(words, end.value.code or 0, *capfd.readouterr())
 
-        done = subprocess.run(
-            [sys.executable, "-m", "ablate", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "100", "ABLATE_DATA_DIR": str(tmp_path / "data"), **environment},
-        )
+    def call(*arguments, code=0, apart=False):
+        words = list(map(str, arguments))
+        command = [sys.executable, "-m", "ablate", *words]
+        done = subprocess.run(command, capture_output=True, text=True) if apart else here(words)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         return done
@@ -34,17 +38,17 @@ def ablate(tmp_path):
 
 def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
     path = write(spec | {"published": {"source": "a [bold]paper[/]", "accuracy": {"base": 0.5}}})
-    checked = ablate("check", path).stdout
+    checked = ablate("check", path, apart=True).stdout
     assert "model.batch_norm: false → true" in checked
     assert "4 cells (2 variants × 2 seeds), 0 stored, 4 to train" in checked
     assert not (tmp_path / "ablate-store").exists()
     assert "0 stored, 4 to train" in ablate("run", path, "--dry-run").stdout
-    ran = ablate("run", path, "--device", "cpu", "--jobs", "1")
+    ran = ablate("run", path, "--device", "cpu", "--jobs", "1", apart=True)
     assert "batch_norm=on" in ran.stdout
     assert "a [bold]paper[/]" in ran.stdout
     assert "4 cells to train" in ran.stderr
     assert "4 stored, 0 to train" in ablate("check", path).stdout
-    again = ablate("run", path, "--json")
+    again = ablate("run", path, "--json", apart=True)
     assert "0 cells to train, 4 stored already" in again.stderr
     assert [row["n"] for row in json.loads(again.stdout)["summary"]] == [2, 2]
     assert json.loads(ablate("status", "--json").stdout)["studies"] == [
@@ -59,13 +63,19 @@ def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
     assert {file.name for file in (tmp_path / "all").iterdir()} >= {"summary.md", "curves.png", "cells.csv", "epochs.csv"}
 
 
-def test_a_placebo_says_how_often_it_finds_something(ablate, spec, write):
+def test_a_placebo_says_how_often_it_finds_something(ablate, spec, write, in_this_process):
     done = ablate("run", write(spec | {"seeds": 3}), "--device", "cpu", "--placebo")
     assert "False differences in this placebo:" in done.stdout
     assert "Of 20 ways to share the same results out" in done.stdout
     listed = json.loads(ablate("report", "tiny-placebo", "--format", "json").stdout)
     assert [variant["name"] for variant in listed["variants"]] == ["base", "placebo 1"]
     assert listed["variants"][1]["changes"] == []
+
+
+def test_a_mistake_ends_the_process_with_its_code(ablate, spec, write):
+    assert "there is no such file" in ablate("run", "nothing.json", code=ExitCode.USAGE, apart=True).stderr
+    wrong = ablate("run", write(spec), "--set", "base.epochs=0", code=ExitCode.USAGE, apart=True)
+    assert "expected a whole number ≥ 1" in wrong.stderr
 
 
 def test_power_needs_no_training(ablate, spec, write):
@@ -83,6 +93,9 @@ def test_power_needs_no_training(ablate, spec, write):
         (["status"], ExitCode.ENVIRONMENT, "there is no store"),
         (["list", "optimiser"], ExitCode.USAGE, "Did you mean 'optimizer'"),
         (["show", "optimizer", "adm"], ExitCode.USAGE, "Did you mean 'adam'"),
+        (["show", "optimizer"], ExitCode.USAGE, "ablate list optimizer says which there are"),
+        (["show", "cosin"], ExitCode.USAGE, "nothing that is installed is called 'cosin'. Did you mean 'cosine'"),
+        (["show", "torchvision", "--json"], ExitCode.USAGE, "Give a kind before 'torchvision': model or transform"),
         (["show", "colour", "red"], ExitCode.USAGE, "there is no kind 'colour'"),
         (["fetch", "cifar11"], ExitCode.USAGE, "Did you mean 'cifar10'"),
         (["fetch", "image_folder"], ExitCode.USAGE, "needs path"),
@@ -127,14 +140,14 @@ def test_a_run_that_cannot_work_says_so(ablate, spec, write, tmp_path, arguments
 
 def test_missing_data_is_told_before_anything_is_trained(ablate, spec, write, monkeypatch):
     spec["base"]["dataset"] = {"use": "mnist"}
-    done = ablate(
-        "run", write(spec), code=ExitCode.ENVIRONMENT, https_proxy="http://127.0.0.1:1", http_proxy="http://127.0.0.1:1"
-    )
+    for name in ("https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    done = ablate("run", write(spec), code=ExitCode.ENVIRONMENT)
     assert "dataset 'mnist' cannot be had" in done.stderr
     assert "Run `ablate fetch`" in done.stderr
 
 
-def test_hostile_names_are_only_names(ablate, spec, write):
+def test_hostile_names_are_only_names(ablate, spec, write, in_this_process):
     name = "[red]x[/] <b>|`$a_b$"
     spec["factors"] = {name: {"on": {"model": {"batch_norm": True}}}}
     ran = ablate("run", write(spec | {"question": "\x1b]0;title\x07?", "seeds": 1}), "--device", "cpu")
@@ -167,6 +180,9 @@ def test_lists_and_pages(ablate):
     page = ablate("show", "scheduler", "step").stdout
     assert "step_size" in page
     assert "a number > 0; required" in page
+    assert ablate("show", "step").stdout == page
+    both = ablate("show", "torchvision").stdout
+    assert (both.startswith("model torchvision\n"), both.count("\ntransform torchvision\n")) == (True, 1)
     shown = json.loads(ablate("show", "scheduler", "step", "--json").stdout)
     assert shown["schema"]["required"] == ["step_size"]
     loaded = ablate("list", "--load").stdout
@@ -203,7 +219,7 @@ def test_fetch_says_what_there_is(ablate, spec, write):
     assert "160 training, 160 test images" in ablate("fetch", write(spec)).stdout
 
 
-def test_a_narrow_window_gets_no_table(tmp_path, spec):
+def test_a_narrow_window_gets_no_table(tmp_path, spec, in_this_process):
     """Every line fits, and the numbers are all there."""
     from rich.console import Console
 

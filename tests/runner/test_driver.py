@@ -59,7 +59,7 @@ def test_a_fixed_number_of_seeds_is_all_of_them(planned):
 
 
 @pytest.mark.slower
-def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_path):
+def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_path, in_this_process):
     spec["base"]["epochs"] = 3
     study = ablate.run(spec | {"seeds": RULE}, store=tmp_path, device="cpu")
     (effect,) = effects(study)
@@ -73,7 +73,7 @@ def test_a_study_runs_until_it_is_decided_and_again_without_training(spec, tmp_p
 
 
 @pytest.mark.slower
-def test_a_second_spec_of_one_name_is_told_and_the_first_keeps_its_record(spec, tmp_path):
+def test_a_second_spec_of_one_name_is_told_and_the_first_keeps_its_record(spec, tmp_path, in_this_process):
     spec |= {"seeds": 1}
     first = ablate.run(spec, store=tmp_path, device="cpu", progress=False)
     second = spec | {"factors": {"rate": {"low": {"optimizer": {"lr": 0.0001}}}}}

@@ -1,33 +1,15 @@
 """More epochs for finished cells: the bits of a training that was never interrupted, or a reason why not."""
 
-import json
-from contextlib import nullcontext
-
 import pytest
 
 import ablate
 from ablate.contracts import Cell
 from ablate.errors import EnvironmentProblem, SpecError
-from ablate.executors import event_of, order
-from ablate.executors.training import messages
 from ablate.runner.extending import extensions
 from ablate.runner.job import Options, prepare
 from ablate.store import Store
 
 TIMES = ("seconds", "images_per_second")
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Cells are trained in this process, as a worker would train them."""
-
-    def run(settings, take, stop):
-        while (cell := take()) is not None:
-            for message in messages(json.loads(json.dumps(order(cell, settings))), stop.is_set):
-                if message is not None:
-                    yield event_of(cell.key, message)
-
-    monkeypatch.setattr("ablate.runner.driver.build", lambda registry, kind, spec, workers: nullcontext(run))
 
 
 def ran(spec, store, tmp_path, *overrides, **options):
@@ -59,7 +41,7 @@ def numbers(study):
     ],
     ids=["plain", "ema, clip, accumulate", "adam, a schedule of fixed steps, eval_every", "select"],
 )
-def test_a_cell_goes_on_with_the_bits_of_one_that_was_never_interrupted(spec, tmp_path, here, recipe):
+def test_a_cell_goes_on_with_the_bits_of_one_that_was_never_interrupted(spec, tmp_path, in_this_process, recipe):
     spec["base"] |= recipe
     spec["seeds"] = 1
     del spec["factors"]
@@ -72,14 +54,14 @@ def test_a_cell_goes_on_with_the_bits_of_one_that_was_never_interrupted(spec, tm
     assert len(shorter.epochs) == 2, "the finished cell stays as it is"
 
 
-def test_it_does_not_train_again_what_was_trained(spec, tmp_path, here, monkeypatch):
-    from ablate.engine.train import CellTraining
+def test_it_does_not_train_again_what_was_trained(spec, tmp_path, in_this_process, monkeypatch):
+    from ablate.engine.cell_training import CellTraining
 
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     trained = []
-    step = CellTraining._train_on
-    monkeypatch.setattr(CellTraining, "_train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
+    step = CellTraining.train_on
+    monkeypatch.setattr(CellTraining, "train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
     ran(spec, tmp_path / "a", tmp_path, "base.epochs=3", extend=True)
     assert set(trained) == {2}
 
@@ -92,7 +74,7 @@ def test_it_does_not_train_again_what_was_trained(spec, tmp_path, here, monkeypa
     ],
     ids=["cosine", "eval_every"],
 )
-def test_what_depends_on_the_length_is_refused_with_the_reason(spec, tmp_path, here, overrides, field, why):
+def test_what_depends_on_the_length_is_refused_with_the_reason(spec, tmp_path, in_this_process, overrides, field, why):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, *overrides, keep="state")
     with pytest.raises(SpecError) as caught:
@@ -102,7 +84,7 @@ def test_what_depends_on_the_length_is_refused_with_the_reason(spec, tmp_path, h
     assert "Leave --extend out" in str(caught.value)
 
 
-def test_a_state_that_is_damaged_is_not_gone_on_from(spec, tmp_path, here):
+def test_a_state_that_is_damaged_is_not_gone_on_from(spec, tmp_path, in_this_process):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     for file in (tmp_path / "a" / "weights").glob("*.state.safetensors"):
@@ -114,7 +96,7 @@ def test_a_state_that_is_damaged_is_not_gone_on_from(spec, tmp_path, here):
     assert study.cells["error"].str.contains("is not the state that was kept").all()
 
 
-def test_where_there_is_no_state_that_is_said_and_cells_begin_anew(spec, tmp_path, here):
+def test_where_there_is_no_state_that_is_said_and_cells_begin_anew(spec, tmp_path, in_this_process):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="weights")
     with pytest.warns(UserWarning, match="2 cells of 2 have no finished one with fewer epochs and a kept state, and begin anew"):
@@ -122,7 +104,7 @@ def test_where_there_is_no_state_that_is_said_and_cells_begin_anew(spec, tmp_pat
     assert (longer.cells["status"] == "done").all()
 
 
-def test_only_the_same_cell_with_fewer_epochs_is_gone_on_from(spec, tmp_path, here):
+def test_only_the_same_cell_with_fewer_epochs_is_gone_on_from(spec, tmp_path, in_this_process):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     ran(spec, tmp_path / "a", tmp_path, "base.epochs=3", keep="state")
@@ -141,15 +123,15 @@ def test_only_the_same_cell_with_fewer_epochs_is_gone_on_from(spec, tmp_path, he
         assert store.shorter(other) == [], "another version may begin in another way"
 
 
-def test_room_counts_the_states_and_takes_them_with_the_weights(spec, tmp_path, here):
+def test_room_counts_the_states_and_takes_them_with_the_weights(spec, tmp_path, in_this_process):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     with Store(tmp_path / "a") as store:
         files = sorted((tmp_path / "a" / "weights").iterdir())
         assert len(files) == 4
-        kept = [row["bytes"] for row in store._read("SELECT bytes FROM weights")]
+        kept = [row["bytes"] for row in store.access.read("SELECT bytes FROM weights")]
         assert sum(kept) == sum(file.stat().st_size for file in files)
-        keys = [row["key"] for row in store._read("SELECT key FROM weights")]
+        keys = [row["key"] for row in store.access.read("SELECT key FROM weights")]
         assert store.kept.states(keys).keys() == set(keys)
         store.kept.make_room(max(kept) / 1e9)
         assert len(list((tmp_path / "a" / "weights").iterdir())) == 2

@@ -24,7 +24,7 @@ def test_without_a_pilot_the_noise_is_given(spec, write, tmp_path):
     assert [n.n for n in needed] == [10, 10]
 
 
-def test_a_stored_study_is_the_pilot(spec, write, tmp_path):
+def test_a_stored_study_is_the_pilot(spec, write, tmp_path, in_this_process):
     study = ablate.run(spec | {"seeds": 3}, store=tmp_path, device="cpu")
     found = of("tiny", tmp_path)
     assert found.noise == noise(study) == of(write(spec), tmp_path).noise
@@ -34,7 +34,7 @@ def test_a_stored_study_is_the_pilot(spec, write, tmp_path):
     assert wide.detectable[0].difference > found.detectable[0].difference
 
 
-def test_what_cannot_be_said_is_told(spec, write, tmp_path):
+def test_what_cannot_be_said_is_told(spec, write, tmp_path, in_this_process):
     with pytest.raises(AblateError, match="there is no store"):
         of(write(spec), tmp_path / "nowhere")
     with pytest.raises(UsageError, match="a standard deviation is above 0"):
@@ -46,7 +46,7 @@ def test_what_cannot_be_said_is_told(spec, write, tmp_path):
         of("tiny", tmp_path)
 
 
-def test_a_follow_up_asks_anew_with_seeds_that_were_not_seen(spec, write, tmp_path):
+def test_a_follow_up_asks_anew_with_seeds_that_were_not_seen(spec, write, tmp_path, in_this_process):
     """What it writes is a spec that runs, with nothing changed but its name and its seeds."""
     factors = {"lr": {"near": {"optimizer": {"lr": 0.051}}, "far": {"optimizer": {"lr": 0.0001}}}}
     given = spec | {"factors": factors, "seeds": [0, 4, 2]}
@@ -70,7 +70,7 @@ def test_a_follow_up_asks_anew_with_seeds_that_were_not_seen(spec, write, tmp_pa
         follow_up(str(write(given)), (), tmp_path, [1e-9], 0.8)
 
 
-def test_a_margin_says_how_many_seeds_a_follow_up_has(spec, tmp_path):
+def test_a_margin_says_how_many_seeds_a_follow_up_has(spec, tmp_path, in_this_process):
     near = spec | {"factors": {"lr": {"near": {"optimizer": {"lr": 0.051}}}}, "seeds": 3, "compare": {"margin": 0.2}}
     (effect,) = ablate.run(near, store=tmp_path, device="cpu").analysis().effects
     if effect.verdict == "undecided":
