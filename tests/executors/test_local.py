@@ -249,7 +249,7 @@ def in_one_process(document, tmp_path):
     job = prepare(document, (), Options(data_dir=tmp_path, device="cpu"))
     cells = {planned.cell.key: planned for planned in job.cells}
     waiting = [planned.cell for planned in job.cells]
-    settings = Settings(len(cells), len(cells), "cpu", job.environment, tmp_path / "checkpoints", timeout=60)
+    settings = Settings(len(cells), len(cells), "cpu", job.environment, tmp_path / "checkpoints", timeout=PATIENCE)
     with local(1) as run:
         events = list(run(settings, lambda: waiting.pop(0) if waiting else None, threading.Event()))
     return {cells[event.key].variant: event for event in events if isinstance(event, CellEnded)}, events
