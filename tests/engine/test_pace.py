@@ -53,7 +53,7 @@ def test_a_training_that_is_over_soon_is_measured_whole(spec, environment):
 def test_a_long_one_is_measured_in_parts(spec, environment, monkeypatch):
     monkeypatch.setattr(module, "IMAGES", 16)
     cell = cell_of(spec, environment, "base.batch_size=1", "base.epochs=1000")
-    found, _ = ended(pace(default(), cell, environment, CPU, 0.01))
+    found, _ = ended(pace(default(), cell, environment, CPU, 0.05))
     batches, images = (int(part.split()[0]) for part in found.measured.split(" and "))
     assert 2 <= batches < 160
     assert 16 <= images <= 1000
