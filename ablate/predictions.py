@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def unpacked(data: bytes) -> Predictions:
                 raise ValueError(f"they have more than {LARGEST:,} bytes")
             if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in NAMES):
                 raise ValueError(f"they have {sorted(archive.namelist())}")
-            found: Mapping[str, npt.NDArray[Any]] = {name: _array(archive.read(f"{name}.npy")) for name in NAMES}
+            found: Mapping[str, npt.NDArray[Any]] = {
+                name: (_same if name in ("labels", "about") else _array)(archive.read(f"{name}.npy")) for name in NAMES
+            }
         about = json.loads(found["about"].tobytes())
         names, images = tuple(map(str, about["class_names"])), str(about["images"])
     except (zipfile.BadZipFile, zlib.error, *WRONG) as error:
@@ -89,6 +92,14 @@ def unpacked(data: bytes) -> Predictions:
 def _array(data: bytes) -> npt.NDArray[Any]:
     """One of an archive's. `np.load` reads the list of the archive again for it, which takes as long as the array."""
     array: npt.NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array
+
+
+@lru_cache(maxsize=8)
+def _same(data: bytes) -> npt.NDArray[Any]:
+    """The same, of what the cells of a study have alike."""
+    array = _array(data)
+    array.flags.writeable = False
     return array
 
 

@@ -17,6 +17,8 @@ from . import data
 from .build import batches_of
 from .cell_training import CellTraining
 from .deterministic import turn_of
+from .evaluation import Record
+from .ranks import Ranks
 from .train import use_threads
 
 WARM = 4  # batches of a first training, in which a process makes what it has once; three are eager before a graph is made
@@ -54,11 +56,27 @@ class Clock:
 
 
 def pace(
-    registry: Registry, cell: Cell, environment: Environment, device: torch.device, seconds: float
+    registry: Registry,
+    cell: Cell,
+    environment: Environment,
+    device: torch.device,
+    seconds: float,
+    ranks: Ranks | None = None,
+    before: float = 0.0,
 ) -> Generator[None, None, Pace]:
     """Trains a cell for about so many seconds of batches, and says how long all of it takes.
 
-    Two trainings begin. The first is not counted: in it, the process makes what it makes once.
+    Its first batches are not counted: in them, the process makes what it makes once. They are those of another training, unless
+    several devices train it, whose processes are there for one training alone.
+
+    Args:
+        registry: What is installed.
+        cell: What is measured.
+        environment: Where the data is.
+        device: Where it is trained; of several, the first.
+        seconds: That are measured.
+        ranks: The processes of a cell on several devices.
+        before: What these took to start, which they do for each cell.
 
     Yields:
         After each batch, so that several may take turns.
@@ -71,37 +89,49 @@ def pace(
     tensors = data.load(registry, cell.recipe, cell.seed, environment, device, cell.identity.get("data"))
     turn: Turn = turn_of(cell.recipe, device)
     with turn():
-        warm = CellTraining(registry, cell, tensors, device).fit(_alone())
+        run = CellTraining(registry, cell, tensors, device, ranks=ranks)
+        if ranks is not None:
+            ranks.wait()
     built = time.monotonic()
-    for _ in range(WARM):
-        with turn():
-            next(warm, None)
-        yield
-        if time.monotonic() - built > seconds:
-            break
-    del warm
+    steps = run.fit(_alone())
+    yield from _warmed(steps, turn, seconds)
     again = time.monotonic()
-    with turn():
-        run = CellTraining(registry, cell, tensors, device)
-    setup = time.monotonic() - again
+    if ranks is None:
+        with turn():
+            run = CellTraining(registry, cell, tensors, device)
+        steps, setup = run.fit(_alone()), time.monotonic() - again
+        once = max(0.0, built - started - setup)
+    else:
+        once, setup = 0.0, before + built - started  # each cell has processes of its own, which read the data again
     clock = Clock()
-    yield from _timed(run, turn, clock, seconds)
+    yield from _timed(run, steps, turn, clock, seconds)
     measured = f"{clock.batches:,} batches"
     if not clock.evaluations:
         with turn():
             count, took = _evaluation(run, clock.other, seconds)
         clock.evaluations.append(took)
         measured += f" and {count:,} evaluated images"
-    return whole_of(run, clock, setup, Pace(0, 0, 0, max(0.0, built - started - setup), time.monotonic() - started, measured))
+    return whole_of(run, clock, setup, Pace(0, 0, 0, once, before + time.monotonic() - started, measured))
+
+
+def _warmed(steps: Iterator[Record | None], turn: Turn, seconds: float) -> Iterator[None]:
+    """The first batches, as long as they take no longer than that."""
+    begun = time.monotonic()
+    for _ in range(WARM):
+        with turn():
+            next(steps, None)
+        yield
+        if time.monotonic() - begun > seconds:
+            return
 
 
 def _alone() -> Controls:
     return Controls(Path(), float("inf"))
 
 
-def _timed(run: CellTraining, turn: Turn, clock: Clock, seconds: float) -> Iterator[None]:
+def _timed(run: CellTraining, steps: Iterator[Record | None], turn: Turn, clock: Clock, seconds: float) -> Iterator[None]:
     """Notes how long batches and evaluations take, until the time is over, or the training."""
-    steps, per_chunk = run.fit(_alone()), max(1, run.chunk // run.recipe["batch_size"])
+    per_chunk = max(1, run.chunk // run.recipe["batch_size"])
     begun = started = time.monotonic()
     count = 0
 

@@ -135,8 +135,9 @@ def _measuring(order: Message) -> Generator[Message | None, None, Message]:
     cell = Cell.from_json(order["cell"])
     trainer = trainer_of(default(), cell.recipe)
     if trainer.pace is not None:
+        take_own(order)
         environment = Environment(Path(order["data_dir"]), order["download"])
-        steps = trainer.pace(cell, environment, order["device"], order["measure"])
+        steps = trainer.pace(cell, environment, part(order["device"], trainer.devices), order["measure"])
         while True:
             try:
                 yield next(steps)

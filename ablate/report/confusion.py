@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -67,7 +67,8 @@ def _matrix(title: str, values: Array, scale: float, names: Sequence[str], axes:
         for i, j in np.ndindex(count, count):
             if abs(values[i, j]) >= 0.5:
                 text = f"{values[i, j]:.0f}" if scale == 100 else f"{values[i, j]:+.0f}".replace("-", "−")
-                axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=INK)
+                inside: Any = {"in_layout": False}  # of the axes, so that nothing has to be measured for it
+                axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=INK, **inside)
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_aspect("equal")

@@ -7,6 +7,7 @@ run has, because cells beside others are slower than alone. What nobody can know
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +15,7 @@ from threading import Event as Flag
 
 from ablate import devices
 from ablate.contracts import Cell, Estimate
-from ablate.errors import some_variants
+from ablate.errors import AblateError, some_variants
 from ablate.executors import CellEnded, Measured, Settings
 from ablate.machine import machine_of
 from ablate.plan import PlannedCell
@@ -27,7 +28,7 @@ from ablate.spec.trainer import Pace, trainer_of
 from ablate.store import Store
 
 from . import provenance
-from .job import Job, Options, at_most, at_once, executor_of, wanted
+from .job import Job, Options, at_most, at_once, executor_of, try_recipes, wanted
 
 SECONDS = 3.0  # that a recipe is trained for
 MOST_SECONDS = 60.0  # that all of the measuring takes about, however many recipes there are
@@ -45,7 +46,10 @@ class Length:
 
 @dataclass
 class Measurement:
-    """What measuring has found: paces by recipe, why others have none, and the seconds until the first worker began."""
+    """What measuring has found: paces by recipe, why others have none, and the seconds until the first worker began.
+
+    Before that, the recipes are tried while the workers start, as in a run.
+    """
 
     paces: dict[str, list[Pace]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -66,14 +70,14 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
         return Estimate(0, 0, 0.0, 0.0, 0.0)
     cells = [planned.cell for planned in pending.values()]
     shared = at_once(job, options, cells)
-    jobs, slots = shared.jobs, shared.slots
+    jobs = shared.jobs
     names = {recipe_text(planned.cell): planned.variant for planned in reversed(pending.values())}
     lengths, found = _stored(job, options, store, cells), Measurement()
     sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
     asked = [cell for cell in cells if recipe_text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
     local = executor_of(options.executor)["use"] == LOCAL
     if asked and local:
-        found = measured(job, asked, jobs, slots)
+        found = measured(job, asked, shared)
         lengths |= {recipe: _of_paces(paces) for recipe, paces in found.paces.items()}
         sources += _measured_in_words(found, names, jobs)
     unknown = list(_unknown(job, pending.values(), lengths, found, local))
@@ -132,8 +136,9 @@ def _of_paces(paces: Sequence[Pace]) -> Length:
     return Length(min(p.low for p in paces), fmean(p.seconds for p in paces), max(p.high for p in paces))
 
 
-def measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> Measurement:
+def measured(job: Job, cells: Sequence[Cell], shared: devices.Layout) -> Measurement:
     """Trains a cell of each recipe for a few seconds, so many at once; of very many recipes, the first ones."""
+    jobs, slots = shared.jobs, shared.slots
     first = {recipe_text(cell): cell for cell in reversed(cells)}
     count = max(1, round(MOST_SECONDS / (2 * SECONDS))) * jobs  # what comes before takes as long as the training
     chosen = [first[recipe] for recipe in reversed(first)][:count]
@@ -146,10 +151,12 @@ def measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> Measurem
         build(default(), "executor", {"use": LOCAL}, -(-jobs // slots)) as run,
     ):
         seconds = SECONDS * min(slots, 4)  # cells that take turns have a part of the time each
-        gpus = () if job.device == devices.CPU else devices.named(job.device)
         settings = Settings(
-            jobs, slots, devices.first(job.device), job.environment, Path(folder), measure=seconds, places=gpus, memory=job.memory
-        )
+            jobs, slots, devices.first(job.device), job.environment, Path(folder),
+            measure=seconds, devices=shared.devices, places=shared.places, memory=job.memory,
+        )  # fmt: skip
+        with suppress(AblateError):  # a run tries all recipes first; what cannot be tried is told below, by the cell that fails
+            try_recipes(job, {cell.key for cell in cells})
         for event in run(settings, lambda: chosen.pop(0) if chosen else None, Flag()):
             if isinstance(event, Measured):
                 found.paces.setdefault(by_key[event.key], []).append(event.pace)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -128,12 +129,18 @@ def _ratio(x: Array, y: Array) -> Iterator[str]:
 
 
 def _of_sample(x: Array, what: str) -> Iterator[str]:
+    if odd := _odd(x.tobytes()):
+        yield f"{odd} {what}"
+
+
+@lru_cache(maxsize=64)  # the reference is beside every variant
+def _odd(values: bytes) -> str:
+    x = np.frombuffer(values)
     if len(x) < 3 or np.ptp(x) <= FLAT * np.abs(x).max():
-        return
+        return ""
     if outlying(x):
-        yield f"outlying {what}"
-    elif len(x) >= FEWEST_FOR_SKEW and stats.skewtest(x).pvalue < ODD:
-        yield f"skewed {what}"
+        return "outlying"
+    return "skewed" if len(x) >= FEWEST_FOR_SKEW and stats.skewtest(x).pvalue < ODD else ""
 
 
 def outlying(x: Array) -> bool:
@@ -144,13 +151,17 @@ def outlying(x: Array) -> bool:
     """
     values, level = np.array(x), ODD / max(1, len(x) // 3)
     for _ in range(max(1, len(x) // 3)):
-        n = len(values)
         gaps = np.abs(values - values.mean())
-        t = stats.t.isf(level / (2 * n), n - 2)
-        limit = (n - 1) / np.sqrt(n) * np.sqrt(t**2 / (n - 2 + t**2))
-        if gaps.max() > limit * values.std(ddof=1):
+        if gaps.max() > _farthest(len(values), level) * values.std(ddof=1):
             return True
         values = np.delete(values, gaps.argmax())
         if len(values) < 3 or values.std(ddof=1) <= FLAT * np.abs(x).max():
             return False
     return False
+
+
+@lru_cache
+def _farthest(n: int, level: float) -> float:
+    """Standard deviations from the mean, beyond which one of n values lies away from the rest."""
+    t = stats.t.isf(level / (2 * n), n - 2)
+    return float((n - 1) / np.sqrt(n) * np.sqrt(t**2 / (n - 2 + t**2)))

@@ -94,35 +94,33 @@ def summarise(study: Study) -> pd.DataFrame:
     numbers, gaps = values(study), missing(study)
     lost = gaps.loc[gaps["epoch"].notna(), "variant"].value_counts()
     published = study.published.get(study.compare.metric, {})
-    own, cells = dict(list(numbers.groupby("variant")["value"])), dict(list(study.cells.groupby("variant")))
-    none = numbers["value"].iloc[:0], study.cells.iloc[:0]
-    rows = [
-        _row(own.get(name, none[0]).dropna(), cells.get(name, none[1]), published.get(name), name, int(lost.get(name, 0)))
-        for name in (variant.name for variant in study.variants)
-    ]
+    own = dict(list(numbers.groupby("variant")["value"]))
+    cells = study.cells["variant"].value_counts()
+    failed = study.cells.loc[study.cells["status"] == "failed", "variant"].value_counts()
+    done = study.cells[study.cells["status"] == "done"].groupby("variant")
+    seconds, parameters = dict(list(done["seconds"])), dict(list(done["parameters"]))
+    rows = []
+    for name in (variant.name for variant in study.variants):
+        told, diverged = own.get(name, numbers["value"].iloc[:0]).dropna(), int(lost.get(name, 0))
+        rows.append(
+            {
+                "variant": name,
+                "n": len(told),
+                "failed": int(failed.get(name, 0)),
+                "diverged": diverged,
+                "missing": int(cells.get(name, 0) - failed.get(name, 0)) - diverged - len(told),
+                "mean": told.mean() if len(told) else np.nan,
+                "sd": told.std(ddof=1) if len(told) > 1 else np.nan,
+                "published": last_published(published.get(name)),
+                "seconds": seconds[name].mean() if name in seconds else np.nan,
+                "parameters": parameters[name].iloc[0] if name in parameters else None,
+            }
+        )
     table = pd.DataFrame(rows)
     means = dict(zip(table["variant"], table["mean"], strict=True))
     references = study.references
     table.insert(7, "difference", table["mean"] - [means.get(references[name], np.nan) for name in table["variant"]])
     return table
-
-
-def _row(own: "pd.Series[float]", cells: pd.DataFrame, published: Any, variant: str, diverged: int) -> dict[str, Any]:
-    """Of a variant: the values and the cells that are its own."""
-    done = cells[cells["status"] == "done"]
-    failed = int((cells["status"] == "failed").sum())
-    return {
-        "variant": variant,
-        "n": len(own),
-        "failed": failed,
-        "diverged": diverged,
-        "missing": len(cells) - failed - diverged - len(own),
-        "mean": own.mean() if len(own) else np.nan,
-        "sd": own.std(ddof=1) if len(own) > 1 else np.nan,
-        "published": last_published(published),
-        "seconds": done["seconds"].mean() if len(done) else np.nan,
-        "parameters": done["parameters"].iloc[0] if len(done) else None,
-    }
 
 
 def reproduction(study: Study) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from ablate import names
 from ablate.contracts import TAKEN
@@ -58,8 +59,8 @@ class Now:
         counts: Cells by their status, as `Study.cells` has it; those of a tuning too.
         training: The cells that are trained now, those first that were begun first.
         failed: Cells that failed, the last ones first, no more than `MOST_LOGS`.
-        seconds_left: A guess: what the cells that are left take, at the mean of the finished ones, trained as many at once as
-            now; None where nothing is trained or nothing has ended.
+        seconds_left: A guess: what the cells that are left take, each at the mean of the finished ones of its variant, or of all
+            where none is, trained as many at once as now; None where nothing is trained or nothing has ended.
     """
 
     counts: Mapping[str, int]
@@ -95,7 +96,7 @@ def now(access: Access, drivers: Drivers, study: str) -> Now:
         counts,
         tuple(sorted(training, key=lambda cell: cell.started)),
         tuple(_failed(access, row) for row in failed[:MOST_LOGS]),
-        _left([row["seconds"] for row, state in told if state == "done"], counts, training),
+        _left(told, training),
     )
 
 
@@ -115,9 +116,19 @@ def _failed(access: Access, row: sqlite3.Row) -> Failed:
     return Failed(row["key"], row["variant"], row["seed"], found["error"] or "", found["log"] or "")
 
 
-def _left(seconds: Sequence[float], counts: Mapping[str, int], training: Sequence[Training]) -> float | None:
-    if not seconds or not training:
+def _left(told: Sequence[tuple[sqlite3.Row, str]], training: Sequence[Training]) -> float | None:
+    took: dict[str, list[float]] = {}
+    for row, state in told:
+        if state == "done":
+            took.setdefault(row["variant"], []).append(row["seconds"])
+    if not took or not training:
         return None
-    mean, now = sum(seconds) / len(seconds), time.time()
-    rest = [mean * (1 - cell.epoch / cell.epochs) if cell.epochs else max(0.0, cell.started + mean - now) for cell in training]
-    return (sum(rest) + mean * (counts["missing"] + counts["interrupted"])) / len(training)
+    like = {variant: fmean(seconds) for variant, seconds in took.items()}
+    others, now = fmean(like.values()), time.time()
+
+    def rest(cell: Training) -> float:
+        whole = like.get(cell.variant, others)
+        return whole * (1 - cell.epoch / cell.epochs) if cell.epochs else max(0.0, cell.started + whole - now)
+
+    waiting = [like.get(row["variant"], others) for row, state in told if state in ("missing", "interrupted")]
+    return (sum(map(rest, training)) + sum(waiting)) / len(training)

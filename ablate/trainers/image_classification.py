@@ -1,6 +1,9 @@
 """The trainer that ablate brings: images, one network, one loss, one optimizer step a batch."""
 
+import tempfile
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ablate.contracts import Cell, Data, Environment
@@ -96,13 +99,16 @@ def image_classification(
     recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value != ABSENT[name]}
     stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
+    def each(device: str) -> tuple[str, ...]:
+        return tuple(named(part(device, devices))) if device != CPU else (CPU,) * devices
+
     def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
         import torch
 
         from ablate.engine.seeding import global_generators_kept
         from ablate.engine.train import training
 
-        names = named(part(device, devices)) if device != CPU else (CPU,) * devices
+        names = each(device)
         with global_generators_kept():
             if devices == 1:
                 return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
@@ -117,8 +123,17 @@ def image_classification(
         from ablate.engine.pace import pace
         from ablate.engine.seeding import global_generators_kept
 
+        begun, names = time.monotonic(), each(device)
         with global_generators_kept():
-            return (yield from pace(registry, cell, environment, torch.device(device), seconds))
+            if devices == 1:
+                return (yield from pace(registry, cell, environment, torch.device(names[0]), seconds))
+            from ablate.engine.ranks import first
+
+            with tempfile.TemporaryDirectory(prefix="ablate-pace-") as folder:
+                controls = Controls(Path(folder) / "state.safetensors", float("inf"))
+                with first(cell, environment, names, controls) as ranks:
+                    before = time.monotonic() - begun
+                    return (yield from pace(registry, cell, environment, ranks.device, seconds, ranks, before))
 
     def extendable(cell: Cell, environment: Environment, device: str, before: int) -> Iterable[Problem]:
         import torch
@@ -162,7 +177,7 @@ def image_classification(
         trial=trial,
         tunable=_tunable(recipe),
         extendable=extendable if devices == 1 else None,
-        pace=pace if devices == 1 else None,
+        pace=pace,
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )

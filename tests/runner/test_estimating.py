@@ -20,7 +20,7 @@ def measured(monkeypatch):
     """In place of the measuring: a pace for each recipe that is asked for, by whether it has batch norm."""
     asked = []
 
-    def measure(job, cells, jobs, slots):
+    def measure(job, cells, shared):
         recipes = {estimating.recipe_text(cell): cell.recipe for cell in cells}
         asked.append(len(recipes))
         paces = {}
@@ -108,8 +108,8 @@ def test_trials_that_nobody_knows_yet_are_counted(spec, options, measured):
 def test_recipes_that_nothing_was_measured_of_are_like_the_others(spec, options, measured, monkeypatch):
     whole = estimating.measured
 
-    def first(job, cells, jobs, slots):
-        found = whole(job, cells, jobs, slots)
+    def first(job, cells, shared):
+        found = whole(job, cells, shared)
         return estimating.Measurement(dict(list(found.paces.items())[:1]), {}, found.start)
 
     monkeypatch.setattr(estimating, "measured", first)
@@ -119,7 +119,7 @@ def test_recipes_that_nothing_was_measured_of_are_like_the_others(spec, options,
 
 
 def test_a_recipe_that_fails_is_unknown_and_so_is_the_whole(spec, options, measured, monkeypatch):
-    def fails(job, cells, jobs, slots):
+    def fails(job, cells, shared):
         return estimating.Measurement({}, {estimating.recipe_text(cell): "no memory" for cell in cells}, 1.0)
 
     monkeypatch.setattr(estimating, "measured", fails)
@@ -153,3 +153,14 @@ def test_recipes_are_measured_in_worker_processes(spec, options, monkeypatch):
     found = estimate(job_of(spec, options), options, None)
     assert found.low < found.seconds < found.high
     assert not options.store.exists()
+
+
+@pytest.mark.slower
+def test_a_cell_on_several_devices_is_measured_on_all_of_them(spec, options, monkeypatch):
+    """Its processes start with it, so that their start is a part of each cell."""
+    monkeypatch.setattr(estimating, "SECONDS", 0.3)
+    del spec["factors"]
+    spec["base"]["devices"] = 2
+    found = estimate(job_of({**spec, "seeds": 1}, options), options, None)
+    assert (found.cells, found.jobs, found.unknown) == (1, 1, ())
+    assert 1 < found.low < found.seconds < found.high, "a process that imports torch takes more than a second"

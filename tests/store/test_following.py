@@ -43,6 +43,15 @@ def test_the_time_left_is_that_of_the_cells_that_are_left(tmp_path):
         assert driver.now("s").seconds_left == pytest.approx((10 * (2 / 3 + 1 / 3) + 3 * 10) / 2)
 
 
+def test_a_cell_that_is_left_is_taken_to_be_like_those_of_its_variant(tmp_path):
+    with Store(tmp_path) as driver:
+        begin(driver)
+        finish(driver, 0, 0, 0.5)
+        finish(driver, 1, 0, 0.5, seconds=40.0)
+        driver.record_epoch(claim(driver, 1, 1), record(1, 0.2))
+        assert driver.now("s").seconds_left == pytest.approx(40 * 2 / 3 + 10 + 10 + 40)
+
+
 def test_cells_of_a_killed_driver_are_interrupted(tmp_path):
     with Store(tmp_path) as driver:
         begin(driver)
