@@ -28,6 +28,8 @@ def of_plan(plan: Mapping[str, Json]) -> Iterator[str]:
         yield from (factor["name"], factor["base"], *factor["others"])
     for metric, numbers in plan["published"].items():
         yield from (metric, *(numbers if isinstance(numbers, dict) else ()))
+    for cell in plan.get("inputs", ()):
+        yield from (cell["study"], cell["variant"])
     for told in (plan.get("tuning") or {}).get("variants", ()):
         yield from (told["variant"], told["untuned"], *(trial["name"] for trial in told["trials"]))
 

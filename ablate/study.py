@@ -107,6 +107,25 @@ class TunedVariant:
     ended: bool
 
 
+@dataclass(frozen=True)
+class Input:
+    """A cell whose kept weights cells of a study use.
+
+    Attributes:
+        study: Name of its study, as the spec has it.
+        variant: Its variant.
+        seed: Its seed.
+        key: Its key.
+        sha256: Of the file of its weights, which is in the keys of the cells that use them.
+    """
+
+    study: str
+    variant: str
+    seed: int
+    key: str
+    sha256: str
+
+
 def _no_rows() -> "pd.DataFrame":
     import pandas as pd  # takes as long as checking a spec does
 
@@ -214,6 +233,7 @@ class Study:
         evaluations: What the cells were measured by after the study.
         predictions: Where the file is, if there is one, of what a cell said of each evaluated image, by the cell's key;
             `ablate.predictions.read` reads it. None where nobody keeps any.
+        inputs: The cells whose kept weights cells of this study use.
         thumbnails: Where the file is, if there is one, of a small picture of an evaluated image, by the digest of all of them
             (`ablate.predictions.Predictions.images`) and its place. None where nobody keeps any.
     """
@@ -235,6 +255,7 @@ class Study:
     reused: tuple[str, ...] = ()
     imported: Imported | None = None
     evaluations: tuple[Evaluated, ...] = ()
+    inputs: tuple[Input, ...] = ()
     predictions: Callable[[str], Path] | None = field(default=None, compare=False)
     thumbnails: Callable[[str, int], Path] | None = field(default=None, compare=False)
 

@@ -118,21 +118,22 @@ def fetch(
     from ablate.contracts import Environment
     from ablate.registry import default
     from ablate.report.console import out, text
-    from ablate.runner.job import Options, prepare
+    from ablate.runner.job import plan_of
     from ablate.spec import is_file
     from ablate.spec.identity import canonical_json
     from ablate.trainers.image_classification import fetched
 
+    environment = Environment(places.data_dir(data_dir))
     if is_file(what):
-        job = prepare(what, overrides or (), Options(data_dir=data_dir, device="cpu"))
-        found = {canonical_json(variant.trainer.data): variant.trainer.fetch for variant in job.plan.variants}
-        ready = [fetch(job.environment) if fetch else "nothing to fetch" for fetch in found.values()]
+        variants = plan_of(what, overrides or ()).variants
+        found = {canonical_json(variant.trainer.data): variant.trainer.fetch for variant in variants}
+        ready = [fetch(environment) if fetch else "nothing to fetch" for fetch in found.values()]
     else:
         loaded = default().load("dataset", what)
         required = [name for name, parameter in loaded.signature.parameters.items() if parameter.required]
         if required:
             raise UsageError(f"dataset {what!r} needs {', '.join(required)}: fetch it with a spec.")
-        ready = [fetched(default(), {"use": what}, Environment(places.data_dir(data_dir)))]
+        ready = [fetched(default(), {"use": what}, environment)]
     for line in ready:
         out.print(text(line), soft_wrap=True)
 

@@ -18,7 +18,7 @@ from ablate.stats.image_records import PerImage
 from ablate.stats.records import Analysis
 from ablate.store.following import STATES
 from ablate.store.tidying import Listed, Size
-from ablate.study import Compare, Evaluated, VariantInfo
+from ablate.study import Compare, Evaluated, Input, VariantInfo
 from ablate.version import JSON_VERSION
 
 Schema = dict[str, Any]
@@ -148,6 +148,7 @@ def _of_studies() -> dict[str, Schema]:
         "tuning": _about(_maybe({"type": "object"}), "Trials and what was chosen; null where nothing was tuned."),
         "split": {"enum": ["by_seed", None]},
         "evaluations": _about(_list(schema_of(Evaluated)), "What the cells were measured by after the study."),
+        "inputs": _about(_list(schema_of(Input)), "The cells whose kept weights cells of the study use."),
         "imported": _about(_maybe({"type": "object"}), "Where runs come from that were not run for the study; null elsewhere."),
     }
     study = _document(

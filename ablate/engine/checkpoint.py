@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ablate.errors import DiskProblem, EnvironmentProblem
-from ablate.spec.identity import file_digest
+from ablate.registry.inputs import file_digest
 from ablate.spec.trainer import Extension
 from ablate.writing import REMEDY, replaced
 

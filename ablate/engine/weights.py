@@ -64,9 +64,26 @@ def save(path: Path, key: str, model: nn.Module, form: Form) -> str:
     try:
         with replaced(path) as temporary:
             save_file(tensors, temporary, metadata=about)
+            _in_one_order(temporary)
     except (OSError, SafetensorError) as error:
         raise DiskProblem(f"{path}: the weights cannot be written: {error}. {REMEDY}") from error
     return weights_digest({"model": model})
+
+
+def _in_one_order(file: Path) -> None:
+    """Gives a file's metadata one order; safetensors writes it in any, and then the same weights would be many files.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with file.open("r+b") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size)
+        assert len(text) == size, "another order is as long as this one"  # noqa: S101
+        opened.seek(8)
+        opened.write(text)
 
 
 def _state(model: nn.Module) -> Mapping[str, Tensor]:

@@ -202,7 +202,7 @@ def _files(cell: Cell) -> Iterator[str]:
     for loaded, spec in components(default(), cell.recipe):
         for name, parameter in loaded.signature.parameters.items():
             if parameter.path and parameter.path.kind == "file" and spec.get(name) is not None:
-                yield spec[name]
+                yield spec[name] if isinstance(spec[name], str) else spec[name]["path"]
 
 
 def fingerprint_here(cell: Cell, environment: Environment) -> str:

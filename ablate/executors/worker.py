@@ -54,7 +54,7 @@ def main() -> None:
     while True:
         for message in _news(inbox, wait=not cells):
             _send(out, key=message["cell"]["key"], event="started")
-            cells[message["cell"]["key"]] = _cell(message, stop, out, cells.__len__)
+            cells[message["cell"]["key"]] = turns_of(message, stop, out, cells.__len__)
         take_turns(cells)
 
 
@@ -107,7 +107,7 @@ def _news(inbox: "queue.Queue[Message]", wait: bool) -> Iterator[Message]:
         yield inbox.get()
 
 
-def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
+def turns_of(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
     """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process.
 
     It ends with its last message and not a turn later: whoever breaks the device meanwhile would not count as alone, while the

@@ -1,5 +1,6 @@
 """A plan -> its cells, with their keys; and the plan of a study in which nothing differs."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,8 +8,9 @@ from ablate.contracts import Environment
 from ablate.errors import DiskProblem, Problem, SpecError, UsageError, problem_of
 from ablate.registry import Registry
 from ablate.spec import Spec
-from ablate.spec.identity import canonical_json, make_cell, recipe_digest, recipe_identity
-from ablate.spec.patch import get
+from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
+from ablate.spec.inputs import named, placeless, with_files
+from ablate.spec.patch import get, split
 
 from .planned import Plan, PlannedCell, Variant
 
@@ -51,9 +53,10 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
     Seeds run in the outer loop, so that an interrupted study has whole rows to compare.
 
     Raises:
-        SpecError: A setting does not go with the device, or a dataset cannot be identified: its data is missing or damaged.
+        SpecError: A setting does not go with the device, or a dataset cannot be identified: its data is missing or damaged; or
+            two variants have the same cells, which begin with the same weights under other names.
     """
-    identified = []
+    made: dict[str, list[PlannedCell]] = {}
     found: list[Problem] = []
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
@@ -68,24 +71,44 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         except Exception as error:  # factories are anybody's code
             found.append(problem_of("base.dataset", error))
             fingerprints[data] = ""
-        identity = recipe_identity(registry, variant.recipe, fingerprints[data], device, executor)
-        digest = recipe_digest(variant.canonical, device, identity)
-        identified.append((variant, digest, identity))
+        made[variant.name] = list(_cells(plan, variant, registry, fingerprints[data], device, executor))
+    found = found or list(_same(made))
     if found:
         raise SpecError(plan.spec.source, found)
-    return [
-        PlannedCell(
-            variant.name,
-            seed + variant.seed_shift,
-            make_cell(variant.recipe, digest, seed + variant.seed_shift, device, identity),
-        )
-        for seed in plan.seeds
-        for variant, digest, identity in identified
-    ]
+    return [cell for row in zip(*made.values(), strict=True) for cell in row]
+
+
+def _cells(
+    plan: Plan, variant: Variant, registry: Registry, fingerprint: str, device: str, executor: Json
+) -> Iterator[PlannedCell]:
+    """The cells of a variant. Their recipes are one object, unless each has the weights of another cell."""
+    varies = bool(named(registry, variant.recipe))
+    identity = recipe_identity(registry, variant.recipe, fingerprint, device, executor)
+    digest = "" if varies else recipe_digest(variant.canonical, device, identity)
+    for seed in (seed + variant.seed_shift for seed in plan.seeds):
+        recipe = variant.recipe
+        if varies:
+            recipe = with_files(registry, recipe, seed, plan.inputs)
+            identity = recipe_identity(registry, recipe, fingerprint, device, executor)
+            digest = recipe_digest(canonical_recipe(registry, placeless(recipe)), device, identity)  # their digests are known
+        yield PlannedCell(variant.name, seed, make_cell(recipe, digest, seed, device, identity))
+
+
+def _same(made: Mapping[str, Sequence[PlannedCell]]) -> Iterator[Problem]:
+    """Variants that differ in what they call the weights of other cells, and in nothing else."""
+    first: dict[tuple[str, ...], str] = {}
+    for name, cells in made.items():
+        keys = tuple(planned.cell.key for planned in cells)
+        if keys in first:
+            message = (
+                f"it uses the same weights as {first[keys]!r}, and differs in nothing else: comparing them would show nothing"
+            )
+            yield Problem(f"variant {name!r}", message, "Name other weights, or remove it.")
+        first.setdefault(keys, name)
 
 
 def _placed(plan: Plan, variant: Variant, problem: Problem) -> Problem:
     """A problem of a field of a recipe at its place in the spec: in the base, or else in whatever makes the variant."""
-    field = problem.path.split(".")
+    field = split(problem.path)
     in_base = get(plan.spec.document["base"], field) == get(variant.given, field)
     return replace(problem, path=f"base.{problem.path}" if in_base else f"variant {variant.name!r}")

@@ -1,15 +1,17 @@
 """What is planned, as records: variants, and all of a study."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ablate.blocking import references
 from ablate.contracts import Cell, Factor, Space
 from ablate.spec import Spec
+from ablate.spec.inputs import Named
 from ablate.spec.patch import changes
 from ablate.spec.recipe import Recipe
 from ablate.spec.trainer import Trainer
-from ablate.study import Compare, Stopping, Tuning, VariantInfo
+from ablate.study import Compare, Input, Stopping, Tuning, VariantInfo
 
 Json = Any
 
@@ -59,6 +61,7 @@ class Plan:
         stopping: Where seeds are added until comparisons are decided; None for all seeds.
         search: What is tuned before variants are compared; None for nothing.
         tuning: What `tuning.advance` decided so far.
+        inputs: The cells whose weights recipes name, as recipes of cells have them.
     """
 
     spec: Spec
@@ -71,6 +74,7 @@ class Plan:
     stopping: Stopping | None = None
     search: Search | None = None
     tuning: Tuning | None = None
+    inputs: Mapping[Named, Json] = field(default_factory=dict)
 
     @property
     def reference(self) -> Variant:
@@ -106,6 +110,7 @@ class Plan:
             "stopping": self.stopping and {name: value for name, value in asdict(self.stopping).items() if value is not None},
             "tuning": self.tuning and self.tuning.record(),
             "split": self.reference.recipe.get("split"),
+            "inputs": [asdict(Input(*named, found["key"], found["sha256"])) for named, found in self.inputs.items()],
         }
 
 

@@ -8,6 +8,7 @@ from ablate.contracts import Choice, Factor, Range, Setting, Space
 from ablate.errors import AblateError, Problem, describe, did_you_mean, some_variants
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, canonical_recipe
+from ablate.spec.inputs import named
 from ablate.spec.patch import get, join, show, split
 from ablate.spec.patch import replace as put
 from ablate.spec.recipe import Memo, Recipe, resolve, resolve_component
@@ -113,6 +114,8 @@ def _space(
             problems += [
                 Problem("", f"{problem.path}: {problem.message}", f"{problem.hint} {OWN_SPACE}".strip()) for problem in wrong
             ]
+            if not wrong and named(registry, recipe) != named(registry, variant.recipe):
+                problems.append(Problem("", "other weights of cells cannot be tried as settings", "Make a factor of it."))
             resolved.append(None if wrong else get(recipe, split(path)))
         if not problems:
             space[path], problems = _domain(domain, resolved)

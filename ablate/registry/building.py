@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .discovery import Registry
+from .inputs import path_of
 from .params import Nested
 
 Given = Mapping[str, tuple[Any, ...]]  # what the engine gives a factory, by kind
@@ -24,9 +25,11 @@ def build(registry: Registry, kind: str, spec: Mapping[str, Any], *engine_argume
     given = {**(nested or {}), kind: engine_arguments}
     arguments = {name: value for name, value in spec.items() if name != "use"}
     for name, value in arguments.items():
-        inner = loaded.signature.parameters[name].nested
-        if inner and value is not None:
-            arguments[name] = _build_nested(registry, inner, value, given)
+        parameter = loaded.signature.parameters[name]
+        if parameter.nested and value is not None:
+            arguments[name] = _build_nested(registry, parameter.nested, value, given)
+        elif parameter.path and isinstance(value, Mapping):
+            arguments[name] = path_of(value)
     return loaded.factory(*engine_arguments, **arguments)
 
 

@@ -27,6 +27,7 @@ from .component import (
     normalized,
 )
 from .families import suggestion
+from .inputs import TAKERS, with_cells
 from .params import Choices, Signature, SignatureError, signature
 from .remembered import Memory, read
 
@@ -158,7 +159,7 @@ def _fitting(kind: str, found: Signature) -> Signature:
                 f"parameter {parameter.name!r} is a folder, whose content only the fingerprint of a dataset covers. "
                 f"A {kind} can have a FilePath"
             )
-    return found
+    return with_cells(found) if kind in TAKERS else found
 
 
 @cache

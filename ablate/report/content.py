@@ -48,6 +48,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _published(study, digits),
         evaluated(study),
         _changes(study),
+        _inputs(study),
         cost(study, summary, analysis.effects),
         _failures(study),
         _data(study),
@@ -237,6 +238,16 @@ def evaluated(study: Study, columns: Container[str] | None = None) -> Section | 
 def _changes(study: Study) -> Section | None:
     items = tuple((variant.name, variant.changes) for variant in study.variants if variant.changes)
     return Section("What each variant changes", items=items) if items else None
+
+
+def _inputs(study: Study) -> Section | None:
+    """The cells whose kept weights the study's cells use."""
+    if not study.inputs:
+        return None
+    headings = ["study", "variant", "seed", "cell", "SHA-256 of the file"]
+    rows = [[one.study, one.variant, str(one.seed), one.key[:12], one.sha256[:12]] for one in study.inputs]
+    table = make_table(headings, rows, [name for name in headings if name != "seed"])
+    return Section("Weights of other cells", (table,), key="inputs")
 
 
 def _failures(study: Study) -> Section | None:

@@ -56,6 +56,7 @@ def record(page: Page) -> Json:
         "tuning": study.tuning and _tuning(study.tuning),
         "split": study.split,
         "evaluations": [asdict(told) for told in study.evaluations],
+        "inputs": [asdict(one) for one in study.inputs],
         "imported": study.imported and {"note": IMPORTED, **finite(asdict(study.imported))},
     }
 

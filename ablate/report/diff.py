@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ablate.errors import UsageError, did_you_mean
-from ablate.spec.patch import changes, flatten, replace, split
+from ablate.spec.patch import changes, flatten, join, replace, split
 from ablate.stats.summary import summarise
 from ablate.store import Store
 from ablate.study import Study
@@ -102,9 +102,12 @@ def _studies(store: Store, one: str, other: str) -> Difference:
 def _environment(study: Study) -> dict[str, Json]:
     """Every value that the machines of a study's cells had, by its path."""
     found: dict[str, dict[str, None]] = {}
-    for record in study.provenance:
+    for record in filter(None, study.provenance):  # of cells that nobody noted a machine of there is nothing to tell
         for path, value in flatten(record).items():
             found.setdefault(path, {})[str(value)] = None
+    for one in study.inputs:
+        place = join(join(join("weights", one.study), one.variant), f"seed {one.seed}")
+        found[place] = {one.sha256[:12]: None}
     merged: dict[str, Json] = {}
     for path, values in found.items():
         merged = replace(merged, split(path), ", ".join(values))

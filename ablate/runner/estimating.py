@@ -23,6 +23,7 @@ from ablate.registry import build, default
 from ablate.report.remaining import makespan
 from ablate.report.tables import plural
 from ablate.spec.identity import canonical_json
+from ablate.spec.inputs import unnamed
 from ablate.spec.trainer import Pace, trainer_of
 from ablate.store import Store
 
@@ -101,7 +102,7 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
 
 
 def recipe_text(cell: Cell) -> str:
-    return canonical_json(cell.recipe)
+    return canonical_json(unnamed(cell.recipe))  # whose weights a cell begins with changes nothing in how long it takes
 
 
 def _some(recipes: Mapping[str, object], names: Mapping[str, str]) -> str:
@@ -119,8 +120,13 @@ def _stored(job: Job, options: Options, store: Store | None, cells: Sequence[Cel
         return {}
     here = machine_of(provenance.collect(devices.first(job.device), executor_of(options.executor)["use"], job.own_results))
     found = {}
-    for recipe, cell in {recipe_text(cell): cell for cell in cells}.items():
-        took = [seconds for seconds, place in store.seconds_of(cell.recipe) if machine_of(place) == here]
+    alike: dict[str, dict[str, Cell]] = {recipe_text(cell): {} for cell in cells}
+    for planned in job.cells:
+        if (text := recipe_text(planned.cell)) in alike:
+            alike[text].setdefault(canonical_json(planned.cell.recipe), planned.cell)
+    for recipe, others in alike.items():
+        told = [found for cell in others.values() for found in store.seconds_of(cell.recipe)]
+        took = [seconds for seconds, place in told if machine_of(place) == here]
         if took:
             found[recipe] = Length(min(took), fmean(took), max(took))
     return found

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ablate.contracts import TAKEN, Cell, Environment
-from ablate.errors import EnvironmentProblem, SpecError, UsageError
+from ablate.errors import EnvironmentProblem, Problem, SpecError, UsageError
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, recipe_digest, recipe_identity, sha256
+from ablate.spec.inputs import as_named, named, which, with_files
 from ablate.spec.recipe import Memo, Recipe, resolve
 from ablate.spec.trainer import trainer_of
 from ablate.store import Store
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ablate.engine.restoring import Restored
 
 Json = Any
+ONLY_PATHS = "other weights than the recipe's own are named by the path of their file here"
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,20 @@ def _recipes(cell: Cell, asked: Asked, memo: Memo) -> dict[str, Recipe]:
     """For each column the cell's recipe with this one metric, told on the images that are asked for."""
     registry = default()
     recipe = dict(cell.recipe)
+    files = {which(value, cell.seed): value for _, value in named(registry, recipe)}
     if asked.dataset is not None:
         recipe |= {"dataset": asked.dataset, "eval_split": "test", "select": None}
         recipe.pop("split", None)
     made = {}
     for metric, spec in (asked.metrics or recipe["metrics"]).items():
-        resolved, problems = resolve(registry, {**recipe, "metrics": {asked.column(metric): spec}}, "", memo)
+        given = as_named(registry, {**recipe, "metrics": {asked.column(metric): spec}})
+        resolved, problems = resolve(registry, given, "", memo)
+        problems += [
+            Problem(place, ONLY_PATHS) for place, value in named(registry, resolved) if which(value, cell.seed) not in files
+        ]
         if problems:
             raise SpecError("ablate evaluate", problems)
-        made[asked.column(metric)] = resolved
+        made[asked.column(metric)] = with_files(registry, resolved, cell.seed, files)
     return made
 
 

@@ -24,6 +24,7 @@ from ablate.store.keeping import Keep, keep_of, keep_problems
 from ablate.study import Study
 
 from . import tuning
+from .inputs import inputs_of
 
 PAIRS = 5  # seeds from which on pairs pay at a correlation of 0.3, which is little where the split is shared
 
@@ -114,8 +115,8 @@ class Job:
         }
 
 
-def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], options: Options) -> Job:
-    """Plans a study for this machine. Nothing is built, and nothing but the data's identity is looked at.
+def plan_of(spec: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> Plan:
+    """The plan of a spec, for any machine, with what is installed now.
 
     Raises:
         SpecError: With everything that is wrong with the spec.
@@ -124,9 +125,20 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     sources.look_again()
     sources.remember(registry.distributions)
     registry.memory = Memory()
+    return make_plan(load(spec, overrides, partial(judged, registry)), registry)
+
+
+def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], options: Options) -> Job:
+    """Plans a study for this machine. Nothing is built, and nothing but the data's identity is looked at.
+
+    Raises:
+        SpecError: With everything that is wrong with the spec; or with the cells whose weights it names and that the store does
+            not have.
+    """
+    registry, plan = default(), plan_of(spec, overrides)
     executor = executor_identity(registry, executor_of(options.executor))
-    plan = make_plan(load(spec, overrides, partial(judged, registry)), registry)
     plan = placebo(plan) if options.placebo else plan
+    plan = replace(plan, inputs=inputs_of(plan, registry, places.store_dir(options.store)))
     keep = _keep(plan, options)
     environment = Environment(places.data_dir(options.data_dir), options.download)
     device = devices.of_run(options.device)
@@ -134,7 +146,8 @@ def prepare(spec: str | Path | Mapping[str, Any], overrides: Sequence[str], opti
     if memory and device == devices.CPU:
         raise UsageError("--memory is what a run takes of a GPU, and this one is on a CPU.")
     cells = make_cells(plan, registry, environment, device.partition(":")[0], executor)
-    registry.memory.save()
+    if registry.memory:
+        registry.memory.save()
     passed_over = places.passed_over(options.device)
     return Job(plan, cells, registry, environment, device, executor is not None, keep, passed_over, memory=memory)
 

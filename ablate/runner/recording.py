@@ -62,6 +62,12 @@ class StoreWriter:
                 f"({size / 1e9:.3g} GB) were removed, of cells that no study has first, then those used longest ago. "
                 "--keep weights:GB gives more room"
             )
+        over, inputs = self._store.kept.overfull(self._keep.gigabytes) if self._keep else (0, 0)
+        if self._keep and over:
+            self._warn(
+                f"the kept weights take {over / 1e9:.3g} GB more than their room of {self._keep.gigabytes:g} GB: those that "
+                f"studies of this store use ({inputs / 1e9:.3g} GB) stay as long as these studies do"
+            )
 
 
 def forget(store: Store, key: str) -> None:

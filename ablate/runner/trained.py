@@ -7,9 +7,11 @@ from ablate.contracts import Cell
 from ablate.errors import EnvironmentProblem, UsageError, did_you_mean
 from ablate.registry import default
 from ablate.registry.sources import version_of
+from ablate.spec.inputs import with_paths
 from ablate.spec.recipe import components
 from ablate.spec.trainer import trainer_of
 from ablate.store import Store
+from ablate.store.portable import KEY
 
 if TYPE_CHECKING:
     from ablate.engine.restoring import Restored
@@ -59,8 +61,14 @@ def cells_of(store: Store, keys: Iterable[str]) -> list[Cell]:
 
 
 def _cell(store: Store, key: str) -> Cell:
+    """A stored cell; where its recipe names other cells' weights, it has the paths of those that are here."""
     row = store.cells(key)[0]
-    return Cell(key, row["recipe"], row["seed"], row["device"], row["identity"])
+
+    def path_of(other: str) -> str | None:
+        file = store.kept.file_of(other).absolute()
+        return str(file) if KEY.fullmatch(other) and file.is_file() else None
+
+    return Cell(key, with_paths(default(), row["recipe"], path_of), row["seed"], row["device"], row["identity"])
 
 
 def restore(store: Store, cell: Cell, device: str, warn: Callable[[str], None]) -> "Restored":

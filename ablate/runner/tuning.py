@@ -19,6 +19,7 @@ from ablate.plan.planned import Search
 from ablate.plan.space import contains, ends, rounded, with_setting, words
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
+from ablate.spec.inputs import with_files
 from ablate.spec.patch import get, split
 from ablate.spec.recipe import Recipe
 from ablate.spec.trainer import trainer_of
@@ -76,7 +77,7 @@ def advance(plan: Plan, cells: Sequence[PlannedCell], registry: Registry, ended:
     after = {told.variant: told.untuned for told in decided if told.ended}
     for planned in cells:
         if planned.variant in best:
-            made.append(replace(planned, cell=_cell(registry, best[planned.variant], planned.seed, planned.cell)))
+            made.append(replace(planned, cell=_cell(plan, registry, best[planned.variant], planned.seed, planned.cell)))
         if planned.variant in after:
             made.append(replace(planned, variant=after[planned.variant]))
     variants = tuple(_with_recipe(registry, variant, best.get(variant.name, variant.recipe)) for variant in plan.variants)
@@ -91,13 +92,14 @@ def _with_recipe(registry: Registry, variant: Variant, recipe: Recipe) -> Varian
 def recipes_to_try(plan: Plan, registry: Registry) -> dict[str, Recipe]:
     """What has to work before anything is trained: every variant on the validation images, and with each end of its space."""
     found = {}
+    assert plan.search is not None, "what is not tuned is tried as it is"  # noqa: S101
     for variant in plan.variants:
         found[variant.name] = _on_validation(registry, variant.recipe)
-        for setting in ends(plan.search.spaces[variant.name] if plan.search else {}):
+        for setting in ends(plan.search.spaces[variant.name]):
             ((path, value),) = setting.items()
             name = f"{variant.name} with {path} {json.dumps(value)}"
             found[name] = _on_validation(registry, with_setting(registry, variant.given, setting))
-    return found
+    return {name: with_files(registry, recipe, plan.search.seeds[0], plan.inputs) for name, recipe in found.items()}
 
 
 def _tries(plan: Plan, search: Search, variant: Variant, like: Cell, registry: Registry, ended: Ended) -> list[_Try]:
@@ -105,7 +107,7 @@ def _tries(plan: Plan, search: Search, variant: Variant, like: Cell, registry: R
     space = search.spaces[variant.name]
 
     def tried(setting: Setting, recipe: Recipe) -> _Try:
-        cells = tuple(_cell(registry, _on_validation(registry, recipe), seed, like) for seed in search.seeds)
+        cells = tuple(_cell(plan, registry, _on_validation(registry, recipe), seed, like) for seed in search.seeds)
         return _Try(
             setting, recipe, cells, _value(registry, plan.compare, recipe, [ended([c.key]).get(c.key, ...) for c in cells])
         )
@@ -181,8 +183,9 @@ def _on_validation(registry: Registry, recipe: Recipe) -> Recipe:
     return tunable.recipe
 
 
-def _cell(registry: Registry, recipe: Recipe, seed: int, like: Cell) -> Cell:
+def _cell(plan: Plan, registry: Registry, recipe: Recipe, seed: int, like: Cell) -> Cell:
     """A cell on the data and the device of another one."""
+    recipe = with_files(registry, recipe, seed, plan.inputs) if plan.inputs else recipe
     identity = recipe_identity(registry, recipe, like.identity["data"], like.device, like.identity.get("executor"))
     digest = recipe_digest(canonical_recipe(registry, recipe), like.device, identity)
     return make_cell(recipe, digest, seed, like.device, identity)

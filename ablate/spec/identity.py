@@ -7,12 +7,11 @@ a cell is never taken for another.
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ablate.contracts import Cell, Environment
-from ablate.errors import EnvironmentProblem
 from ablate.registry import Loaded, Registry, build
+from ablate.registry.inputs import content_of
 from ablate.registry.params import Nested
 from ablate.registry.sources import packages_of
 
@@ -66,7 +65,7 @@ def _parameters(registry: Registry, loaded: Loaded, value: Json) -> dict[str, Js
         if item is not None and parameter.path:
             if parameter.path.kind != "file":
                 continue  # the data's fingerprint stands for it
-            item = file_digest(Path(item).expanduser())
+            item = content_of(item)
         result[name] = item
     return result
 
@@ -123,16 +122,3 @@ def executor_identity(registry: Registry, executor: Mapping[str, Json]) -> Json:
     for loaded, _ in used:
         packages |= packages_of(loaded.component.distribution)
     return {**executor, "packages": packages}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's content.
-
-    Raises:
-        EnvironmentProblem: It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EnvironmentProblem(f"{path}: cannot be read: {error}") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from ablate.errors import AblateError, Problem, close_names, did_you_mean
 from ablate.registry import Loaded, Registry
+from ablate.registry.inputs import complete
 from ablate.registry.params import Nested, Parameter, Schema
 
 from .patch import join
@@ -165,6 +166,8 @@ def resolve_component(
             value = coerce(value, parameter.schema)
             if parameter.nested:
                 value = _nested(registry, parameter.nested, value, join(path, name), found)
+            if parameter.path and isinstance(value, Mapping):
+                value = complete(value)
             found += _values(loaded, name, value, join(path, name))
         if not parameter.left_out(value):
             resolved[name] = value
@@ -186,7 +189,7 @@ def _values(loaded: Loaded, name: str, value: Json, path: str) -> Iterator[Probl
             if choices and not close_names(value, choices):
                 hint += f" `ablate show {loaded.component.kind} {loaded.component.name}` lists them."
             yield Problem(path, f"{loaded.component.qualified_name} has no {name} {value!r}", hint)
-    if parameter.path:
+    if parameter.path and isinstance(value, str):
         yield from _place_problems(value, parameter.path.kind, path)
 
 

@@ -88,6 +88,13 @@ def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[st
     return {"type": "object", "required": required, "properties": properties, "allOf": cases}
 
 
+def _in_part(schema: Json) -> Json:
+    """What a patch may give of a value; the base has the rest."""
+    if isinstance(schema, dict):
+        return {key: _in_part(item) for key, item in schema.items() if key != "required"}
+    return [_in_part(item) for item in schema] if isinstance(schema, list) else schema
+
+
 def _case(loaded: Loaded, name: str, partial: bool) -> Json:
     component, parameters = loaded.component, loaded.signature.parameters
     properties: dict[str, Json] = {"use": True}
@@ -101,7 +108,7 @@ def _case(loaded: Loaded, name: str, partial: bool) -> Json:
             schema["enum"] = loaded.choices(parameter.name)
         if not parameter.required:
             schema["default"] = parameter.default
-        properties[parameter.name] = {"anyOf": [schema, {"type": "null"}]} if partial else schema
+        properties[parameter.name] = {"anyOf": [_in_part(schema), {"type": "null"}]} if partial else schema
     required = [] if partial else [parameter.name for parameter in parameters.values() if parameter.required]
     condition = {"required": ["use"], "properties": {"use": {"const": name}}}
     then = {"properties": properties, "required": required, "additionalProperties": False}

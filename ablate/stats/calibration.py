@@ -23,7 +23,7 @@ def reliability(said: Predictions) -> tuple[Array, Array, Array]:
     return right, sure, count
 
 
-def _expected_error(right: Array, sure: Array, count: Array) -> float:
+def expected_error(right: Array, sure: Array, count: Array) -> float:
     """Expected calibration error: |right - sure| of the bins, by their images."""
     return float(np.nansum(np.abs(right - sure) * count) / count.sum())
 
@@ -31,7 +31,7 @@ def _expected_error(right: Array, sure: Array, count: Array) -> float:
 def calibration(name: str, own: Mapping[int, Predictions]) -> Calibration:
     """That of a variant, from the predictions of its cells."""
     told = [reliability(said) for said in own.values()]
-    errors = np.array([_expected_error(*bins) for bins in told])
+    errors = np.array([expected_error(*bins) for bins in told])
     right = float(np.mean([(said.answers == said.labels).mean() for said in own.values()]))
     sure = float(np.mean([said.confidence.mean() for said in own.values()]))
     sd = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan

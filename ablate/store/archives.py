@@ -137,10 +137,8 @@ def _source(path: Path, archive: zipfile.ZipFile) -> Source:
         name = f"cells/{key}.json"
         content = json.loads(_checked(archive, entries[name], digests[name]))
         record = portable.unpacked(portable.packed(content["cell"]), key)
-        kept, weights = content["kept_sha256"], digests.get(f"weights/{key}.safetensors")
-        if kept is not None and weights is not None and kept != weights:
-            raise ValueError("its weights are others")
-        return Item(record, kept if weights else None, content["evaluations"])
+        has_weights = f"weights/{key}.safetensors" in entries
+        return Item(record, content["kept_sha256"] if has_weights else None, content["evaluations"])
 
     def file_of(folder: str, key: str) -> IO[bytes] | None:
         entry = entries.get(f"{folder}/{key}.{SUFFIXES[folder]}")

@@ -4,18 +4,18 @@ Nothing is overwritten. Of a cell that is here with another result, the result o
 is taken by another one is taken over under a name of its own.
 """
 
-import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from ablate import names, predictions
 from ablate.contracts import Result
-from ablate.errors import AblateError, StoreError
+from ablate.errors import AblateError, EnvironmentProblem, StoreError
 from ablate.spec.identity import sha256
 from ablate.writing import REMEDY, replaced
 
@@ -82,7 +82,8 @@ def take_over(store: Store, source: Source) -> Taken:
 
 def _problems(source: Source, unproven: set[str]) -> Iterator[str]:
     """What is wrong with a source, all of it before anything is taken; keys that cannot be made again are added to `unproven`."""
-    yield from source.problems()
+    damaged = list(source.problems())
+    yield from damaged
     for study in source.studies:
         try:
             _check_study(study)
@@ -95,6 +96,8 @@ def _problems(source: Source, unproven: set[str]) -> Iterator[str]:
             if not key_is_made_again(item.record, memory):
                 unproven.add(key)
             _check_evaluations(item.evaluations)
+            if not damaged:
+                _check_weights(source, item)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             yield f"cell {key[:12]}: {error}"
 
@@ -118,6 +121,32 @@ def _check_evaluations(evaluations: Sequence[Json]) -> None:
         number = one["value"] is None or isinstance(one["value"], (int, float))
         if not number or not isinstance(one["key"], str) or not isinstance(one["images"], int):
             raise ValueError(f"its {one['name']!r} is not what ablate writes")
+
+
+def _check_weights(source: Source, item: Item) -> None:
+    """Refuses weights that are not those of the cell.
+
+    Raises:
+        ValueError: They are others.
+    """
+    if item.kept and (found := source.opened("weights", item.record["key"])) is not None:
+        with found as file, TemporaryDirectory(prefix="ablate-weights-") as folder:
+            copied = Path(folder, "weights")
+            with copied.open("wb") as copy:
+                shutil.copyfileobj(file, copy, 1 << 20)
+            if not _are_of(copied, item):
+                raise ValueError("its weights are others")
+
+
+def _are_of(file: Path, item: Item) -> bool:
+    """Whether a file has the kept weights of a cell."""
+    from ablate.engine.weights import load  # with torch, which cells without weights are taken without
+
+    try:
+        load(file, item.record["key"], item.kept or "")
+    except EnvironmentProblem:
+        return False
+    return True
 
 
 def _take_study(db: sqlite3.Connection, store: Store, study: Record, source: Source, taken: Taken) -> None:
@@ -206,7 +235,7 @@ def _take_files(store: Store, source: Source, item: Item, taken: Taken) -> None:
             taken.predictions += write_predictions(store, item.record, file.read(predictions.LARGEST + 1))
     if item.kept and not store.kept.digests([key]) and (found := source.opened("weights", key)) is not None:
         with found as file:
-            _copy(file, store.kept.file_of(key), item.kept)
+            _copy(file, store.kept.file_of(key), item)
         taken.weights += store.kept.add_again(key, _kept(item))
     here = store.evaluations.of_cell(key)
     new = {one["name"]: (one["key"], one["value"], one["images"], one["about"]) for one in item.evaluations}
@@ -239,7 +268,7 @@ def write_predictions(store: Store, record: Record, data: bytes) -> bool:
     return False
 
 
-def _copy(file: IO[bytes], target: Path, digest: str) -> None:
+def _copy(file: IO[bytes], target: Path, item: Item) -> None:
     """Copies weights, which get their name only when they are the ones that they should be.
 
     Raises:
@@ -249,9 +278,8 @@ def _copy(file: IO[bytes], target: Path, digest: str) -> None:
         with replaced(target) as temporary:
             with temporary.open("wb") as copy:
                 shutil.copyfileobj(file, copy, 1 << 20)
-            with temporary.open("rb") as copy:
-                if hashlib.file_digest(copy, "sha256").hexdigest() != digest:
-                    raise StoreError(f"{target.name}: the weights changed while they were copied. Take them over again.")
+            if not _are_of(temporary, item):
+                raise StoreError(f"{target.name}: the weights changed while they were copied. Take them over again.")
     except OSError as error:
         raise StoreError(f"{target}: cannot be written: {error}. {REMEDY}") from error
 

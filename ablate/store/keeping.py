@@ -2,7 +2,7 @@
 measured with them afterwards.
 
 The weights of a store have room of a stated size. Where it is not enough, those go first whose cells no study of the store has,
-and then those that were used longest ago: trained, loaded, or evaluated.
+and then those that were used longest ago: trained, loaded, or evaluated. Those that a study of the store uses as inputs stay.
 """
 
 import hashlib
@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS evaluations (
 STATES = """
 CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY REFERENCES weights (key) ON DELETE CASCADE, sha256 TEXT NOT NULL) STRICT
 """
+INPUTS = """SELECT studies.name AS study, json_extract(named.value, '$.key') AS key
+            FROM studies, json_each(studies.plan, '$.inputs') AS named"""
+"""The cells whose weights some study of the store uses, which stay as long as that study does."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ class Kept:
             db.execute("UPDATE weights SET used = ? WHERE key = ?", (time.time(), key))
 
     def make_room(self, gigabytes: float) -> tuple[int, int]:
-        """Removes weights until the others have room.
+        """Removes weights until the others have room; none that a study of the store uses.
 
         Returns:
             How many cells lost theirs, and how many bytes these were.
@@ -200,18 +203,28 @@ class Kept:
             return 0, 0
         with self._access.transaction() as db:
             rows = db.execute(
-                """SELECT key, bytes FROM weights ORDER BY key IN (SELECT key FROM study_cells), used, key"""
+                f"""SELECT key, bytes, key IN (SELECT key FROM ({INPUTS})) AS stays FROM weights
+                    ORDER BY key IN (SELECT key FROM study_cells), used, key"""  # noqa: S608, a text of this module
             ).fetchall()
             total = sum(row["bytes"] for row in rows)
             for row in rows:
                 if total <= room:
                     break
+                if row["stays"]:
+                    continue
                 gone.append(row)
                 total -= row["bytes"]
             db.executemany("DELETE FROM weights WHERE key = ?", [(row["key"],) for row in gone])
         for row in gone:
             self._remove(row["key"])
         return len(gone), sum(row["bytes"] for row in gone)
+
+    def overfull(self, gigabytes: float) -> tuple[int, int]:
+        """How many bytes are more than the room, and how many of all are of weights that studies use."""
+        inputs = {row["key"] for row in self._access.read(INPUTS)}
+        rows = self._rows()
+        over = round(sum(row["bytes"] for row in rows) - gigabytes * 1e9)
+        return max(0, over), sum(row["bytes"] for row in rows if row["key"] in inputs)
 
     def tidy(self, running: Collection[str]) -> None:
         """Removes files that killed runs left: of no noted weights, and of no cell that is trained now."""

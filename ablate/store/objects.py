@@ -9,8 +9,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +71,8 @@ class Objects:
         self._local = bool({"file", "local"} & set(names))
         self._known = bool(set(CONDITIONAL) & set(names))
         self._row, self._gone_until, self._lock = 0, 0.0, threading.Lock()
+        # SSH's loses the answers of those that ask at once, and who knows what others do
+        self._turn: AbstractContextManager[Any] = nullcontext() if self._known else threading.Lock()
 
     def names(self, folder: str) -> list[str]:
         """The names of the objects of a folder, by one listing.
@@ -192,7 +195,7 @@ class Objects:
             raise Failed
         for number in range(TRIES):
             try:
-                found = in_time(request)
+                found = in_time(partial(self._in_turn, request))
             except Exception as error:  # of any file system, in any way
                 self._count(error)
                 if number + 1 < TRIES:
@@ -207,6 +210,10 @@ class Objects:
             if self._row >= GONE_AFTER:
                 self._row, self._gone_until = 0, time.monotonic() + GONE_SECONDS
         raise Failed
+
+    def _in_turn(self, request: Callable[[], T]) -> T:
+        with self._turn:
+            return request()
 
     def _count(self, error: Exception | None = None, failed: int = 0) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ class Item:
 
     Attributes:
         record: As `portable` has it.
-        kept: SHA-256 of the file of its weights; None where none were kept.
+        kept: Digest of its weights, as `Result.kept_sha256` has it; None where none were kept.
         evaluations: What was measured of it afterwards: `name`, `key`, `value`, `images` and `about` each.
     """
 

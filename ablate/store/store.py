@@ -16,6 +16,7 @@ from typing import Any
 from ablate import names
 from ablate.contracts import Cell, Result, believed
 from ablate.errors import StoreError, UsageError, did_you_mean
+from ablate.spec.inputs import placeless
 from ablate.study import Study
 from ablate.writing import storable
 
@@ -160,18 +161,20 @@ class Store:
         rows = self.access.read(
             "SELECT key, recipe, identity FROM cells WHERE status = 'done' AND seed = ? AND device = ?", cell.seed, cell.device
         )
-        found = []
+        found, other = [], {**placeless(cell.recipe), "epochs": None}
         with self.access.decoding():
             for row in rows:
                 recipe = load(row["recipe"])
-                same = {**recipe, "epochs": None} == {**cell.recipe, "epochs": None} and load(row["identity"]) == cell.identity
+                same = {**recipe, "epochs": None} == other and load(row["identity"]) == cell.identity
                 if same and recipe.get("epochs", 0) < cell.recipe.get("epochs", 0):
                     found.append((int(recipe["epochs"]), str(row["key"])))
         return sorted(found)
 
     def seconds_of(self, recipe: Json) -> list[tuple[float, dict[str, Json]]]:
         """How long each finished cell of a recipe took, whatever its seed, and its provenance."""
-        rows = self.access.read("SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", dump(recipe))
+        rows = self.access.read(
+            "SELECT seconds, provenance FROM cells WHERE status = 'done' AND recipe = ?", dump(placeless(recipe))
+        )
         with self.access.decoding():
             return [(row["seconds"], load(row["provenance"])) for row in rows]
 
@@ -196,7 +199,7 @@ class Store:
                        started = excluded.started, error = NULL, log = NULL, provenance = excluded.provenance""",
                 (
                     cell.key,
-                    dump(cell.recipe),
+                    dump(placeless(cell.recipe)),
                     cell.seed,
                     cell.device,
                     dump(cell.identity),

@@ -5,7 +5,7 @@ from typing import Any
 
 from ablate import names
 from ablate.contracts import EPOCH_NUMBERS, Factor, believed
-from ablate.study import Compare, Evaluated, Stopping, Study, Tuning, VariantInfo
+from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 
 from .access import Access, dump, load
 from .drivers import Drivers
@@ -56,6 +56,7 @@ def read_study(access: Access, drivers: Drivers, kept: Kept, evaluations: Evalua
         evaluations=later,
         predictions=kept.predictions_of if of_images else None,
         thumbnails=kept.thumbnails_of(name) if of_images else None,
+        inputs=tuple(Input(**one) for one in plan.get("inputs", ())),
     )
 
 

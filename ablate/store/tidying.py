@@ -1,7 +1,7 @@
 """What a store has, how large it is, and the removal of what nobody needs: of a study, or of cells that no study names.
 
-Cells belong to all studies that name them. Those that a living driver trains are never touched. Files are found by listing the
-store's own folders, never by a name that the database has.
+Cells belong to all studies that name them, or that use their weights. Those that a living driver trains are never touched. Files
+are found by listing the store's own folders, never by a name that the database has.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from ablate.errors import DiskProblem, UsageError, did_you_mean
 from ablate.writing import REMEDY
 
 from . import database
+from .keeping import INPUTS
 from .store import Store
 
 FOLDERS = ("weights", "predictions", "checkpoints")  # of files that belong to a cell each
@@ -25,6 +26,7 @@ _ROWS = """SELECT c.key, c.status, c.owner, length(c.recipe) + length(c.identity
                + ifnull(length(c.metrics), 0) + ifnull(length(c.log), 0) + ifnull(length(c.error), 0)
                + ifnull((SELECT sum(length(e.record) + 80) FROM epochs e WHERE e.key = c.key), 0) AS bytes
            FROM cells c"""
+_NAMED = f"SELECT DISTINCT study, key FROM study_cells UNION {INPUTS}"  # noqa: S608, the cells that studies have or use
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,11 @@ def remove(store: Store, study: str, dry_run: bool = False) -> Removed:
     if study not in store.studies():
         raise UsageError(f"{store.directory} has no study {study!r}. {did_you_mean(study, store.studies())}".strip())
     with nullcontext() if dry_run else store.access.transaction() as db:
-        query = "SELECT key, max(study != ?) AS other FROM study_cells GROUP BY key HAVING min(study != ?) = 0"
-        named = {row["key"]: bool(row["other"]) for row in store.access.read(query, study, study)}
-        own = {key for key, other in named.items() if not other}
+        named: dict[str, set[str]] = {}  # by whom
+        for row in store.access.read(_NAMED):
+            named.setdefault(row["key"], set()).add(row["study"])
+        named = {key: studies for key, studies in named.items() if study in studies}
+        own = {key for key, studies in named.items() if studies == {study}}
         going, running = _going(store, own)
         if running:
             raise UsageError(f"study {study!r} runs now: {'; '.join(store.holders(sorted(running)))}. End that run first.")
@@ -186,7 +190,7 @@ def collect(store: Store, dry_run: bool = False) -> Removed:
     with nullcontext() if dry_run else store.access.transaction() as db:
         files = list(_files(store.directory))  # before the rows are looked at: every file's cell has a row before it has a file
         status = {row["key"]: row["status"] for row in store.access.read("SELECT key, status FROM cells")}
-        named = {row["key"] for row in store.access.read("SELECT key FROM study_cells")}
+        named = {row["key"] for row in store.access.read(_NAMED)}
         going, running = _going(store, status.keys() - named)
         old = time.time() - OLD_SECONDS
 

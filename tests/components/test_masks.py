@@ -167,7 +167,7 @@ def test_geometric_operations_of_policies_are_those_of_torchvision(masks):
             moved = theirs.as_subclass(torch.Tensor)
         except TypeError:  # colours are not of masks
             moved = masks
-        assert torch.equal(policies._moved(masks, name, value), moved), name
+        assert torch.equal(policies.moved_masks(masks, name, value), moved), name
         assert torch.equal(moved, masks) == (name not in policies.GEOMETRIC), name
 
 

@@ -7,7 +7,7 @@ import torch
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
-from ablate.components.transforms import filters, framing, geometry, random
+from ablate.components.transforms import filters, framing, geometry, normalize, random
 
 MODES = {"nearest": InterpolationMode.NEAREST, "bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 
@@ -79,6 +79,38 @@ def test_the_scale_of_parts_is_the_one_asked_for():
 def test_limits_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match="smallest and the largest"):
         framing.random_resized_crop(size=8, scale=(1.0, 0.5))
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+def test_a_part_of_one_image_keeps_its_memory_format_and_bits(wide, interpolation):
+    transform = framing.random_resized_crop(size=(32, 24), interpolation=interpolation)
+    planes = wide[:1]
+    pixels = planes.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # as decoders give them
+    window = framing.Window(7, 11, 40, 50, (32, 24))
+    part = transform.cut(pixels, window)
+    assert part.stride()[1:] == (1, 3 * 24, 3)
+    assert torch.equal(part, transform.cut(planes, window))
+
+
+@pytest.mark.parametrize("numbers", [1, 3])
+@pytest.mark.parametrize("size", [(5, 7), (64, 48), (400, 500)])
+def test_channels_last_normalizes_to_the_bits_of_planes(numbers, size):
+    planes = torch.randint(0, 256, (9, 3, *size), dtype=torch.uint8, generator=seeded())
+    transform = normalize.normalize(mean=[0.485, 0.456, 0.406][:numbers], std=[0.229, 0.224, 0.225][:numbers])
+    made = transform(planes.contiguous(memory_format=torch.channels_last), None)
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(made, transform(planes, None))
+
+
+@pytest.mark.parametrize("flip", [random.random_horizontal_flip, random.random_vertical_flip])
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_large_images_are_flipped_like_small_ones(flip, form, monkeypatch):
+    images = torch.randint(0, 256, (16, 3, 110, 100), dtype=torch.uint8, generator=seeded()).contiguous(memory_format=form)
+    assert images[0].numel() >= random.LARGE
+    large = flip()(images, seeded())
+    monkeypatch.setattr(random, "LARGE", 1 << 30)
+    assert torch.equal(large, flip()(images, seeded()))
+    assert large.stride() == images.stride()
 
 
 @pytest.mark.parametrize("form", [(60, 90), (90, 60), (61, 61), (37, 101)])

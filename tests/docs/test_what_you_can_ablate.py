@@ -269,6 +269,33 @@ def test_muon_takes_the_hidden_matrices(ideas, environment):
     assert (10, 84) in shapes[1]
 
 
+def test_a_student_learns_from_the_teacher_of_its_seed_and_goes_on_bit_for_bit(ideas, environment, monkeypatch):
+    here = in_process_executor(ideas)
+    monkeypatch.syspath_prepend(ideas / "ablate-inline")
+    registry.default.cache_clear()
+    teachers = {**STUDY, "base": STUDY["base"] | {"epochs": 2}, "variants": {"sam": STUDY["variants"]["sam"]}}
+    for name, text in {"ideas.json": json.dumps(teachers), "distilled.json": FILES["distilled.json"]}.items():
+        (ideas / name).write_text(text)
+    told = CliRunner().invoke(app, ["check", "distilled.json", "--store", "store"])
+    assert "there is no store in store, where the weights of variant 'base' of study 'ideas' are looked for" in str(
+        told.exception
+    )
+    for words in (["ideas.json", "--keep", "weights"], ["distilled.json"]):
+        done = CliRunner().invoke(app, ["run", *words, "--store", "store", *here], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    with Store(ideas / "store") as store:
+        (teacher,) = (row.key for row in store.study("ideas").cells.itertuples() if (row.variant, row.seed) == ("base", 1))
+        cells = store.study("distilled").cells.set_index(["variant", "seed"])
+        file = store.kept.file_of(teacher)
+    level = {"step": {"use": "distillation", "teacher": {"use": "net"}, "weights": str(file)}}
+    spec = json.loads(FILES["distilled.json"]) | {"variants": {"taught": level}}
+    made = make_cells(make_plan(load(spec), registry.default()), registry.default(), environment, "cpu")
+    cell = next(planned.cell for planned in made if (planned.variant, planned.seed) == ("taught", 1))
+    assert cell.key == cells.loc[("taught", 1), "key"]
+    parts = stopped_often(cell, environment, ideas / "parts")
+    assert parts.weights_sha256 == cells.loc[("taught", 1), "weights_sha256"]
+
+
 def test_a_teacher_without_its_weights_is_told_before(ideas, environment):
     (ideas / "teacher.safetensors").unlink()
     with pytest.raises(AblateError, match="there is no file"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablate.engine import data, trial
+from ablate.engine import data, part_trials
 from ablate.engine.trial import preflight
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
@@ -161,7 +161,7 @@ def test_a_moving_average_is_made(spec, environment, monkeypatch):
     def refuses(model, decay):
         raise RuntimeError("cannot be copied")
 
-    monkeypatch.setattr(trial, "average", refuses)
+    monkeypatch.setattr(part_trials, "average", refuses)
     assert tried(recipe_of(spec, environment, "base.ema=0.9"), environment) == [("ema", "RuntimeError: cannot be copied")]
 
 

@@ -28,7 +28,7 @@ def heard(monkeypatch):
         monkeypatch.setattr(worker.os, "_exit", end)
         for key in told:
             order = {"cell": {"key": key}, "device": "cpu"}
-            cells[key] = worker._cell(order, threading.Event(), out, cells.__len__)
+            cells[key] = worker.turns_of(order, threading.Event(), out, cells.__len__)
         with pytest.raises(Ended) as ended:
             while cells:
                 worker.take_turns(cells)

@@ -4,7 +4,7 @@ import pytest
 
 import ablate
 from ablate.contracts import Cell
-from ablate.errors import EnvironmentProblem, SpecError
+from ablate.errors import EnvironmentProblem
 from ablate.runner.extending import extensions
 from ablate.runner.job import Options, prepare
 from ablate.store import Store
@@ -74,14 +74,29 @@ def test_it_does_not_train_again_what_was_trained(spec, tmp_path, in_this_proces
     ],
     ids=["cosine", "eval_every"],
 )
-def test_what_depends_on_the_length_is_refused_with_the_reason(spec, tmp_path, in_this_process, overrides, field, why):
+def test_what_depends_on_the_length_begins_anew_with_the_reason(spec, tmp_path, in_this_process, overrides, field, why):
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, *overrides, keep="state")
-    with pytest.raises(SpecError) as caught:
-        ran(spec, tmp_path / "a", tmp_path, *overrides, "base.epochs=4", extend=True)
-    assert field in str(caught.value)
-    assert why in str(caught.value)
-    assert "Leave --extend out" in str(caught.value)
+    told = []
+    job = prepare(spec, [*overrides, "base.epochs=4"], Options(tmp_path / "a", tmp_path, device="cpu", extend=True))
+    with Store(tmp_path / "a") as store:
+        assert extensions(job, {planned.cell.key for planned in job.cells}, store, told.append) == {}
+    assert all("cannot go on from finished cells, and begin anew: " in message for message in told)
+    assert any(field in message and why in message for message in told)
+
+
+def test_what_can_go_on_does_beside_what_begins_anew(spec, tmp_path, in_this_process):
+    spec["seeds"] = 1
+    spec["factors"] = {"scheduler": {"cosine": {"scheduler": {"use": "cosine"}}}}
+    ran(spec, tmp_path / "a", tmp_path, keep="state")
+    told = []
+    job = prepare(spec, ["base.epochs=4"], Options(tmp_path / "a", tmp_path, device="cpu", extend=True))
+    base, cosine = (planned.cell.key for planned in job.cells)
+    with Store(tmp_path / "a") as store:
+        found = extensions(job, {base, cosine}, store, told.append)
+    assert {key: extends.epochs for key, extends in found.items()} == {base: 2}
+    (message,) = told
+    assert message.startswith("variant 'scheduler=cosine' cannot go on from finished cells, and begin anew: base.scheduler: ")
 
 
 def test_a_state_that_is_damaged_is_not_gone_on_from(spec, tmp_path, in_this_process):

@@ -10,7 +10,7 @@ from ablate import predictions
 from ablate.predictions import Predictions
 from ablate.report.content import page
 from ablate.report.files import render, write_all
-from ablate.stats.calibration import calibration_error, reliability
+from ablate.stats.calibration import expected_error, reliability
 from ablate.stats.per_image import confusion, mcnemar, per_image, recall
 from tests.report.studies import HOSTILE, make_study
 
@@ -78,7 +78,7 @@ def test_reliability_is_that_of_scikit_learn():
         abs=1e-9,
     )
     assert count.sum() == 60
-    assert calibration_error(one) == pytest.approx(float((np.abs(right - sure) * count)[there].sum() / 60), abs=1e-12)
+    assert expected_error(right, sure, count) == pytest.approx(float((np.abs(right - sure) * count)[there].sum() / 60), abs=1e-12)
 
 
 def study_with(tmp_path, names=("base", "x"), seeds=3, class_names=NAMES, **others):

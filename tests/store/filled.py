@@ -1,17 +1,18 @@
 """Stores with finished cells that nobody trained."""
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from ablate import predictions
-from ablate.contracts import Result
+from ablate.contracts import DataInfo, Horizon, Result
+from ablate.engine import weights
 from ablate.runner.job import Options, prepare
 from ablate.runner.job import save as save_job
 from tests.conftest import SPEC
 
-WEIGHTS = bytes(range(256)) * 40
+IMAGES = DataInfo(1, 16, 16, 2)
 
 
 def result_of(accuracy, images=4):
@@ -33,8 +34,16 @@ def result_of(accuracy, images=4):
     ]
     return Result(
         epochs, {"accuracy": accuracy, "loss": None}, f"{round(accuracy * 1000):064x}", 1.0, 7,
-        evaluated_images=images, predictions=predictions.packed(said), kept_sha256=hashlib.sha256(WEIGHTS).hexdigest(),
+        evaluated_images=images, predictions=predictions.packed(said),
     )  # fmt: skip
+
+
+def keep(store, key):
+    """Writes weights of a cell, and gives their digest."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(int(key[:8], 16))
+        model = torch.nn.Linear(16, 2)
+    return weights.save(store.kept.file_of(key), key, model, weights.Form(IMAGES, IMAGES, ("cat", "dog"), 2, Horizon(2, 5)))
 
 
 def fill(store, spec=SPEC, accuracies=(0.5, 0.6, 0.7), **more):
@@ -44,8 +53,6 @@ def fill(store, spec=SPEC, accuracies=(0.5, 0.6, 0.7), **more):
     for planned, accuracy in zip(job.cells, accuracies, strict=False):
         key = planned.cell.key
         assert store.claim(planned.cell, {"cpu": "c", "packages": {"torch": "2"}}) == "claimed"
-        store.kept.directory.mkdir(exist_ok=True)
-        store.kept.file_of(key).write_bytes(WEIGHTS)
-        assert store.finish(key, replace(result_of(accuracy), **more))
+        assert store.finish(key, replace(result_of(accuracy), kept_sha256=keep(store, key), **more))
         store.evaluations.add(key, {"top5_accuracy": ("k", 0.9, 4, {"metric": "top5_accuracy"})})
     return job

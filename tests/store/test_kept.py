@@ -249,9 +249,11 @@ def test_an_evaluation_has_the_value_of_the_training_and_is_made_once(kept):
 
 
 def test_a_program_is_told_the_same_from_python(kept, tmp_path):
-    Image.new("L", (16, 16), 200).save(tmp_path / "a.png")
-    words = ["predict", "tiny", "base", tmp_path, "--store", kept, "--device", "cpu", "--json"]
-    assert documents.predict("tiny", "base", tmp_path, store=kept, device="cpu") == json.loads(call(*words).stdout)
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("L", (16, 16), 200).save(images / "a.png")
+    words = ["predict", "tiny", "base", images, "--store", kept, "--device", "cpu", "--json"]
+    assert documents.predict("tiny", "base", images, store=kept, device="cpu") == json.loads(call(*words).stdout)
     made = documents.evaluate("tiny", metrics=["loss"], name="a", store=kept, device="cpu")
     words = ["evaluate", "tiny", "--metric", "loss", "--name", "a", "--store", kept, "--device", "cpu", "--json"]
     assert made == json.loads(call(*words).stdout) == {"version": 1, "study": "tiny", "columns": ["loss on a"]}

@@ -6,10 +6,13 @@ import random
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from ablate.contracts import Cell
 from ablate.errors import UsageError
@@ -351,3 +354,28 @@ def test_a_request_that_hangs_is_left(tmp_path, monkeypatch):
 def test_an_address_that_nobody_knows_is_refused():
     with pytest.raises(UsageError, match=r"--remote nope://x: Protocol not known: nope\. .* ablate-core\[remote\]"):
         Objects("nope://x")
+
+
+class OneAtATime(MemoryFileSystem):
+    """As SFTP's, which loses an answer where two ask at once."""
+
+    protocol = "alone"
+    store: ClassVar[dict] = {}
+    inside = threading.Lock()
+
+    def cat_file(self, path, start=None, end=None, **more):
+        assert self.inside.acquire(blocking=False), "two at once"
+        try:
+            time.sleep(0.01)
+            return super().cat_file(path, start, end, **more)
+        finally:
+            self.inside.release()
+
+
+def test_a_place_that_nobody_knows_is_asked_one_thing_at_a_time():
+    fsspec.register_implementation("alone", OneAtATime, clobber=True)
+    place = Objects("alone://lab")
+    place.write("cells/a", b"1")
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda _: place.read("cells/a", 9), range(16))) == [b"1"] * 16
+    assert place.counts.tried_again == 0

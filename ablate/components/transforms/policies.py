@@ -219,7 +219,7 @@ def _policy(name: str, apply: Callable[[Tensor, Generator, Kernel], Tensor], int
         return apply(_uint8(images, name), generator, partial(operated, interpolation=interpolation))
 
     def on_masks(masks: Tensor, generator: Generator) -> Tensor:
-        return apply(masks, generator, _moved)
+        return apply(masks, generator, moved_masks)
 
     return moves_masks(on_images, on_masks)
 
@@ -307,5 +307,5 @@ def operated(images: Tensor, name: str, magnitude: float, interpolation: Interpo
             return images
 
 
-def _moved(masks: Tensor, name: str, magnitude: float) -> Tensor:
+def moved_masks(masks: Tensor, name: str, magnitude: float) -> Tensor:
     return operated(masks, name, magnitude, "nearest") if name in GEOMETRIC else masks

@@ -10,7 +10,7 @@ from ablate.components.class_folders import Listing, is_left_behind
 from ablate.components.fingerprints import space_error
 from ablate.images import extensions
 from ablate.plugin import EnvironmentProblem, fingerprint
-from ablate.spec.identity import file_digest
+from ablate.registry.inputs import file_digest
 
 FOLDERS = {"train": ("training",), "validation": ("valid", "dev", "val"), "test": ("testing", "eval", "evaluation")}
 TABLES = {".arrow", ".csv", ".json", ".jsonl", ".parquet", ".tar", ".zip"}  # which the library may read in place of images

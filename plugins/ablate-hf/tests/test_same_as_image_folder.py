@@ -173,7 +173,7 @@ def test_links_to_folders_and_deeper_folders_are_read(folder, environment, tmp_p
 def test_ordinary_folders_keep_their_fingerprint(folder, environment):
     """That of version 0.1.0: the names and digests of all files, then what is taken from them."""
     from ablate.components.fingerprints import fingerprint
-    from ablate.spec.identity import file_digest
+    from ablate.registry.inputs import file_digest
 
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     content = fingerprint(*(f"{path.relative_to(folder).as_posix()} {file_digest(path)}" for path in files))
