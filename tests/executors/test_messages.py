@@ -39,6 +39,7 @@ def test_batches_and_epochs_are_told_in_their_order(cell, settings):
 
 def test_how_far_it_is_is_told_between_batches(cell, settings, monkeypatch):
     monkeypatch.setattr(training, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(training, "PROGRESS_SHARE", 0.0)  # a process that was stopped for a while is to tell all the same
     heard = [message for message in told(cell, settings) if message is not None]
     events = [event_of(cell.key, json.loads(json.dumps(message))) for message in heard]
     far = [event.epochs for event in events if isinstance(event, Advanced)]
