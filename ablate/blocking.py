@@ -56,8 +56,12 @@ def grid_of(variants: Sequence[Named], blocks: Sequence[str], reference: str) ->
 
 
 def named(levels: Sequence[Mapping[str, str]]) -> list[str]:
-    """A name for each combination of levels: the level itself where there is one factor, and its levels are names."""
-    alone = all(len(own) == 1 and says_itself(level) for own in levels for level in own.values())
+    """A name for each combination of levels: the level itself where there is one factor, and all or two of its levels are names.
+
+    So `none` beside `adam` and `sgd` needs no more words, and 0.1 beside 0.01 does.
+    """
+    words = {level: says_itself(level) for own in levels for level in own.values()}
+    alone = all(len(own) == 1 for own in levels) and (all(words.values()) or sum(words.values()) > 1)
     names: dict[tuple[str, ...], str] = {}
     taken = set()
     for key, own in {tuple(own.values()): own for own in levels}.items():

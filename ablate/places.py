@@ -73,7 +73,7 @@ def device_of(name: str) -> str:
         return name
     if kind not in ("auto", "cuda", "mps", "xpu") or (index and not index.isdigit()) or (kind in ("auto", "mps") and index):
         raise UsageError(f"device {name!r}: expected auto, cpu, cuda or cuda:N, or mps, xpu or xpu:N, which are untried.")
-    if kind == "auto" and not _gpu_possible():
+    if kind == "auto" and not gpu_possible():
         return "cpu"
     import torch
 
@@ -98,7 +98,7 @@ ANOTHER_BUILD = "Install a build of torch that has, see https://pytorch.org/get-
 
 def passed_over(name: str) -> str:
     """Why `auto` means the CPU on a machine with a GPU; empty where it does not, or another device was asked for."""
-    if name != "auto" or not _gpu_possible():
+    if name != "auto" or not gpu_possible():
         return ""
     import torch
 
@@ -106,7 +106,7 @@ def passed_over(name: str) -> str:
     return why and f"trained on the CPU: {why}. {ANOTHER_BUILD}"
 
 
-def _gpu_possible() -> bool:
+def gpu_possible() -> bool:
     """Whether torch, which takes seconds to import, may find a GPU: not where it is built for CUDA and there is no driver."""
     if sys.platform != "linux" or not _built_for_cuda():
         return True

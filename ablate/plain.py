@@ -1,6 +1,9 @@
-"""Text without styles; it imports nothing, so that listing is fast."""
+"""Text without styles; it imports hardly anything, so that listing is fast."""
 
+import textwrap
 from collections.abc import Sequence
+
+LEAST = 40  # characters for the last column of a table that fits a window
 
 
 def printable(text: str) -> str:
@@ -28,6 +31,21 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     lines = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in lines)
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int) -> str:
+    """Aligned rows whose last column goes on below itself; where that has little room, on lines of its own, and no heading."""
+    lines = [[printable(cell) for cell in row] for row in rows]
+    start = sum(max(map(len, column)) + 2 for column in list(zip(*lines, strict=True))[:-1])
+    if width - start < LEAST:
+        return "".join("  ".join(row[:-1]).rstrip() + "\n" + _wrapped(row[-1], width, 4) for row in lines[1:])
+    heads = aligned([row[:-1] for row in lines]).splitlines()
+    return "".join(head.ljust(start) + _wrapped(row[-1], width, start).lstrip() for head, row in zip(heads, lines, strict=True))
+
+
+def _wrapped(text: str, width: int, indent: int) -> str:
+    made = textwrap.fill(text, max(width, indent + 1), initial_indent=" " * indent, subsequent_indent=" " * indent)
+    return f"{made}\n"
 
 
 def encodable(text: str) -> bool:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ablate.components.fingerprints import fingerprint
     from ablate.components.optimizers import trainable
     from ablate.components.splits import arrange
-    from ablate.components.transforms import Transform, deterministic, fixes_size, photometric
+    from ablate.components.transforms import Transform, deterministic, fixes_size, moves_masks, photometric
     from ablate.engine.evaluation import Evaluation
     from ablate.engine.sampling import Sampler, Samples
     from ablate.engine.seeding import derive
@@ -63,6 +63,7 @@ _WITH_TORCH = {
     "Transform": "ablate.components.transforms",
     "deterministic": "ablate.components.transforms",
     "fixes_size": "ablate.components.transforms",
+    "moves_masks": "ablate.components.transforms",
     "photometric": "ablate.components.transforms",
     "Evaluation": "ablate.engine.evaluation",
     "Sampler": "ablate.engine.sampling",
@@ -142,6 +143,7 @@ __all__ = [
     "fingerprint",
     "fixes_size",
     "hookimpl",
+    "moves_masks",
     "photometric",
     "runs",
     "trainable",

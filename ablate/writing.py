@@ -1,4 +1,4 @@
-"""Files that are whole: what is at a path is the old content or the new one, whatever happens in between."""
+"""Files that are whole: what is at a path is the old content or the new one, whatever happens in between. And text for them."""
 
 import errno
 import os
@@ -28,3 +28,8 @@ def replaced(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # a broken disk may keep it; the error that counts is the first one
             temporary.unlink(missing_ok=True)
         raise
+
+
+def storable(text: str) -> str:
+    """Text that UTF-8 can have: a lone surrogate is written as an escape, which JSON reads as what it was."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -67,7 +67,7 @@ def test_each_part_runs(part, tmp_path, request):
 def test_the_cell_that_is_measured_on_a_gpu_agrees_on_the_cpu(tmp_path, studies_here):
     dataset = {"use": "digits", "size": 16, "channels": 3, "limit": 128}
     size = Size(dataset=dataset, environment=Environment(tmp_path), repeats=1, specs=(), device="cpu", work=tmp_path, **SMALLEST)
-    (figure,) = studies._one_on_gpu(size)
+    (figure,) = studies.one_on_gpu(size)
     assert figure["gap_in_accuracy"] == 0
     assert figure["seconds_of_an_epoch"].keys() == {"by hand", "ablate"}
 

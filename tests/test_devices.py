@@ -19,7 +19,7 @@ def gpus(monkeypatch):
     def have(count):
         monkeypatch.setattr("torch.cuda.is_available", lambda: count > 0)
         monkeypatch.setattr("torch.cuda.device_count", lambda: count)
-        monkeypatch.setattr(places, "_gpu_possible", lambda: True)
+        monkeypatch.setattr(places, "gpu_possible", lambda: True)
         monkeypatch.setattr(places, "no_kernels", lambda index: "")
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -57,7 +57,7 @@ BUILDS = {  # architectures that a build of torch has code for, the GPU, and whe
 def test_a_gpu_that_torch_has_no_code_for_is_not_taken_and_it_is_said(build, gpu, monkeypatch):
     import torch
 
-    monkeypatch.setattr(places, "_gpu_possible", lambda: True)
+    monkeypatch.setattr(places, "gpu_possible", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_arch_list", build.split)

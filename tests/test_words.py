@@ -98,7 +98,7 @@ def family(broken=False):
         components[name] = [component]
         loaded["model", component.qualified_name] = Loaded(component, Signature({"arch": parameter}, "", ""), dict)
     components["gone"] = [replace(component, name="gone", problem="there is no module 'nowhere'")]
-    return Registry({"model": components}, _loaded=loaded)
+    return Registry({"model": components}, loaded=loaded)
 
 
 @pytest.mark.parametrize(

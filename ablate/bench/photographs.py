@@ -23,7 +23,8 @@ from .loading import WAYS
 Json = Any
 MADE = (375, 500)  # height and width of photographs that are made where the dataset has none
 MOST = 2000  # photographs that are loaded
-NEEDS = {"timm": "timm", "DataLoader, simplejpeg": "simplejpeg", "DataLoader, torchcodec": "torchcodec"}
+ALONE = "decoding alone"  # simplejpeg, whole photographs
+NEEDS = {"timm": "timm", "DataLoader, simplejpeg": "simplejpeg", "DataLoader, torchcodec": "torchcodec", ALONE: "simplejpeg"}
 GOALS = {"DataLoader, PIL": "≥ 2.5", "timm": "≥ 1.5", "DataLoader, simplejpeg": "≥ 1.0", "DataLoader, torchcodec": "≥ 1.0"}
 
 
@@ -40,14 +41,14 @@ def photographs(size: Size) -> list[Json]:
     done: dict[str, list[Json]] = {way: [] for way in ways}
     for _ in range(size.repeats):
         for way in ways:
-            done[way].append(_loaded(way, folder))
+            done[way].append(_run("loading", way, str(folder), as_worker=way.startswith("ablate")))
     rates = {way: median(run["images"] / run["seconds"] for run in runs) for way, runs in done.items()}
     agree = len({run["digest"] for way in ways if way.startswith("ablate") for run in done[way]}) == 1
     made = []
     for kept in ("encoded", "decoded"):
         own = f"ablate, {kept}"
         for way in ways:
-            if not way.startswith("ablate"):
+            if way in GOALS:
                 ratio, goal = rates[own] / rates[way], GOALS[way] if kept == "encoded" else ""
                 more = {
                     "images_per_second": {own: rates[own], way: rates[way]},
@@ -55,7 +56,18 @@ def photographs(size: Size) -> list[Json]:
                     "results_agree": agree,
                 }
                 made.append(figure(f"photographs, kept {kept}: ablate / {way}", ratio, "×", goal, **more))
-    return made
+    if ALONE in ways:
+        pil = "DataLoader, PIL"
+        both = {way: rates[way] for way in (ALONE, pil)}
+        made.append(figure(f"photographs, {ALONE} / {pil}", rates[ALONE] / rates[pil], "×", images_per_second=both))
+    return [*made, _tax(folder, size)]
+
+
+def _tax(folder: Path, size: Size) -> Json:
+    """What loading and augmenting photographs adds to a training, as a ratio of CPU times."""
+    done = [_run("tax", str(folder), str(max(1, size.images // 2048))) for _ in range(size.repeats)]
+    ratio = median(run["loaded"] / run["kept"] for run in done)
+    return figure("photographs, ResNet18 at 224: loaded and augmented / kept tensors", ratio, "×", "≤ 1.05", runs=done)
 
 
 def _files(size: Size) -> Iterator[tuple[str, bytes]]:
@@ -86,10 +98,11 @@ def _made(seed: int) -> bytes:
     return file.getvalue()
 
 
-def _loaded(way: str, folder: Path) -> Json:
-    command = [sys.executable, "-m", "ablate.bench.loading", way, str(folder)]
-    environment = {**(KEEP_MEMORY if way.startswith("ablate") else {}), **os.environ}  # as a worker has it
+def _run(module: str, *arguments: str, as_worker: bool = True) -> Json:
+    """What a module of this package prints, in a process with the environment of a worker or of a script."""
+    command = [sys.executable, "-m", f"ablate.bench.{module}", *arguments]
+    environment = {**(KEEP_MEMORY if as_worker else {}), **os.environ}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603, no shell
     if done.returncode:
-        raise EnvironmentProblem(f"loading photographs by {way!r} failed: {done.stderr.strip()[-500:]}")
+        raise EnvironmentProblem(f"{module} of photographs {list(arguments)} failed: {done.stderr.strip()[-500:]}")
     return json.loads(done.stdout.splitlines()[-1])

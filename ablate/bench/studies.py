@@ -113,7 +113,7 @@ def _ablate(size: Size, document: Json) -> Callable[[], Accuracies]:
 
 def against_hand(size: Size) -> list[Json]:
     """The best loop by hand against `ablate run` on the same cells."""
-    return _one_on_gpu(size) if size.on_gpu else _two_processes(size)
+    return one_on_gpu(size) if size.on_gpu else _two_processes(size)
 
 
 def _two_processes(size: Size) -> list[Json]:
@@ -135,7 +135,7 @@ def _two_processes(size: Size) -> list[Json]:
     return [figure("honest: ablate / by hand", seconds["ablate"] / seconds["by hand"], "×", "≤ 1.05", **more)]
 
 
-def _one_on_gpu(size: Size) -> list[Json]:
+def one_on_gpu(size: Size) -> list[Json]:
     """One cell of ResNet18; by hand its images are resident and its step is a captured graph. Without start-up."""
     arrays = write_arrays(size)
     document = study(size, "bench-hand", {"normalize": NORMALIZE})

@@ -10,10 +10,23 @@ from ablate.errors import AblateError, ExitCode
 from ablate.writing import DISK_ERRORS, REMEDY
 
 from . import output  # isort: skip
-from . import beginning, studies, watching, judging, results, trained, stores, packages, measuring  # isort: skip  # the order of the commands in --help
+from . import beginning, running, planning, watching, judging, results, trained, stores, packages, measuring  # isort: skip  # the order of the commands in --help
 from .common import app, complain
 
-__all__ = ["app", "beginning", "judging", "main", "measuring", "packages", "results", "stores", "studies", "trained", "watching"]
+__all__ = [
+    "app",
+    "beginning",
+    "judging",
+    "main",
+    "measuring",
+    "packages",
+    "planning",
+    "results",
+    "running",
+    "stores",
+    "trained",
+    "watching",
+]
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -54,27 +56,35 @@ def init(
     if missing and not sys.stdin.isatty():
         raise UsageError(f"there is nobody to ask: give {', '.join(missing)}.")
 
-    def asked(question: str, about: str, usual: str) -> str:
+    def asked(question: str, about: str, usual: str, check: Callable[[str], object]) -> str:
+        """Asks until the answer is one."""
         err.print(text(about, "dim"))
-        return str(typer.prompt(question, default=usual, err=True))
+        while True:
+            answer = str(typer.prompt(question, default=usual, err=True))
+            try:
+                check(answer)
+            except UsageError as error:
+                err.print(text(str(error), "red"), soft_wrap=True)
+            else:
+                return answer
 
+    for given, check in ((images, dataset_of), (model, model_of)):
+        if given is not None:
+            check(given)  # before anything is asked
     if images is None:
-        images = asked("Where are the images?", f"A folder, or one of {offered(default().all('dataset'))}.", "digits")
-        dataset_of(images)  # what is wrong is said before the next question
+        about = f"A folder, or one of {offered(default().all('dataset'))}."
+        images = asked("Where are the images?", about, "digits", dataset_of)
     if model is None:
-        model = asked("Which model?", "net is small and quick; or a model of torchvision, such as resnet18.", "net")
-        model_of(model)
+        about = "net is small and quick; or a model of torchvision, such as resnet18."
+        model = asked("Which model?", about, "net", model_of)
     if not vary:
         lines = "\n".join(f"  {name}: {words}" for name, words in VARIED.items())
-        given = asked(
-            "What is to be varied?",
-            f"Several with spaces between:\n{lines}\n  PATH=VALUE,VALUE: any setting",
-            "optimizer schedule",
-        )
-        vary = given.split()
+        about = f"Several with spaces between:\n{lines}\n  PATH=VALUE,VALUE: any setting"
+        varied = partial(document, "study", images, model, seeds="1")
+        vary = asked("What is to be varied?", about, "optimizer schedule", lambda given: varied(given.split())).split()
     if seeds is None:
-        seeds = asked("How many seeds?", "A number, or 3-12 for as many as it takes to decide every comparison.", "5")
-        seeds_of(seeds)
+        about = "A number, or 3-12 for as many as it takes to decide every comparison."
+        seeds = asked("How many seeds?", about, "5", seeds_of)
     name = re.sub("[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "study"
     made = document(name, images, model, vary, seeds)
     prepare(made, (), Options(download=False))  # nothing is written that `check` would refuse

@@ -1,8 +1,7 @@
 """Commands about what is installed, and about data."""
 
-import inspect
+import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
 
 if TYPE_CHECKING:
-    from ablate.registry import Component
+    from rich.console import RenderableType
 
 
 @app.command("list")
@@ -30,94 +29,62 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List what can be used: the components and hooks of all installed packages, and what is wrong with them."""
-    from ablate.plain import aligned
-    from ablate.registry import HOOK, KINDS, Component, default
-    from ablate.registry.descriptions import description
+    from ablate.documents.installed import components_record
+    from ablate.plain import aligned, fitted
 
-    kind = HOOK if kind == "hooks" else kind
-    if kind is not None and kind not in (*KINDS, HOOK):
-        raise _no_kind(kind)
-    registry = default()
-    rows = []
-    components = [
-        component
-        for k in ([kind] if kind else [*KINDS, HOOK])
-        for component in registry.all(k)
-        if _has(search or "", component.name, component.distribution, description(component))
-    ]
-    broken: Mapping[Component, str] = {}
-    if load:
-        from ablate.registry.loading import problems
-
-        broken = problems(components)
-    for component in components:
-        problem = broken.get(component) or component.problem
-        if len(registry.components.get(component.kind, {}).get(component.name, ())) > 1:
-            problem = problem or f"several packages have this name: use {component.qualified_name!r}"
-        rows.append((component.kind, component.name, component.distribution, component.version, problem, description(component)))
+    told = components_record(kind, search or "", load)
     if as_json:
-        keys = ("kind", "name", "distribution", "version", "problem", "description")
-        print_json({"components": [dict(zip(keys, row, strict=True)) for row in rows], "problems": list(registry.unreadable)})
+        print_json(told)
         return
-    told = any(row[4] for row in rows)  # problems come before descriptions, which are long
-    lines = [(row[0], row[1], f"{row[2]} {row[3]}", *([row[4]] if told else []), row[5]) for row in rows]
-    heading = ("kind", "name", "package", *(["problem"] if told else []), "description")
-    sys.stdout.write(aligned([heading, *lines]))
-    for message in registry.unreadable:
+    found = told["components"]
+    columns = ("kind", "name", "package", *(["problem"] if any(one["problem"] for one in found) else []), "description")
+    rows = [[{**one, "package": f"{one['distribution']} {one['version']}"}[column] for column in columns] for one in found]
+    if sys.stdout.isatty():
+        sys.stdout.write(fitted([columns, *rows], shutil.get_terminal_size().columns))
+    else:
+        sys.stdout.write(aligned([columns, *rows]))
+    for message in told["problems"]:
         warn(message)
-
-
-def _has(searched: str, *texts: str) -> bool:
-    return any(searched.casefold() in text.casefold() for text in texts)
-
-
-def _no_kind(kind: str) -> UsageError:
-    from ablate.errors import did_you_mean
-    from ablate.registry import HOOK, KINDS
-
-    return UsageError(f"there is no kind {kind!r}. {did_you_mean(kind, (*KINDS, HOOK), limit=20)}")
 
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="KIND", show_default=False, autocompletion=completion.kinds)],
-    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)],
+    kind: Annotated[str, typer.Argument(metavar="[KIND]", show_default=False, autocompletion=completion.kinds)],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a component's parameters, defaults and documentation, or what a hook listens to."""
-    from ablate.registry import HOOK, KINDS, default, import_target
-    from ablate.registry.remembered import Memory
-    from ablate.report.component import component_page, hook_page
+    """Show a component's parameters, defaults and documentation, or what a hook listens to.
+
+    The kind may be left out: then everything of the name is shown.
+    """
+    from ablate.documents.installed import component_record, kinds_of
+    from ablate.registry import HOOK, KINDS
     from ablate.report.console import out
 
-    if kind in (HOOK, "hooks"):
-        from ablate.registry.hooks import listened_to
-
-        hook = default().find_hook(name)
-        listener = import_target(hook)
-        heard = listened_to(listener)
+    if name is None:
+        if kind in (*KINDS, HOOK):
+            raise UsageError(f"give the name of a component, too: ablate list {kind} says which there are.")
+        kinds, name = kinds_of(kind), kind
+    else:
+        kinds = [kind]
+    if as_json and len(kinds) > 1:
+        raise UsageError(f"--json is of one component. Give a kind before {name!r}: {' or '.join(kinds)}.")
+    for place, one in enumerate(kinds):
         if as_json:
-            print_json({**_described(hook), "doc": inspect.getdoc(listener) or "", "listens_to": heard})
+            print_json(component_record(one, name))
         else:
-            out.print(hook_page(hook, inspect.getdoc(listener) or "", heard))
-        return
-    if kind not in KINDS:
-        raise _no_kind(kind)
-    registry = default()
-    registry.memory = Memory()
-    loaded = registry.load(kind, name)
-    families = {name: loaded.choices(name) for name, parameter in loaded.signature.parameters.items() if parameter.choices}
-    registry.memory.save()
-    if as_json:
-        signature = {"doc": loaded.signature.doc, "schema": loaded.signature.schema()}
-        print_json({**_described(loaded.component), **signature, "families": families})
-        return
-    out.print(component_page(loaded))
+            out.print(*[""] * min(place, 1), _page(one, name), sep="\n")
 
 
-def _described(component: "Component") -> dict[str, str]:
-    told = {key: getattr(component, key) for key in ("kind", "name", "distribution", "target")}
-    return {**told, "distribution_version": component.version}  # `version` is that of the document
+def _page(kind: str, name: str) -> "RenderableType":
+    from ablate.documents.installed import component_record, loaded_with_families
+    from ablate.registry import HOOK, default
+    from ablate.report.component import component_page, hook_page
+
+    if kind in (HOOK, "hooks"):
+        told = component_record(kind, name)
+        return hook_page(default().find_hook(name), told["doc"], told["listens_to"])
+    return component_page(loaded_with_families(kind, name)[0])
 
 
 @app.command()

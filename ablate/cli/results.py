@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def status(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Show the studies of a store, and how far each is."""
     from ablate.documents import status as status_of
-    from ablate.report.console import out, table, wide
+    from ablate.report.console import out, wide
+    from ablate.report.tables import make_table
+    from ablate.report.terminal import table_view
     from ablate.store.following import STATES
 
     found = status_of(store)
@@ -25,7 +27,9 @@ def status(store: StoreDir = None, as_json: AsJson = False) -> None:
         print_json(found)
         return
     headings = ["study", "cells", *STATES]
-    wide(out).print(table(headings, [[row[name] for name in headings] for row in found["studies"]], numeric=True))
+    rows = [[str(row[name]) for name in headings] for row in found["studies"]]
+    console = wide(out)
+    console.print(table_view(make_table(headings, rows), console.width))
 
 
 @app.command()

@@ -10,7 +10,8 @@ from .common import AsJson, StoreDir, app, print_json, warn
 
 if TYPE_CHECKING:
     from ablate.store import Store
-    from ablate.store.exchanging import Source, Taken
+    from ablate.store.exchanging import Taken
+    from ablate.store.sources import Source
     from ablate.store.tidying import Amount, Removed
 
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
@@ -135,7 +136,7 @@ def merge(
     from ablate import places
     from ablate.errors import UsageError
     from ablate.store import Store
-    from ablate.store.exchanging import source_of
+    from ablate.store.sources import source_of
 
     directory = places.store_dir(store)
     if other.resolve() == directory.resolve():
@@ -151,7 +152,7 @@ def _take(opened: "Store", source: "Source") -> None:
     taken = take_over(opened, source)
     for line in _taken_words(taken):
         out.print(text(line), soft_wrap=True)
-    for line in _taken_warnings(taken):
+    for line in taken_warnings(taken):
         warn(line)
 
 
@@ -168,7 +169,7 @@ def _taken_words(taken: "Taken") -> Iterator[str]:
         yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
 
 
-def _taken_warnings(taken: "Taken") -> Iterator[str]:
+def taken_warnings(taken: "Taken") -> Iterator[str]:
     """What the user has to know, a sentence each."""
     from ablate.report.tables import plural
     from ablate.store.exchanging import MOST

@@ -1,5 +1,6 @@
 """What commands print with `--json`, from Python: the same documents as dictionaries, and their JSON Schemas."""
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -160,6 +161,76 @@ def diff(one: str, other: str, *, store: Place = None) -> Json:
 
     with Store(places.store_dir(store), create=False) as opened:
         return _versioned(asdict(difference(opened, one, other)))
+
+
+def predict(
+    study: str, variant: str, images: Path | str, *, seed: int | None = None, store: Place = None, device: str = "auto"
+) -> Json:
+    """What a kept model says of the images of a folder, as `ablate predict --json` prints it.
+
+    Raises:
+        UsageError: There is no such cell, it is not finished, or its weights were not kept.
+        EnvironmentProblem: The weights are damaged, or images cannot be read.
+    """
+    from .trained import prediction_record
+
+    return _versioned(prediction_record(study, variant, images, seed, store, device, warnings.warn))
+
+
+def evaluate(
+    study: str,
+    *,
+    metrics: Sequence[str | Mapping[str, Any]] = (),
+    dataset: str | Mapping[str, Any] | None = None,
+    name: str | None = None,
+    store: Place = None,
+    data_dir: Place = None,
+    device: str = "auto",
+) -> Json:
+    """Measures finished cells, as `ablate evaluate --json` does; the values are columns of `load_study(study).cells`.
+
+    Args:
+        study: Its name.
+        metrics: Names, or components with parameters; the recipe's unless given.
+        dataset: The dataset whose test images count; the images of the study unless given.
+        name: What the images are called in the columns; as the dataset unless given.
+        store: Directory of the run store.
+        data_dir: Directory of datasets.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UsageError: Nothing is asked for, no cell has weights, or a column of this name has something else.
+        SpecError: A metric or the dataset is wrong.
+        EnvironmentProblem: Data or weights are missing or damaged, or do not fit each other.
+    """
+    from .trained import component_of, evaluation_record
+
+    wanted = [component_of(one, "metrics") for one in metrics]
+    images = None if dataset is None else component_of(dataset, "dataset")
+    told = evaluation_record(study, wanted, images, name, (store, data_dir), device, lambda line: None, warnings.warn)
+    return _versioned(told)
+
+
+def components(kind: str | None = None, *, search: str = "", load: bool = False) -> Json:
+    """What can be used, as `ablate list --json` prints it.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    from .installed import components_record
+
+    return _versioned(components_record(kind, search, load))
+
+
+def component(kind: str, name: str) -> Json:
+    """A component with its parameters, or a hook, as `ablate show --json` prints it.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    from .installed import component_record
+
+    return _versioned(component_record(kind, name))
 
 
 def schema(name: str) -> Json:

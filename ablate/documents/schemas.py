@@ -14,7 +14,7 @@ from ablate.registry import HOOK, KINDS
 from ablate.report.diff import Difference
 from ablate.runner.power import Power
 from ablate.runner.probing import Probe
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.stats.records import Analysis
 from ablate.store.following import STATES
 from ablate.store.tidying import Listed, Size

@@ -21,7 +21,7 @@ TOGETHER = 4  # images that a thread takes at a time
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
+def decoding_threads() -> ThreadPoolExecutor:
     """As many as this process may use cores, for all its cells."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return ThreadPoolExecutor(cores, thread_name_prefix="decoding")
@@ -43,7 +43,9 @@ class Chunk:
         self.made = torch.empty(shape, dtype=first.dtype, memory_format=torch.channels_last)
         self.made[0] = first
         starts = range(1, len(places), TOGETHER)
-        self.futures: list[Future[None]] = [_threads().submit(self._make, start) for start in starts] if in_threads else []
+        self.futures: list[Future[None]] = (
+            [decoding_threads().submit(self._make, start) for start in starts] if in_threads else []
+        )
         self.left = [] if in_threads else starts
 
     def images(self) -> Tensor:

@@ -11,6 +11,7 @@ from ablate.registry import Registry, build
 from ablate.spec.patch import join
 
 from .build import PartError, blame
+from .masks import UNKNOWN, knows_masks
 from .pipeline import Pipeline, TransformError
 from .seeding import generator
 
@@ -46,7 +47,7 @@ def try_transforms(
             raise PartError(path, "it mixes images and their labels, and metrics need images of one class: remove it here")
         if field == "eval_transforms" and hasattr(transform, "at_epoch"):
             raise PartError(path, "it changes with the epoch, and every epoch is evaluated alike: remove it here")
-        _try_nested(registry, spec, path, images, transform)
+        _try_nested(registry, spec, path, images, transform, masks=labels.ndim == 3)
         outcomes = []
         for probability in (1.0, 0.0):
             forced = with_probability(spec, probability)
@@ -83,7 +84,7 @@ def _must_be_alike(path: str, outcomes: list[Tensor]) -> None:
         raise PartError(path, f"makes {' or '.join(sorted(forms))} of an image, as its draw is; images of one batch are alike")
 
 
-def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images: Tensor, holder: Any) -> None:
+def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images: Tensor, holder: Any, masks: bool) -> None:
     """Tries each transform inside of another one, on the images that come in or as the one before it leaves them."""
     outer = spec["use"].rpartition(":")[2]
     for parameter, described in registry.load("transform", spec["use"]).signature.parameters.items():
@@ -102,7 +103,9 @@ def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images:
             if hasattr(transform, "mix") and not hasattr(holder, "mix"):
                 message = f"it mixes images and their labels, and {outer} hands no labels on"
                 raise PartError(place, f"{message}: name it beside {outer}, with its own `p`")
-            _try_nested(registry, inner, place, images, transform)
+            if masks and not knows_masks(transform):
+                raise PartError(place, UNKNOWN)
+            _try_nested(registry, inner, place, images, transform, masks)
             if not hasattr(transform, "mix"):
                 seen.append(_first_that_works(place, transform, seen))
 

@@ -16,10 +16,11 @@ from ablate.registry import Given, Registry, build
 from ablate.spec.recipe import Recipe
 
 from .accelerators import measured_on
+from .masks import UNKNOWN, knows_masks
 from .pipeline import Pipeline, TransformError
 from .seeding import generator, global_rng
 from .steps import Training, TrainStep
-from .targets import check_transform, misfit
+from .targets import misfit
 
 Made = TypeVar("Made")
 
@@ -70,7 +71,7 @@ def pipelines(registry: Registry, recipe: Recipe, classes: int, targets: Targets
     """The transforms of training and of evaluation.
 
     Raises:
-        PartError: A factory fails, or a transform moves pixels and the targets are masks.
+        PartError: A factory fails, or the targets are masks and a transform does not say what becomes of them.
     """
     made = []
     for field, purpose in (("train_transforms", "train"), ("eval_transforms", "eval")):
@@ -78,8 +79,9 @@ def pipelines(registry: Registry, recipe: Recipe, classes: int, targets: Targets
         for name, spec in recipe[field].items():
             with blame(f"{field}.{name}"):
                 transforms[name] = build(registry, "transform", spec)
-                check_transform(transforms[name], targets)
-        made.append(Pipeline(transforms, purpose, classes))
+                if targets == "mask" and not knows_masks(transforms[name]):
+                    raise ValueError(UNKNOWN)
+        made.append(Pipeline(transforms, purpose, classes, targets))
     return made[0], made[1]
 
 

@@ -81,7 +81,7 @@ def load(
     if recipe.get("split") == "by_seed":
         loaded = _load_anew(dataset, seed, environment, device, fingerprint)
     else:
-        loaded = _load(dataset, environment, device, fingerprint)
+        loaded = dataset_on(dataset, environment, device, fingerprint)
     evaluation = loaded.validation if recipe["eval_split"] == "validation" else loaded.test
     if evaluation is None:
         raise EnvironmentProblem(
@@ -112,7 +112,7 @@ class _Loaded:
 
 
 @lru_cache(maxsize=2)
-def _load(dataset: _Spec, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
+def dataset_on(dataset: _Spec, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
     data: Data = build(dataset.registry, "dataset", dataset.spec, environment).load()
     if fingerprint is not None:  # asked after loading: what the files were before is in the key
         now = data_fingerprint(dataset.registry, dataset.spec, environment)
@@ -133,7 +133,7 @@ def _load(dataset: _Spec, environment: Environment, device: torch.device, finger
 @lru_cache(maxsize=2)
 def _load_anew(dataset: _Spec, seed: int, environment: Environment, device: torch.device, fingerprint: str | None) -> _Loaded:
     """The same images, shared out to the parts by this seed."""
-    own = _load(dataset, environment, torch.device("cpu"), fingerprint)
+    own = dataset_on(dataset, environment, torch.device("cpu"), fingerprint)
     if own.info.targets != "class":
         raise UsageError('split "by_seed" is stratified by class, and the dataset\'s targets are no classes. Remove `split`.')
     train, test, *validation = shared_out([own.train, own.test, *([own.validation] if own.validation else [])], seed)
@@ -151,7 +151,7 @@ def copies(registry: Registry, recipe: Recipe, environment: Environment) -> int:
 
 @lru_cache(maxsize=2)
 def _copies(dataset: _Spec, environment: Environment) -> int:
-    own = _load(dataset, environment, torch.device("cpu"), None)
+    own = dataset_on(dataset, environment, torch.device("cpu"), None)
     parts = [own.train, own.test, *([own.validation] if own.validation else [])]
     counts = Counter(blake2b(content, digest_size=16).digest() for part in parts for content in _contents(part.images))
     return sum(count for count in counts.values() if count > 1)

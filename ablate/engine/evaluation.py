@@ -32,7 +32,7 @@ class Evaluation:
         model: A copy of the network, in evaluation mode, to do anything with.
         images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
             A metric is not given photographs that are more than memory is kept for: the trial refuses it.
-        labels: int64 `[N]`, or what else the dataset's targets are.
+        labels: int64 `[N]`, or what else the dataset's targets are; masks as all transforms leave them.
         logits: `[N, K]`, of all images; of masks `[N, K, H, W]`.
         loss: The recipe's: (logits, labels) -> scalar.
         transform: Such images to what the model takes, float32.
@@ -62,15 +62,19 @@ def predicted(
     seed: int,
     epoch: int,
     autocast: Callable[[], AbstractContextManager[Any]],
-) -> Tensor:
-    """The logits `[N, K]` of all images, of which so many are transformed, and so many go through the model, at a time."""
-    outputs = []
+) -> tuple[Tensor, Tensor]:
+    """The logits `[N, K]` of all images, of which so many are transformed, and so many go through the model, at a time.
+
+    And their labels: masks were transformed with the images.
+    """
+    outputs, told = [], []
     for number, (images, labels) in enumerate(part.in_order(epoch, chunk)):
-        done, _ = part.pipeline.on_chunk(images, labels, seed, epoch, number)
+        done, labels_of_done = part.pipeline.on_chunk(images, labels, seed, epoch, number)
         for some in done.split(batch):
             with autocast():
                 outputs.append(logits_of(model, model(part.pipeline.on_batch(some))).float())
-    return torch.cat(outputs)
+        told.append(labels_of_done)
+    return torch.cat(outputs), torch.cat(told)
 
 
 def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,6 +106,7 @@ def with_images(
     model: nn.Module,
     part: Prepared,
     logits: Tensor,
+    labels: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     seed: int,
     epoch: int,
@@ -115,7 +120,7 @@ def with_images(
     if not any(map(asks, metrics.values())):
         return metrics
     transform = partial(transformed, part.pipeline, seed, epoch)
-    return with_model(metrics, Evaluation(model, part.in_memory(), part.labels, logits, loss, transform, autocast))
+    return with_model(metrics, Evaluation(model, part.in_memory(), labels, logits, loss, transform, autocast))
 
 
 def asks(metric: Metric) -> bool:

@@ -15,8 +15,8 @@ from ablate.spec.recipe import Recipe, components, nested_components
 
 from . import data
 from .build import PartError
+from .cell_training import CellTraining
 from .epochs import follows
-from .train import CellTraining
 
 WHOLE = ("step", "sampler")  # fields whose components are given the length of the training
 

@@ -74,7 +74,7 @@ def refusal(parts: Parts, total: Tensor, step: Make, batch: Batch) -> str:
         step(*batch)
         if drawn != _host_generators():
             return "the step draws random numbers on the host, and a graph would keep the first ones"
-        if changed := next(_changed(names, noted(parts)), ""):
+        if changed := next(changes(names, noted(parts)), ""):
             return f"{changed} is another one after each step, and a graph would keep the first one"
         state.restore()
         return difference(state, captured(step, batch), step, batch)
@@ -172,7 +172,7 @@ def _flat(place: str, value: Any) -> dict[str, Any]:
     return found
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+def changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
     """The names of which there is another number, or another tensor."""
     missing = object()
     for name in before | after:

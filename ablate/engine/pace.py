@@ -15,8 +15,9 @@ from ablate.spec.trainer import Controls, Pace
 
 from . import data
 from .build import batches_of
+from .cell_training import CellTraining
 from .deterministic import turn_of
-from .train import CellTraining, use_threads
+from .train import use_threads
 
 WARM = 4  # batches of a first training, in which a process makes what it has once; three are eager before a graph is made
 PIECES = 6  # that the measured batches are cut into, for the range
@@ -28,7 +29,7 @@ Turn = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
-class _Clock:
+class Clock:
     """Seconds of what a training did.
 
     Attributes:
@@ -83,7 +84,7 @@ def pace(
     with turn():
         run = CellTraining(registry, cell, tensors, device)
     setup = time.monotonic() - again
-    clock = _Clock()
+    clock = Clock()
     yield from _timed(run, turn, clock, seconds)
     measured = f"{clock.batches:,} batches"
     if not clock.evaluations:
@@ -91,14 +92,14 @@ def pace(
             count, took = _evaluation(run, clock.other, seconds)
         clock.evaluations.append(took)
         measured += f" and {count:,} evaluated images"
-    return _whole(run, clock, setup, Pace(0, 0, 0, max(0.0, built - started - setup), time.monotonic() - started, measured))
+    return whole_of(run, clock, setup, Pace(0, 0, 0, max(0.0, built - started - setup), time.monotonic() - started, measured))
 
 
 def _alone() -> Controls:
     return Controls(Path(), float("inf"))
 
 
-def _timed(run: CellTraining, turn: Turn, clock: _Clock, seconds: float) -> Iterator[None]:
+def _timed(run: CellTraining, turn: Turn, clock: Clock, seconds: float) -> Iterator[None]:
     """Notes how long batches and evaluations take, until the time is over, or the training."""
     steps, per_chunk = run.fit(_alone()), max(1, run.chunk // run.recipe["batch_size"])
     begun = started = time.monotonic()
@@ -148,7 +149,7 @@ def _evaluation(run: CellTraining, batch: float, seconds: float) -> tuple[int, f
     return count, (time.monotonic() - started) * len(part.labels) / count
 
 
-def _whole(run: CellTraining, clock: _Clock, setup: float, so_far: Pace) -> Pace:
+def whole_of(run: CellTraining, clock: Clock, setup: float, so_far: Pace) -> Pace:
     """The pace with what the clock says of the whole training."""
     recipe, batches = run.recipe, batches_of(run.recipe, run.seen)
     chunks = -(-batches // max(1, run.chunk // recipe["batch_size"]))

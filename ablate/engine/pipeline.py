@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ablate.contracts import Targets
 from ablate.errors import describe
 
+from .masks import as_images, as_labels, stays, together
 from .seeding import generator
 
 _FRAME = (
@@ -39,28 +41,35 @@ class Pipeline:
         transforms: Callables `(images, generator) -> images`, or objects with `mix(images, soft_labels, generator)`.
         purpose: `train` or `eval`; part of the names of the draws.
         classes: Number of classes, for soft labels.
+        targets: What the labels are: masks go through the transforms with the images.
     """
 
     transforms: Mapping[str, Any]
     purpose: str
     classes: int
+    targets: Targets = "class"
 
     @cached_property
     def _last(self) -> list[str]:
-        """The names of the deterministic transforms at the end."""
+        """The names of the transforms at the end that need neither draws nor labels."""
         backwards = reversed(list(self.transforms.items()))
-        names = [name for name, _ in takewhile(lambda item: getattr(item[1], "deterministic", False), backwards)]
-        return names[::-1]
+        return [name for name, _ in takewhile(lambda item: self._of_images_alone(item[1]), backwards)][::-1]
+
+    def _of_images_alone(self, transform: Any) -> bool:
+        """Whether a transform draws nothing, and what it does to images leaves their labels as they are."""
+        return getattr(transform, "deterministic", False) and (self.targets != "mask" or stays(transform))
 
     def prefix(self, images: Tensor) -> list[str]:
         """The names of the first transforms that draw nothing and keep uint8: what they make of an image is always the same.
+
+        Where labels are masks, only those that leave masks alone.
 
         Args:
             images: A few of those that go in.
         """
         names = []
         for name, transform in self.transforms.items():
-            if not getattr(transform, "deterministic", False) or hasattr(transform, "at_epoch"):
+            if not self._of_images_alone(transform) or hasattr(transform, "at_epoch"):
                 break
             images, _ = self.apply(name, transform, images, images, None)
             if images.dtype != torch.uint8:
@@ -92,13 +101,14 @@ class Pipeline:
 
         Args:
             images: uint8 `[N, C, H, W]`.
-            labels: int64 `[N]`.
+            labels: int64 `[N]`, or what else the dataset's targets are.
             seed: The cell's seed.
             epoch: From 0.
             chunk: Which part of the epoch, from 0.
 
         Returns:
-            Images `[N, C', H', W']`, and labels: int64 `[N]`, or float32 `[N, classes]` where images were mixed.
+            Images `[N, C', H', W']`, and labels: as they came, or float32 `[N, classes]` where images were mixed, or masks
+            `[N, H', W']`.
 
         Raises:
             TransformError: A transform failed.
@@ -138,14 +148,17 @@ class Pipeline:
     def apply(
         self, name: str, transform: Any, images: Tensor, labels: Tensor, draws: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """One of the transforms.
+        """One of the transforms; masks `[N, H, W]` go through it with their images, other labels only where it mixes.
 
         Raises:
             TransformError: It failed, or what comes out is not as many images.
         """
         count = len(images)
         try:
-            if hasattr(transform, "mix"):
+            if labels.ndim == 3:
+                images, masks = together(transform, images, as_images(labels), draws)
+                labels = as_labels(masks)
+            elif hasattr(transform, "mix"):
                 soft = labels if labels.is_floating_point() else one_hot(labels, self.classes).float()
                 images, labels = transform.mix(images, soft, draws)
             else:

@@ -20,9 +20,10 @@ from ablate.errors import describe
 from ablate.registry import default
 
 from . import data
+from .cell_training import CellTraining
 from .deterministic import turn_of
 from .ranks import Ranks, group
-from .train import CellTraining, use_threads
+from .train import use_threads
 
 
 def main() -> None:

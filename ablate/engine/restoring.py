@@ -59,8 +59,8 @@ class Restored:
         return arithmetic(self.cell.recipe["precision"]) if self.device.type == "cuda" else nullcontext()
 
     @torch.no_grad()
-    def logits(self, part: Prepared) -> Tensor:
-        """What the model says of images, as it did after the training: float32 `[N, K]`."""
+    def predicted(self, part: Prepared) -> tuple[Tensor, Tensor]:
+        """What the model says of images, as it did after the training: float32 `[N, K]`; and their labels."""
         forms = self.form.images, self.form.input
         chunk, batch = chunk_of(self.device, forms), eval_batch_of(*forms)
         with self.arithmetic():
@@ -72,13 +72,13 @@ class Restored:
         Raises:
             PartError: A factory or a metric fails.
         """
-        seed, nested, logits = self.cell.seed, given(self.form), self.logits(part)
+        seed, nested, (logits, labels) = self.cell.seed, given(self.form), self.predicted(part)
         metrics = metrics_of(registry, recipe, self.form.input, seed, self.device, nested)
         loss = loss_of(registry, self.cell.recipe, seed, self.device, nested)
         tell(self.form.epochs - 1, self.form.horizon, loss)
         with self.arithmetic(), torch.no_grad(), blame("metrics"):
-            asked = with_images(metrics, self.model, part, logits, loss, seed, self.epoch, self.autocast)
-            return measured(logits, part.labels, asked, train_loss=0.0)
+            asked = with_images(metrics, self.model, part, logits, labels, loss, seed, self.epoch, self.autocast)
+            return measured(logits, labels, asked, train_loss=0.0)
 
     def probabilities(self, images: Tensor | Photographs) -> Tensor:
         """Softmax of what the model says of images, uint8 `[N, C, H, W]` or photographs: float32 `[N, K]`.
@@ -94,7 +94,8 @@ class Restored:
             )
         labels = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         there = images if isinstance(images, Photographs) else images.to(self.device)
-        return self.logits(as_they_come(Part(there, labels), self.pipeline, self.cell.seed)).softmax(dim=1).cpu()
+        logits, _ = self.predicted(as_they_come(Part(there, labels), self.pipeline, self.cell.seed))
+        return logits.softmax(dim=1).cpu()
 
 
 def given(form: Form) -> Given:

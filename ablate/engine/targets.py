@@ -121,20 +121,6 @@ def misfit(registry: Registry, kind: str, spec: Recipe, targets: Targets) -> str
     return f"{name} is for {' or '.join(WORDS[one] for one in own)}, and the dataset's targets are {WORDS[targets]}"
 
 
-def check_transform(transform: Any, targets: Targets) -> None:
-    """Refuses beside masks what may move pixels: the masks would stay.
-
-    Raises:
-        ValueError: It is not marked as leaving every pixel where it is.
-    """
-    if targets == "mask" and not getattr(transform, "photometric", False):
-        raise ValueError(
-            "it may move pixels or mix images, and the masks would stay as they are. Beside masks only transforms are taken that "
-            "leave every pixel where it is, such as normalize, grayscale, color_jitter, solarize, posterize and equalize: remove "
-            "it, or do it in the dataset, to images and masks alike"
-        )
-
-
 def misfits(registry: Registry, recipe: Recipe, targets: Targets) -> Iterator[Problem]:
     """Everything in a recipe that says of itself that it is for other targets."""
     parts = [("loss", "loss", recipe["loss"], LOSS_HINT)]

@@ -1,50 +1,39 @@
 """A trial of each recipe before anything is trained: what cannot work is known after a few images, and not after hours."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from ablate.contracts import DataInfo, Environment, Targets
-from ablate.errors import DiskProblem, EnvironmentProblem, Problem, describe, problem_of
+from ablate.contracts import DataInfo, Environment
+from ablate.errors import DiskProblem, Problem, problem_of
 from ablate.photographs import Photographs
 from ablate.registry import Registry
 from ablate.spec.recipe import Recipe
 
-from . import checkpoint, data
-from .accelerators import measured_on, sum_on
+from . import data
 from .ahead import photograph
 from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
-from .build import PartError, Parts, average, blame, follow, horizon_of, parts, pipelines
+from .build import PartError, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
-from .evaluation import Evaluation, asks, transformed, with_model
-from .outputs import logits_of
 from .own_trial import try_own_step
+from .part_trials import Batch, try_metrics, try_model, try_schedule, try_steps
 from .pipeline import Pipeline, TransformError
 from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
-from .seeding import global_rng
-from .sizes import at_once, size_notes
-from .step import Step
-from .targets import WORDS, misfits, output_form
+from .sizes import size_notes
+from .targets import WORDS, misfits
 
 if TYPE_CHECKING:  # it brings pandas, which workers do without
     from ablate.study import Compare
 
 TRIAL = 2  # images that a recipe is tried with
 COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
-STEPS = 2  # of the optimizer: what fails at the second one would fail hours later
-FACTORS = 1000  # places of a schedule that are looked at, its first and last among them
-
-Batch = tuple[Tensor, Tensor]
-Transform = Callable[[Tensor], Tensor]
 
 
 def preflight(
@@ -165,11 +154,11 @@ def _try(
         info = form_of(tried[0], tensors.info)
         built = parts(registry, recipe, info, count, 0, device, len(tensors.train.labels))
         try_epochs(built, train.transforms, tried[0])
-        logits = _try_model(built, recipe, batches[0], batches[1], info, count)
-        _try_metrics(built, tried[1], logits, batches[1][1], _kept(tensors.evaluation, evaluation))
-        _try_schedule(built)
+        logits = try_model(built, recipe, batches[0], batches[1], info, count)
+        try_metrics(built, tried[1], logits, batches[1][1], _kept(tensors.evaluation, evaluation))
+        try_schedule(built)
         if built.step is None:
-            _try_steps(built, recipe, batches[0], device)
+            try_steps(built, recipe, batches[0], device)
         else:
             chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, TRIAL, TRIAL, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
@@ -231,106 +220,3 @@ def _batch(part: Prepared) -> Batch:
 def _kept(part: data.Part, pipeline: Pipeline) -> bool:
     """Whether all images of a part are in memory in the training."""
     return not isinstance(part.images, Photographs) or made_once(part.images, pipeline.head())
-
-
-def _try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, info: DataInfo, images: int) -> Tensor:
-    """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
-    with blame("model"), global_rng(0, "trial"):
-        output = built.model.train()(train[0])
-        if built.step is None:  # a step of the recipe's own knows what its model gives in training
-            _check_logits(built.model, output, len(train[0]), _with_size(info, train[0]))
-    if 1 in at_once(recipe, images):
-        with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
-            built.model(train[0][:1])
-    if built.step is None:
-        with blame("loss"):
-            loss = _tried_loss(built, output, train[1], info.targets)
-        with blame("model"):
-            loss.backward()
-            built.model.zero_grad()
-    with blame("model"), torch.no_grad():
-        output = built.model.eval()(evaluation[0])
-        return _check_logits(built.model, output, len(evaluation[0]), _with_size(info, evaluation[0]))
-
-
-def _try_metrics(built: Parts, part: Prepared, logits: Tensor, labels: Tensor, kept: bool) -> None:
-    """Runs the metrics on an evaluation batch; those that ask for the images get them if the training has them in memory."""
-    raw = part.chunk(0, 0, torch.arange(len(part.labels)))[0]
-    told = Evaluation(built.model, raw, labels, logits, built.loss, partial(transformed, part.pipeline, 0, 0), nullcontext)
-    for name, metric in with_model(built.metrics, told).items():
-        with blame(f"metrics.{name}"):
-            if asks(built.metrics[name]) and not kept:
-                part.in_memory()
-            float(metric(*(tensor.to(measured_on(tensor.device)) for tensor in (logits, labels))))
-
-
-def _tried_loss(built: Parts, output: Any, targets: Tensor, kind: Targets) -> Tensor:
-    try:
-        loss = built.loss(output, targets)
-    except Exception as error:  # a factory is anybody's code
-        if not isinstance(output, Tensor):
-            given = f"it does not take what the model returns in training, a {type(output).__name__}"
-            raise ValueError(f"{given}: {describe(error)}. Take a loss that does.") from error
-        if kind != "class" or not targets.is_floating_point():
-            raise
-        form = list(targets.shape)
-        raise ValueError(
-            f"it does not take the soft labels {form} that transforms which mix images give: {describe(error)}. "
-            "Take another loss, or leave out what mixes."
-        ) from error
-    if loss.ndim or not loss.requires_grad:
-        raise ValueError(f"gave {tuple(loss.shape)}; expected one number that depends on the model's parameters")
-    return loss
-
-
-def _try_schedule(built: Parts) -> None:
-    """Looks at the factors of the learning rate over the whole training."""
-    steps = built.horizon.epochs * built.horizon.steps_per_epoch
-    with blame("scheduler"):
-        for step in sorted({round(i * (steps - 1) / (FACTORS - 1)) for i in range(FACTORS)}):
-            factor = float(built.schedule(step))
-            if not math.isfinite(factor) or factor < 0:
-                raise ValueError(f"gives the factor {factor:g} of the learning rate at step {step:,} of {steps:,}; expected ≥ 0")
-
-
-def _try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device) -> None:
-    """Takes steps of the training, and sees whether its state can be saved. The model is not the one that is trained."""
-    with blame("ema"):
-        ema = average(built.model, recipe["ema"])
-    built.model.train()
-    with blame("optimizer"), global_rng(0, "trial"):
-        step = Step(built, recipe, device, sum_on(device))
-        for number in range(STEPS):
-            step.set_rates(built.schedule(number))
-            step(*batch, 1, True)
-        try:
-            checkpoint.packed(built.optimizer.state_dict())
-        except EnvironmentProblem as error:
-            raise ValueError(f"a checkpoint could not hold its state: {error}") from error
-    if ema is not None:
-        with blame("ema"):
-            follow(ema, built.model)
-
-
-def _with_size(info: DataInfo, images: Tensor) -> DataInfo:
-    """What a model is told, with the size of these images: evaluation may have another one than the training."""
-    return replace(info, height=images.shape[2], width=images.shape[3])
-
-
-def _check_logits(model: nn.Module, output: object, count: int, info: DataInfo) -> Tensor:
-    """The logits of a model's output.
-
-    Raises:
-        TypeError: They are no tensor.
-        ValueError: They have another shape.
-    """
-    wanted, logits = output_form(info, count), logits_of(model, output)
-    if not isinstance(logits, Tensor):
-        raise TypeError(
-            f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}, or that the model has a method "
-            "`logits_of(output)`, which takes it from what the model returns"
-        )
-    if tuple(logits.shape) != wanted:
-        of = f"of {info.classes} classes" if info.targets == "class" else f"with {WORDS[info.targets]}"
-        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(wanted)}")
-    return logits

@@ -152,7 +152,7 @@ def as_planned(cell: Cell, environment: Environment, elsewhere: bool) -> dict[st
     Raises:
         EnvironmentProblem: Packages, code, files or (on another machine) data would give a result that is not this cell's.
     """
-    data = _fingerprint(cell, environment) if elsewhere else cell.identity["data"]
+    data = fingerprint_here(cell, environment) if elsewhere else cell.identity["data"]
     here = recipe_identity(default(), cell.recipe, data, cell.device, cell.identity.get("executor"))
     other = list(_differences(cell.identity, here, elsewhere))
     if not other:
@@ -204,7 +204,7 @@ def _files(cell: Cell) -> Iterator[str]:
                 yield spec[name]
 
 
-def _fingerprint(cell: Cell, environment: Environment) -> str:
+def fingerprint_here(cell: Cell, environment: Environment) -> str:
     """Of the data as this machine has it; looked at once."""
     trainer = trainer_of(default(), cell.recipe)
     data = canonical_json(trainer.data), environment

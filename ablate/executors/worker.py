@@ -25,6 +25,7 @@ from ablate.registry import default, sources
 from . import KEEP_MEMORY, Message
 from .devices import free
 
+ENDS = ("done", "failed", "interrupted")  # the last message of a cell
 BROKEN = 71  # the code of a worker whose device is broken: EX_OSERR of sysexits.h
 PROBE_BATCHES = 6  # after so many batches a cell has taken the memory that its training needs
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -54,9 +55,14 @@ def main() -> None:
         for message in _news(inbox, wait=not cells):
             _send(out, key=message["cell"]["key"], event="started")
             cells[message["cell"]["key"]] = _cell(message, stop, out, cells.__len__)
-        for key, steps in list(cells.items()):
-            if next(steps, "end") == "end":
-                del cells[key]
+        take_turns(cells)
+
+
+def take_turns(cells: dict[str, Iterator[None]]) -> None:
+    """Has each cell train a batch, and forgets those that have ended."""
+    for key, steps in list(cells.items()):
+        if next(steps, "end") == "end":
+            del cells[key]
 
 
 def _own_streams() -> tuple[TextIO, TextIO]:
@@ -102,7 +108,11 @@ def _news(inbox: "queue.Queue[Message]", wait: bool) -> Iterator[Message]:
 
 
 def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[], int]) -> Iterator[None]:
-    """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process."""
+    """Trains a cell a batch at a time, and tells how it goes; `active` counts the cells of this process.
+
+    It ends with its last message and not a turn later: whoever breaks the device meanwhile would not count as alone, while the
+    driver knows of no other cell any more, and would blame the end of the process and not what broke.
+    """
     from .training import messages
 
     batches = 0
@@ -115,7 +125,8 @@ def _cell(order: Message, stop: threading.Event, out: TextIO, active: Callable[[
             batches += 1
             if batches == PROBE_BATCHES and has_room(order, active()):
                 _send(out, event="room")
-        yield
+        if message is None or message["event"] not in ENDS:
+            yield
     if "torch" in sys.modules:
         sys.modules["torch"].cuda.empty_cache()  # else what this cell had would count as what those beside it need
 

@@ -11,7 +11,7 @@ from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 from ablate.registry import Component, Registry, build, default
 from ablate.report.tables import plural
 from ablate.spec.recipe import resolve_component
-from ablate.store import storable
+from ablate.writing import storable
 
 from .choosing import condition_of
 from .reading import Reading, Wanted, reading_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.errors import EnvironmentProblem, UsageError
-from ablate.store import storable
+from ablate.writing import storable
 
 if TYPE_CHECKING:
     import pandas as pd

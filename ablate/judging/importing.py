@@ -11,7 +11,8 @@ import pandas as pd
 from ablate.contracts import CELL_COLUMNS, TAKEN, Factor
 from ablate.study import Compare, Imported, Study, VariantInfo
 
-from .reading import Cell, Reading, value_of
+from .cells import Cell
+from .reading import Reading, value_of
 from .runs import Run
 
 

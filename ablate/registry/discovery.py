@@ -42,13 +42,14 @@ class Registry:
         hooks: Entry points of hook implementations.
         unreadable: One message for each distribution whose metadata cannot be read.
         memory: What imports have told earlier; None for importing what is loaded, as workers do.
+        loaded: Those that something has named, by kind and qualified name.
     """
 
     components: Mapping[str, Mapping[str, Sequence[Component]]]
     hooks: Sequence[Component] = ()
     unreadable: Sequence[str] = ()
     memory: Memory | None = None
-    _loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
+    loaded: dict[tuple[str, str], Loaded] = field(default_factory=dict)
 
     def all(self, kind: str) -> list[Component]:
         """Every component of a kind, or every hook, sorted by name."""
@@ -109,9 +110,9 @@ class Registry:
         """
         component = self.find(kind, name)
         key = (kind, component.qualified_name)
-        if key not in self._loaded:
-            self._loaded[key] = self._recalled(component) or self._imported(component)
-        return self._loaded[key]
+        if key not in self.loaded:
+            self.loaded[key] = self._recalled(component) or self._imported(component)
+        return self.loaded[key]
 
     def _recalled(self, component: Component) -> Loaded | None:
         known = self.memory.recall(component) if self.memory and not component.problem else None

@@ -28,7 +28,7 @@ LARGEST = 20_000_000  # bytes of one
 FILES = 100  # that are kept; each edit of an editable package makes another
 BESIDE = ("torch", "torchvision", "torchmetrics", "numpy")  # what every component may read as it is imported
 SAID = ("semantics", "own_results", "lower_is_better", "fixed_content")  # what a factory may say of itself by an attribute
-_first: dict[str, str | None] = {}  # the stamp of each distribution when this process saw it first: what it imports may be that
+first_stamps: dict[str, str | None] = {}  # of each distribution when this process saw it first: what it imports may be that
 
 
 class Memory:
@@ -149,7 +149,7 @@ def _digest(text: str) -> str:
 def _lasting_stamp(distribution: str) -> str | None:
     """The stamp, as long as it is what this process found first; an import may tell what was there before, or is there since."""
     stamp = _stamp(distribution)
-    return stamp if _first.setdefault(distribution, stamp) == stamp else None
+    return stamp if first_stamps.setdefault(distribution, stamp) == stamp else None
 
 
 def _stamp(distribution: str) -> str | None:

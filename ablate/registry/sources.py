@@ -33,7 +33,7 @@ TRAINING = (
 IN_KEYS = "0.1.0"  # that of the first release; what gives other results counts up its `semantics`, and no release changes more
 ROOT = Path(__file__).parents[1]  # of the core's source
 Stat = tuple[int, ...]
-_imported: dict[Path, str] = {}  # what the file of each module had in it when it was noticed that this process had imported it
+imported: dict[Path, str] = {}  # what the file of each module had in it when it was noticed that this process had imported it
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ def remember(names: Iterable[str]) -> None:
 def look_again() -> None:
     """Forgets what was found: another study may be planned after a package was edited or upgraded."""
     packages_of.cache_clear()
-    _package.cache_clear()
+    package_of.cache_clear()
 
 
 @cache
 def packages_of(name: str) -> Mapping[str, str]:
     """Versions of a distribution and of what it requires, by name; what the core requires is in every cell's identity anyway."""
-    found = {normalized(name): _package(normalized(name)).version}
+    found = {normalized(name): package_of(normalized(name)).version}
     if normalized(name) != CORE:
-        for requirement in _installed(name).requires or ():
+        for requirement in distribution_of(name).requires or ():
             required = re.match(r"[\w.-]+", requirement)
             if required and "extra ==" not in requirement and normalized(required.group()) != CORE:
                 found[normalized(required.group())] = version_of(required.group())
@@ -79,7 +79,7 @@ def packages_of(name: str) -> Mapping[str, str]:
 def version_of(name: str) -> str:
     """Version of a distribution as keys have it, with a digest of its source where it is an editable install."""
     try:
-        return _package(normalized(name)).version
+        return package_of(normalized(name)).version
     except PackageNotFoundError:
         return "not installed"
 
@@ -95,7 +95,7 @@ def edited(names: Iterable[str]) -> list[str]:
 
 def _edited(name: str) -> list[Path]:
     try:
-        package = _package(name)
+        package = package_of(name)
     except PackageNotFoundError:
         return []
     _note_imported(package.sources)
@@ -104,14 +104,14 @@ def _edited(name: str) -> list[Path]:
 
 def _is_as_digested(package: Package, path: Path) -> bool:
     digested = package.files.get(path, "")
-    if path in _imported:
-        return _imported[path] == digested
+    if path in imported:
+        return imported[path] == digested
     return path.suffix == ".py" or content(path) == digested
 
 
 @cache
-def _package(name: str) -> Package:
-    installed = _installed(name)
+def package_of(name: str) -> Package:
+    installed = distribution_of(name)
     root = _editable_root(installed)
     version = IN_KEYS if normalized(name) == CORE else installed.version
     if root is None:
@@ -128,15 +128,15 @@ def _package(name: str) -> Package:
 
 def record_of(name: str) -> str | None:
     """What was installed of a distribution, file by file; None where its metadata does not say."""
-    return _installed(normalized(name)).read_text("RECORD")
+    return distribution_of(normalized(name)).read_text("RECORD")
 
 
 def modules_of(name: str) -> list[Path]:
     """The Python files of a distribution, of ablate itself all of them: for knowing that nothing is as it was, not for keys."""
-    roots = (ROOT,) if normalized(name) == CORE else _package(normalized(name)).sources
+    roots = (ROOT,) if normalized(name) == CORE else package_of(normalized(name)).sources
     if roots:
         return sorted(path for path in files_of(roots) if path.suffix == ".py")
-    installed = _installed(normalized(name))
+    installed = distribution_of(normalized(name))
     return [Path(str(installed.locate_file(file))) for file in installed.files or () if file.suffix == ".py"]
 
 
@@ -146,7 +146,7 @@ def installations() -> list[tuple[str, Stat]]:
     return [(str(path), state(path / "RECORD")) for path in found if path.suffix in (".dist-info", ".egg-info")]
 
 
-def _installed(name: str) -> Distribution:
+def distribution_of(name: str) -> Distribution:
     """The editable distribution of this name where there are two: a checkout that Python is started in has metadata, too."""
     found = list(distributions(name=name))
     return next((one for one in found if _editable_root(one)), None) or (found[0] if found else distribution(name))
@@ -222,8 +222,8 @@ def _note_imported(sources: tuple[Path, ...]) -> None:
     prefixes = tuple(str(source) if source.is_file() else f"{source}{os.sep}" for source in sources)
     for module in list(sys.modules.values()) if sources else ():
         file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.startswith(prefixes) and Path(file) not in _imported:
-            _imported[Path(file)] = content(Path(file))
+        if isinstance(file, str) and file.startswith(prefixes) and Path(file) not in imported:
+            imported[Path(file)] = content(Path(file))
 
 
 def state(path: Path) -> Stat:

@@ -3,7 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ablate.stats.per_image import BINS, Calibration, PerImage
+from ablate.stats.calibration import BINS
+from ablate.stats.image_records import Calibration, PerImage
 from ablate.study import Study
 
 from .drawing import Mark, Panel, Picture, Series, series_id

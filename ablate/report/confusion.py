@@ -8,7 +8,7 @@ import numpy as np
 
 from ablate.plain import shorten
 from ablate.stats.comparison import Array
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.study import Study
 
 from .drawing import Panel, Picture

@@ -1,6 +1,6 @@
 """What a report says, section by section, before any format makes text of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -46,7 +46,7 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         _attribution(study, analysis, digits),
         *per_image.sections(study, analysis, Section("")),
         _published(study, digits),
-        _evaluated(study),
+        evaluated(study),
         _changes(study),
         cost(study, summary, analysis.effects),
         _failures(study),
@@ -57,6 +57,14 @@ def page(study: Study, analysis: Analysis | None = None) -> Page:
         Section("How to read it", notes=reading(study, analysis)),
     ]
     return Page(study, analysis, summary, tuple(section for section in sections if section))
+
+
+def verdicts(study: Study) -> Page:
+    """The report of a study up to its verdicts, without what its predictions say: a third of the work, or less."""
+    from ablate.stats.analysis import analyse
+
+    analysis, summary = analyse(replace(study, predictions=None)), summarise(study)
+    return Page(study, analysis, summary, tuple(_comparisons(study, analysis, summary, decimals(summary["mean"]))))
 
 
 def overview(pages: Sequence[Page]) -> Table:
@@ -202,12 +210,13 @@ def _published(study: Study, digits: int) -> Section | None:
     return Section("Published and measured", tuple(tables), notes=(f"Published: {study.published['source']}.",))
 
 
-def _evaluated(study: Study) -> Section | None:
-    """What finished cells were measured by afterwards."""
-    if not study.evaluations:
+def evaluated(study: Study, columns: Container[str] | None = None) -> Section | None:
+    """What finished cells were measured by afterwards: all of it, or what these columns have."""
+    shown = [told for told in study.evaluations if columns is None or told.name in columns]
+    if not shown:
         return None
     rows = []
-    for told in study.evaluations:
+    for told in shown:
         values = {name: own.astype(float) for name, own in study.cells.groupby("variant")[told.name]}
         digits = decimals(float(own.mean()) for own in values.values())
         for variant in study.variants:
@@ -222,7 +231,7 @@ def _evaluated(study: Study) -> Section | None:
         "Measured on finished cells by their kept weights, after the study: it was not planned before the run, no verdict is "
         "told of it, and the differences are not corrected for how many there are."
     )
-    return Section("Measured afterwards", (make_table(headings, rows, ["measured"]),), notes=(note,))
+    return Section("Measured afterwards", (make_table(headings, rows, ["measured"]),), notes=(note,), key="evaluated")
 
 
 def _changes(study: Study) -> Section | None:

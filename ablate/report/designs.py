@@ -2,8 +2,8 @@
 
 import math
 
+from ablate.stats.factor_records import AnovaRow, Attribution, Factorial, Share
 from ablate.stats.factorial import LACK_OF_FIT, PURE_ERROR
-from ablate.stats.records import AnovaRow, Attribution, Factorial, Share
 from ablate.study import Study
 
 from .reading import SOURCES, level, p_heading

@@ -13,7 +13,8 @@ import pandas as pd
 
 from ablate.contracts import Factor
 from ablate.plain import shorten
-from ablate.stats.records import Attribution, Effect, Factorial, JudgedBy
+from ablate.stats.factor_records import Attribution, Factorial, JudgedBy
+from ablate.stats.records import Effect
 from ablate.stats.summary import values
 from ablate.study import Study
 
@@ -65,7 +66,7 @@ def effects_picture(study: Study, effects: Sequence[Effect]) -> tuple[Picture, .
     rows = [Row(e.variant, e.difference, e.low, e.high, VERDICTS[e.verdict]) for e in effects]
     caption = f"Difference in {study.compare.metric} from {against(study)}"
     label = f"difference in {study.compare.metric}"
-    return _forest(study, "effects", caption, label, rows, study.compare.margin, together(study))
+    return forest(study, "effects", caption, label, rows, study.compare.margin, together(study))
 
 
 def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
@@ -73,7 +74,7 @@ def terms_picture(study: Study, found: Factorial) -> tuple[Picture, ...]:
     rows = [Row(t.name, t.estimate, t.low, t.high, VERDICTS[t.verdict]) for t in found.terms]
     caption = f"Main effects and two-way interactions on {study.compare.metric}"
     label = f"change of {study.compare.metric}"
-    return _forest(study, "terms", caption, label, rows, study.compare.margin, _source(found.judged_by))
+    return forest(study, "terms", caption, label, rows, study.compare.margin, _source(found.judged_by))
 
 
 def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]:
@@ -85,7 +86,7 @@ def attribution_picture(study: Study, found: Attribution) -> tuple[Picture, ...]
     rows[-1] = replace(rows[-1], mark=TOGETHER)
     caption = f"What each factor brings from {found.plain!r} to {found.full!r} (blue is better, orange is worse)"
     label = f"change of {study.compare.metric}"
-    return _forest(study, "attribution", caption, label, rows, which=_source(found.judged_by))
+    return forest(study, "attribution", caption, label, rows, which=_source(found.judged_by))
 
 
 def _source(judged_by: JudgedBy) -> str:
@@ -96,7 +97,7 @@ def _level(study: Study) -> str:
     return f"{100 * (1 - study.compare.alpha):g} %"
 
 
-def _forest(
+def forest(
     study: Study, name: str, caption: str, label: str, rows: Sequence[Row], margin: float | None = None, which: str = ""
 ) -> tuple[Picture, ...]:
     """A line for each of the rows that has a value; the numbers are those of the table."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ablate.errors import DiskProblem, UsageError, did_you_mean
-from ablate.store import storable
-from ablate.writing import REMEDY, replaced
+from ablate.writing import REMEDY, replaced, storable
 
 from . import data, drawing, latex, web
 from .markdown import markdown

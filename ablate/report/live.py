@@ -8,9 +8,9 @@ from markupsafe import Markup, escape
 
 from ablate.errors import AblateError
 from ablate.plain import printable
-from ablate.store import storable
 from ablate.store.following import Now, Training
 from ablate.version import __version__
+from ablate.writing import storable
 
 from .tables import duration, plural
 from .web import environment, policy, script

@@ -1,9 +1,10 @@
 """The sections on classes and images: what the kept predictions of a study say."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.stats.records import Analysis
 from ablate.stats.wording import verdict
 from ablate.study import Study
@@ -11,7 +12,7 @@ from ablate.study import Study
 from .calibration import reliability_picture
 from .confusion import confusion_picture
 from .page import Section
-from .tables import interval, make_table, measured, number, plural, probability
+from .tables import Table, interval, make_table, measured, number, plural, probability
 from .thumbnails import Thumbnail
 
 MOST_ROWS = 40  # of the table of classes
@@ -84,17 +85,24 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
         for image in found.disputed
     ]
     columns = ["image", "class", "right most often", "right least often", "which says"]
+    several_seeds = any(not math.isnan(pair.p_both) for pair in found.paired)
     tables = [make_table(headings, rows, ["verdict"])] if rows else []
+    tables += [_both_sources(found, level)] if several_seeds else []
     tables += [make_table(columns, disputed, columns)] if disputed else []
     notes = []
     if rows:
         notes = [
-            "Two sources of variance: the verdict and its interval are about other seeds on these very images; McNemar's test "
-            "and the interval beside it are about other images of the kind with these trained networks. Neither covers both.",
+            "What each interval covers: that of the verdict other seeds on these very images; that of McNemar's test other "
+            "images of the kind with these trained networks; that of the second table, where there are several seeds, both.",
             f"Counted are images that only one of {reference} and a variant gets right, summed over the seeds. With several "
             "seeds those of an image are taken together as a cluster (Durkalski et al., 2003). p-values are corrected for the "
-            "number of variants, and intervals hold together.",
+            "number of variants, and intervals of a column hold together.",
         ]
+    if several_seeds:
+        notes.append(
+            "The second table is of a mixed model with seeds and images as crossed random effects (Hillis, 2007), and says where "
+            "the variance of a difference comes from: more seeds lower the first part, more images the second, either the third."
+        )
     if found.by_seed:
         notes.append(
             "Every seed has test images of its own, so the verdicts cover the choice of images, and none is compared by itself."
@@ -107,11 +115,26 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
             f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
             "them right."
         )
-    shown = tuple(_thumbnails(study, found))
+    shown = tuple(shown_images(study, found))
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)), thumbnails=shown)
 
 
-def _thumbnails(study: Study, found: PerImage) -> Iterator[Thumbnail]:
+def _both_sources(found: PerImage, level: str) -> Table:
+    rows = [
+        [
+            pair.variant,
+            number(pair.difference, f"+.{DIGITS}f"),
+            interval(pair.low_both, pair.high_both, DIGITS),
+            probability(pair.p_both_adjusted),
+            *(number(100 * part, "z.0f") for part in (pair.from_seeds, pair.from_images, 1 - pair.from_seeds - pair.from_images)),
+        ]
+        for pair in found.paired
+    ]
+    headings = ["variant", "difference", f"{level} interval, seeds and images", "p (mixed model)"]
+    return make_table([*headings, "from seeds, %", "from images, %", "from both together, %"], rows)
+
+
+def shown_images(study: Study, found: PerImage) -> Iterator[Thumbnail]:
     if study.thumbnails is None:
         return
     for image in found.disputed:

@@ -145,7 +145,7 @@ class Display:
     @hookimpl
     def cell_end(self, cell: CellInfo, status: str, result: Result | None, error: str | None, log: str | None) -> None:
         self._speed.pop(cell.key, None)
-        self._remaining.end(cell, status == "done")
+        self._remaining.end(cell, result.seconds if result else None)
         if status != "interrupted":
             self._ended += 1
             self._epochs[cell.key] = _length(cell)

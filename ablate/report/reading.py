@@ -6,7 +6,8 @@ from statistics import NormalDist
 
 from ablate.blocking import grid_of
 from ablate.plain import shorten
-from ablate.stats.records import Analysis, JudgedBy
+from ablate.stats.factor_records import JudgedBy
+from ablate.stats.records import Analysis
 from ablate.study import Study
 
 from .tables import plural

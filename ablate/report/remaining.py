@@ -9,6 +9,8 @@ from statistics import fmean
 
 from ablate.registry.hooks import CellInfo
 
+LEAST_HALF = 60.0  # seconds, by which a finished cell is older that counts half; more in long runs
+
 
 def makespan(running: Sequence[float], waiting: Sequence[float], jobs: int) -> float:
     """Seconds until all cells are done, of which each that waits begins in its order as soon as a place is free.
@@ -32,60 +34,63 @@ class _Course:
     Attributes:
         cell: The cell.
         begun: When it was begun, and with how many epochs that an earlier sitting had done.
-        first: When it first told how far it was, and how far: what comes before the first batch is over then.
+        fresh: Whether its worker may have to start first, which takes seconds that no other cell has.
+        first: When it first told how far it was, and how far.
         last: The same, when it last told.
     """
 
     cell: CellInfo
     begun: tuple[float, float]
+    fresh: bool
     first: tuple[float, float] | None = None
     last: tuple[float, float] | None = None
 
     @property
     def an_epoch(self) -> float | None:
         """Seconds; None where nothing tells yet."""
-        if self.first is None or self.last is None:
+        start = self.first if self.fresh or self.last != self.first else self.begun
+        if start is None or self.last is None or self.last[1] <= start[1]:
             return None
-        start = self.first if self.last[1] > self.first[1] else self.begun
-        return (self.last[0] - start[0]) / (self.last[1] - start[1]) if self.last[1] > start[1] else None
+        return (self.last[0] - start[0]) / (self.last[1] - start[1])
 
     @property
     def whole(self) -> float | None:
-        """Seconds of such a cell from its beginning to its end; None where nothing tells yet."""
-        if self.cell.epochs is None or self.first is None or self.an_epoch is None:
-            return None
-        return self.first[0] - self.begun[0] + self.an_epoch * (self.cell.epochs - (self.first[1] - self.begun[1]))
+        """Seconds of the training of such a cell; None where nothing tells yet."""
+        return None if self.cell.epochs is None or self.an_epoch is None else self.an_epoch * self.cell.epochs
 
-    def left(self, now: float, whole: float | None) -> float | None:
-        """Seconds until its end; by what such cells take, where nothing else tells."""
+    def left(self, now: float, whole: float, start: float) -> float:
+        """Seconds until its end; by what such cells take, and workers to start, where it tells nothing itself."""
         if self.cell.epochs is not None and self.last is not None and self.an_epoch is not None:
             return max(0.0, self.an_epoch * (self.cell.epochs - self.last[1]) - (now - self.last[0]))
-        if whole is None:
-            return None
-        return max(0.0, whole * (1 - self.begun[1] / (self.cell.epochs or 1)) - (now - self.begun[0]))
+        since = self.begun[0] + start if self.fresh else self.begun[0]
+        return max(0.0, whole * (1 - self.begun[1] / (self.cell.epochs or 1)) - max(0.0, now - since))
 
 
 class Remaining:
     """The time that is left of a run, from how its cells go.
 
     Cells of other variants take other times, so each is taken to be like those of its own variant, as soon as there are any, and
-    like all others before. Of a finished cell its whole time counts, of a running one what its epochs tell so far.
+    like all others before. Of a finished cell the time of its training counts, and what lies between one cell and the next; of a
+    running one what its epochs tell so far. What workers take to start is over when there is anything to tell. Cells of long ago
+    count less, because a machine is not equally busy all the time.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[str, CellInfo] = {}
         self._running: dict[str, _Course] = {}
-        self._took: dict[tuple[str, ...], list[float]] = {}
-        self._places = 1
+        self._took: dict[tuple[str, ...], list[tuple[float, float]]] = {}  # when cells ended, and seconds of their trainings
+        self._between: list[tuple[float, float]] = []  # when they ended, and what they took beside their training
+        self._places, self._started, self._start = 1, math.inf, 0.0  # the last: what a worker takes to start
 
     def add(self, cells: Iterable[CellInfo]) -> None:
         self._waiting |= {cell.key: cell for cell in cells}
 
     def begin(self, cell: CellInfo, epochs: float) -> None:
         """A cell begins, of which so many epochs were done before."""
+        now = time.monotonic()
         self._waiting.pop(cell.key, None)
-        self._running[cell.key] = _Course(cell, (time.monotonic(), epochs))
-        self._places = max(self._places, len(self._running))
+        self._running[cell.key] = _Course(cell, (now, epochs), fresh=len(self._running) >= self._places or not self._took)
+        self._places, self._started = max(self._places, len(self._running)), min(self._started, now)
 
     def advance(self, cell: CellInfo, epochs: float) -> None:
         course, now = self._running.get(cell.key), (time.monotonic(), epochs)
@@ -97,22 +102,39 @@ class Remaining:
             course.first = now
         course.last = now
 
-    def end(self, cell: CellInfo, done: bool) -> None:
-        """A cell has ended, with a result or without."""
-        course = self._running.pop(cell.key, None)
-        if course is not None and done and not course.begun[1]:
-            self._took.setdefault(cell.variants, []).append(time.monotonic() - course.begun[0])
+    def end(self, cell: CellInfo, seconds: float | None) -> None:
+        """A cell has ended, with a result whose training took so many seconds in all sittings, or without one."""
+        course, now = self._running.pop(cell.key, None), time.monotonic()
+        if seconds is None:
+            return
+        self._took.setdefault(cell.variants, []).append((now, seconds))
+        if course is None or course.begun[1]:
+            return
+        beside = max(0.0, now - course.begun[0] - seconds)
+        if course.fresh:
+            self._start = max(self._start, beside)
+        else:
+            self._between.append((now, beside))
 
     def seconds(self) -> float | None:
         """Until the last cell ends; None where nothing tells yet."""
-        now, wholes = time.monotonic(), {variants: list(took) for variants, took in self._took.items()}
+        now = time.monotonic()
+        told: dict[tuple[str, ...], list[float]] = {}
         for course in self._running.values():
-            if course.cell.variants not in self._took and course.whole is not None:
-                wholes.setdefault(course.cell.variants, []).append(course.whole)
-        if not wholes:
+            if course.whole is not None:
+                told.setdefault(course.cell.variants, []).append(course.whole)
+        half = max(LEAST_HALF, (now - self._started) / 4)
+        like = {variants: fmean(wholes) for variants, wholes in told.items()}
+        like |= {variants: _mean(took, half) for variants, took in self._took.items()}
+        if not like:
             return None
-        like = {variants: fmean(took) for variants, took in wholes.items()}
-        others = fmean(like.values())
-        running = [course.left(now, like.get(course.cell.variants, others)) for course in self._running.values()]
-        waiting = [like.get(cell.variants, others) for cell in self._waiting.values()]
-        return makespan([left or 0.0 for left in running], waiting, self._places)
+        between, others = _mean(self._between, half), fmean(like.values())
+        running = [c.left(now, like.get(c.cell.variants, others), self._start) for c in self._running.values()]
+        waiting = [like.get(cell.variants, others) + between for cell in self._waiting.values()]
+        return makespan(running, waiting, self._places)
+
+
+def _mean(told: Sequence[tuple[float, float]], half: float) -> float:
+    """The mean of what was told at some times, where what is older by so many seconds counts half; 0 of nothing."""
+    weights = [0.5 ** ((told[-1][0] - at) / half) for at, _ in told]
+    return sum(weight * seconds for weight, (_, seconds) in zip(weights, told, strict=True)) / sum(weights) if told else 0.0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .page import Page
 
 LEAVES_OUT = ("effect size",)  # for the other formats, which have room
-SHOWN = ("runs", "comparison", "tuning", "terms", "attribution")  # keys of sections
+SHOWN = ("runs", "comparison", "tuning", "terms", "attribution", "evaluated")  # keys of sections
 
 
 def study_view(page: "Page", width: int) -> RenderableType:

@@ -43,7 +43,7 @@ class Length:
 
 
 @dataclass
-class _Found:
+class Measurement:
     """What measuring has found: paces by recipe, why others have none, and the seconds until the first worker began."""
 
     paces: dict[str, list[Pace]] = field(default_factory=dict)
@@ -66,13 +66,13 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     cells = [planned.cell for planned in pending.values()]
     shared = at_once(job, options, cells)
     jobs, slots = shared.jobs, shared.slots
-    names = {_text(planned.cell): planned.variant for planned in reversed(pending.values())}
-    lengths, found = _stored(job, options, store, cells), _Found()
+    names = {recipe_text(planned.cell): planned.variant for planned in reversed(pending.values())}
+    lengths, found = _stored(job, options, store, cells), Measurement()
     sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
-    asked = [cell for cell in cells if _text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
+    asked = [cell for cell in cells if recipe_text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
     local = executor_of(options.executor)["use"] == LOCAL
     if asked and local:
-        found = _measured(job, asked, jobs, slots)
+        found = measured(job, asked, jobs, slots)
         lengths |= {recipe: _of_paces(paces) for recipe, paces in found.paces.items()}
         sources += _measured_in_words(found, names, jobs)
     unknown = list(_unknown(job, pending.values(), lengths, found, local))
@@ -84,7 +84,7 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
         sources.append(f"{plural(len(left), 'other recipe')} taken to be like these")
     if more:
         sources.append("trials taken to be like these, whatever their settings")
-    every = [lengths.get(_text(cell), others) for cell in cells] + [others] * more
+    every = [lengths.get(recipe_text(cell), others) for cell in cells] + [others] * more
     begin = found.start + max((pace.once for paces in found.paces.values() for pace in paces), default=0.0)
     low, middle, high = (
         begin + makespan([], [getattr(length, which) for length in every], jobs) for which in ("low", "middle", "high")
@@ -92,11 +92,11 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     if job.plan.stopping is None:
         return Estimate(len(every), jobs, middle, low, high, tuple(sources))
     first = {planned.cell.key for planned in wanted(job.plan, job.cells, None)}
-    low = begin + makespan([], [lengths.get(_text(cell), others).low for cell in cells if cell.key in first], jobs)
+    low = begin + makespan([], [lengths.get(recipe_text(cell), others).low for cell in cells if cell.key in first], jobs)
     return Estimate(len(every), jobs, None, low, high, tuple(sources))
 
 
-def _text(cell: Cell) -> str:
+def recipe_text(cell: Cell) -> str:
     return canonical_json(cell.recipe)
 
 
@@ -115,7 +115,7 @@ def _stored(job: Job, options: Options, store: Store | None, cells: Sequence[Cel
         return {}
     here = machine_of(provenance.collect(devices.first(job.device), executor_of(options.executor)["use"], job.own_results))
     found = {}
-    for recipe, cell in {_text(cell): cell for cell in cells}.items():
+    for recipe, cell in {recipe_text(cell): cell for cell in cells}.items():
         took = [seconds for seconds, place in store.seconds_of(cell.recipe) if machine_of(place) == here]
         if took:
             found[recipe] = Length(min(took), fmean(took), max(took))
@@ -126,15 +126,15 @@ def _of_paces(paces: Sequence[Pace]) -> Length:
     return Length(min(p.low for p in paces), fmean(p.seconds for p in paces), max(p.high for p in paces))
 
 
-def _measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> _Found:
+def measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> Measurement:
     """Trains a cell of each recipe for a few seconds, so many at once; of very many recipes, the first ones."""
-    first = {_text(cell): cell for cell in reversed(cells)}
+    first = {recipe_text(cell): cell for cell in reversed(cells)}
     count = max(1, round(MOST_SECONDS / (2 * SECONDS))) * jobs  # what comes before takes as long as the training
     chosen = [first[recipe] for recipe in reversed(first)][:count]
     rest = [cell for cell in cells if cell not in chosen]
     chosen += rest[: -len(chosen) % jobs]  # none is measured alone where the run has others beside it
-    by_key = {cell.key: _text(cell) for cell in chosen}
-    found, begun = _Found(start=float("inf")), time.monotonic()
+    by_key = {cell.key: recipe_text(cell) for cell in chosen}
+    found, begun = Measurement(start=float("inf")), time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="ablate-measure-") as folder,
         build(default(), "executor", {"use": LOCAL}, -(-jobs // slots)) as run,
@@ -153,7 +153,7 @@ def _measured(job: Job, cells: Sequence[Cell], jobs: int, slots: int) -> _Found:
     return found
 
 
-def _measured_in_words(found: _Found, names: Mapping[str, str], jobs: int) -> Iterator[str]:
+def _measured_in_words(found: Measurement, names: Mapping[str, str], jobs: int) -> Iterator[str]:
     if found.paces:
         recipe, paces = next(iter(found.paces.items()))
         beside = f", {jobs} at once" if jobs > 1 else ""
@@ -164,12 +164,12 @@ def _measured_in_words(found: _Found, names: Mapping[str, str], jobs: int) -> It
 
 
 def _unknown(
-    job: Job, pending: Iterable[PlannedCell], lengths: Mapping[str, Length], found: _Found, local: bool
+    job: Job, pending: Iterable[PlannedCell], lengths: Mapping[str, Length], found: Measurement, local: bool
 ) -> Iterator[str]:
     """Why the length of cells cannot be said."""
     reasons: dict[str, dict[str, None]] = {}
     for planned in pending:
-        recipe = _text(planned.cell)
+        recipe = recipe_text(planned.cell)
         trainer = trainer_of(job.registry, planned.cell.recipe)
         if recipe in lengths:
             continue

@@ -72,6 +72,7 @@ def evaluate(
     if len(kept) < len(cells):
         warn(f"{len(cells) - len(kept)} of {len(cells)} finished cells have no weights, and are left out. {NOT_KEPT}")
     own = set(known.cells.columns) - {found.name for found in known.evaluations}
+    variants = dict(zip(known.cells["key"], known.cells["variant"], strict=True))
     memo: Memo = {}
     columns: dict[str, None] = {}
     for number, cell in enumerate((cell for cell in cells if cell.key in kept), start=1):
@@ -81,7 +82,7 @@ def evaluate(
                 raise UsageError(f"the cells of study {study!r} have a column {column!r} already. Give another --name.")
         found = _measured(store, cell, asked, recipes, environment, device, warn)
         columns |= dict.fromkeys(recipes)
-        tell(f"[{number}/{len(kept)}] cell {cell.key[:12]}, seed {cell.seed}: {found}")
+        tell(f"[{number}/{len(kept)}] {variants[cell.key]}, seed {cell.seed}: {found}")
     return list(columns)
 
 

@@ -194,13 +194,17 @@ class Sharing:
         while not self._over.wait(LEASE_SECONDS / 4):
             self._remote.renew()
 
+    def wait(self) -> None:
+        """Waits until the remote has what was to be given so far, or has failed to take it."""
+        self._to_give.join()
+
     def close(self) -> None:
         """Gives what the store had before, and waits until all is given; where the place is gone, requests fail at once."""
         for key in sorted(self._later):
             while self._to_give.qsize() > WAITING:
                 time.sleep(0.01)
             self._queue(key)
-        self._to_give.join()
+        self.wait()
         for _ in range(AT_ONCE):
             self._to_give.put(None)
         self._over.set()

@@ -9,7 +9,7 @@ from ablate.contracts import Environment
 from ablate.errors import AblateError
 from ablate.registry import default
 from ablate.report.thumbnails import LARGEST, SIDE
-from ablate.stats.per_image import PerImage
+from ablate.stats.image_records import PerImage
 from ablate.store import Store
 from ablate.study import Study
 from ablate.writing import replaced
@@ -28,16 +28,16 @@ def keep_thumbnails(study: Study, found: PerImage | None, store: Store, environm
     missing = {
         image.image: file for image in found.disputed if not (file := study.thumbnails(found.images, image.image)).exists()
     }
-    images = _evaluated(study, found.images, store, environment) if missing else None
+    images = evaluated_images(study, found.images, store, environment) if missing else None
     if images is None:
         return
     for place, file in missing.items():
-        if (data := _small(images, place)) is not None:
+        if (data := small_picture(images, place)) is not None:
             with replaced(file) as temporary:
                 temporary.write_bytes(data)
 
 
-def _evaluated(study: Study, wanted: str, store: Store, environment: Environment) -> Any:
+def evaluated_images(study: Study, wanted: str, store: Store, environment: Environment) -> Any:
     """The images that the reference was evaluated on; None where they are not at hand, or others now."""
     import torch
 
@@ -52,7 +52,7 @@ def _evaluated(study: Study, wanted: str, store: Store, environment: Environment
     return shown.images if data.sample_digest(shown) == wanted else None
 
 
-def _small(images: Any, place: int) -> bytes | None:
+def small_picture(images: Any, place: int) -> bytes | None:
     """PNG of an image, no larger than a thumbnail is; None where it is none that a picture shows."""
     from PIL import Image
 

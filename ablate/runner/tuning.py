@@ -116,7 +116,7 @@ def _tries(plan: Plan, search: Search, variant: Variant, like: Cell, registry: R
         setting = None
         if len(found) < search.trials:
             history = [Trial(t.setting, _oriented(plan.compare, t.value) if i < told else None) for i, t in enumerate(found)]
-            setting = _suggested(_Question(registry, search.tuner, space, history))
+            setting = suggested(_Question(registry, search.tuner, space, history))
         if setting is not None:
             found.append(tried(setting, with_setting(registry, variant.given, setting)))
         elif len(found) == search.trials or any(t.value is None for t in found):
@@ -147,7 +147,7 @@ class _Question:
 
 
 @lru_cache(maxsize=10_000)
-def _suggested(question: _Question) -> Setting | None:
+def suggested(question: _Question) -> Setting | None:
     """The tuner's answer; one that the space does not have is the fault of its package."""
     tuner = question.tuner["use"]
     try:

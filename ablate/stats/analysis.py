@@ -19,7 +19,7 @@ from .per_image import per_image
 from .records import Analysis, Effect
 from .tuning import tuned
 from .verdicts import Verdict
-from .wording import seeds
+from .wording import MOST_NAMED, lost_runs, seeds
 
 UNREACHED = {
     "same weights": "the weights and all numbers of each run are the reference's, so the change did not reach it",
@@ -37,7 +37,7 @@ def analyse(study: Study) -> Analysis:
     if told is None:
         told = answer(study.compare, found)
     elif over is None:
-        told = "; ".join([told.removesuffix("."), *_lost(study.compare, found), *_unreached(found)]) + "."
+        told = "; ".join([told.removesuffix("."), *lost_runs(study.compare.reference, found), *_unreached(found)]) + "."
     if study.tuning is not None:
         told += f" Every variant was tuned, by {study.tuning.trials} trials."
     return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study), given_up(study))
@@ -59,7 +59,7 @@ def answer(compare: Compare, effects: Sequence[Effect]) -> str:
         parts = [f"Nothing can be concluded: all {len(told)} comparisons with {short(compare.reference)} are undecided"]
     else:
         parts = [_best(compare, told), _counts(told), *_unreached(told)]
-    return "; ".join([*parts, *_lost(compare, effects), *_advice(undecided)]) + "."
+    return "; ".join([*parts, *lost_runs(compare.reference, effects), *_advice(undecided)]) + "."
 
 
 def _one(compare: Compare, effect: Effect) -> str:
@@ -114,19 +114,6 @@ def _counts(effects: Sequence[Effect]) -> str:
     return f"of {len(effects)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
 
 
-def _lost(compare: Compare, effects: Sequence[Effect]) -> Iterator[str]:
-    """What became of the runs without a value, at most five variants of them by name."""
-    lost = {compare.reference: effects[0].lost_reference} if effects else {}
-    lost |= {effect.variant: effect.lost for effect in effects}
-    named = [f"{short(variant)}: {words}" for variant, words in lost.items() if words]
-    yield from named[:5]
-    if len(named) > 5:
-        yield f"{len(named) - 5} more variants lost runs"
-    withheld = [f"{short(effect.variant)} is {effect.where_it_trains}" for effect in effects if effect.where_it_trains]
-    if withheld:
-        yield f"where they train, {', '.join(withheld[:5])}{' …' if len(withheld) > 5 else ''}"
-
-
 def _unreached(effects: Sequence[Effect]) -> Iterator[str]:
     """Variants that are no change of the reference, at most five by name."""
     names: dict[str, list[str]] = {}
@@ -134,8 +121,8 @@ def _unreached(effects: Sequence[Effect]) -> Iterator[str]:
         if effect.unreached:
             names.setdefault(effect.unreached, []).append(short(effect.variant))
     for words, same in names.items():
-        more = f" and {len(same) - 5} more" * (len(same) > 5)
-        yield f"{', '.join(same[:5])}{more}: {UNREACHED[words]}"
+        more = f" and {len(same) - MOST_NAMED} more" * (len(same) > MOST_NAMED)
+        yield f"{', '.join(same[:MOST_NAMED])}{more}: {UNREACHED[words]}"
 
 
 def _advice(undecided: Sequence[Effect]) -> list[str]:

@@ -19,7 +19,7 @@ from ablate.study import Compare, Study
 
 from . import comparison
 from .comparison import FLAT, Array
-from .records import Attribution, Share
+from .factor_records import Attribution, Share
 from .summary import table, values
 
 Step = tuple[int, int]  # the factors that are there, as the bits of a number, and the one that is added

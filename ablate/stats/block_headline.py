@@ -9,8 +9,7 @@ from ablate.study import Compare
 from .block_records import Across, Blocks
 from .headline import short, signed
 from .verdicts import Verdict
-
-MOST_NAMED = 5
+from .wording import MOST_NAMED, lost_runs
 
 
 def over_blocks(compare: Compare, found: Blocks) -> str:
@@ -30,7 +29,7 @@ def over_blocks(compare: Compare, found: Blocks) -> str:
         parts = [_one(compare, found, told[0])]
     else:
         parts = [_best(compare, found, decided), _counts(told)]
-    return "; ".join([*parts, *_otherwise(told), *_lost(told), *_too_few(found)]) + "."
+    return "; ".join([*parts, *_otherwise(told), *lost_runs(found.reference, told), *_too_few(found)]) + "."
 
 
 def where(found: Blocks) -> str:
@@ -87,20 +86,6 @@ def _otherwise(told: Sequence[Across]) -> Iterator[str]:
     if differ:
         more = f" and {len(differ) - MOST_NAMED} more" * (len(differ) > MOST_NAMED)
         yield f"by the mean difference alone, {', '.join(differ[:MOST_NAMED])}{more}"
-
-
-def _lost(told: Sequence[Across]) -> Iterator[str]:
-    """What became of the runs without a value."""
-    lost = {one.variant: one.lost for one in told if one.lost}
-    named = [f"{short(name)}: {words}" for name, words in lost.items()]
-    yield from named[:MOST_NAMED]
-    if len(named) > MOST_NAMED:
-        yield f"{len(named) - MOST_NAMED} more variants lost runs"
-    if told[0].lost_reference:
-        yield f"the reference: {told[0].lost_reference}"
-    withheld = [f"{short(one.variant)} is {one.where_it_trains}" for one in told if one.where_it_trains]
-    if withheld:
-        yield f"where they train, {', '.join(withheld[:MOST_NAMED])}{' …' if len(withheld) > MOST_NAMED else ''}"
 
 
 def _too_few(found: Blocks) -> Iterator[str]:

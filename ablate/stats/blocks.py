@@ -142,7 +142,7 @@ def _pairs(names: Sequence[str], ranks: Array, error: float) -> Iterator[Pair]:
         yield Pair(names[one], names[other], float(difference), float(p))
 
 
-def _wilcoxon(gaps: Array) -> tuple[float, float]:
+def wilcoxon(gaps: Array) -> tuple[float, float]:
     """Two-sided p-value of the signed-rank test, and which way the ranks differ; NaN without a block.
 
     Ties are left out (Wilcoxon 1945). It is exact for up to 100 blocks, also where differences have the same size, for which
@@ -171,7 +171,7 @@ def _comparisons(study: Study, grid: Grid, values: Array, friedman: Friedman | N
     others = [i for i, name in enumerate(names) if name != grid.reference]
     found = [differences(values[i], values[names.index(grid.reference)], compare.paired) for i in others]
     gaps = [rounded(one.values, sizes)[~np.isnan(one.values)] for one in found]
-    fits, tests = [one.effects() for one in found], [_wilcoxon(own) for own in gaps]
+    fits, tests = [one.effects() for one in found], [wilcoxon(own) for own in gaps]
     e = estimate(fits)
     p_difference, p_equivalence, by_size = comparison.judge(e, compare)
     p_adjusted = comparison.adjusted([p for p, _ in tests], compare.correction)

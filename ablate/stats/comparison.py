@@ -46,6 +46,10 @@ class Estimate:
     rank_p: Array
     rank_sign: Array
 
+    def of(self, rows: NDArray[np.intp]) -> "Estimate":
+        """Of some of the comparisons."""
+        return Estimate(**{name: values[rows] for name, values in vars(self).items()})
+
 
 def estimate(variant: ArrayLike, reference: ArrayLike, paired: bool) -> Estimate:
     """The difference of two samples, `[..., seeds]` each.

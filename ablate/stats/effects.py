@@ -46,9 +46,11 @@ def effects(study: Study) -> tuple[Effect, ...]:
         "p_adjusted": found.p_adjusted,
         "p_equivalence": found.p_equivalence,
     }
-    resampled = [_resampled(found.values[i], found.reference[i], e.se[i], compare) for i in range(len(names))]
-    p_robust = comparison.adjusted([row["p_permutation"] for row in resampled], compare.correction)
-    least, most = seeds_needed(e, compare, comparisons, found.level)
+    numbers |= _resampled(found.values, found.reference, e.se, compare)
+    numbers["p_robust"] = comparison.adjusted(numbers["p_permutation"], compare.correction)
+    least, most = np.full((2, len(names)), np.nan)
+    undecided = np.flatnonzero(found.verdict == "undecided")  # the search takes longer than all else
+    least[undecided], most[undecided] = seeds_needed(e.of(undecided), compare, comparisons, found.level[undecided])
     lost = {"": runs.Lost(0, 0, 0), **runs.lost(study)}  # a block may have no reference
     unreached = runs.unreached(study)
     effects = []
@@ -62,8 +64,6 @@ def effects(study: Study) -> tuple[Effect, ...]:
                 n=int(e.n[i]),
                 n_reference=int(e.n_reference[i]),
                 **{key: float(values[i]) for key, values in numbers.items()},
-                **resampled[i],
-                p_robust=float(p_robust[i]),
                 correlation=correlation(_trained(found.values[i]), _trained(found.reference[i])),
                 verdict=verdict,
                 where_it_trains=where_it_trains,
@@ -194,14 +194,21 @@ def _trained(values: Array) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _resampled(variant: Array, reference: Array, se: float, compare: Compare) -> dict[str, float]:
-    """Bootstrap interval and permutation test of one comparison; NaN where the t-test has none, or a run counts as the worst."""
-    nothing = {"boot_low": float("nan"), "boot_high": float("nan"), "p_permutation": float("nan")}
-    if np.isnan(se) or np.isinf(variant).any() or np.isinf(reference).any():
-        return nothing
-    samples = [variant - reference] if compare.paired else [variant, reference]
-    data = [sample[~np.isnan(sample)] for sample in samples]
-    found = nothing | {"p_permutation": permutation_p(*data)}
-    if se > 0:
-        found["boot_low"], found["boot_high"] = bootstrap_interval(*data, alpha=compare.alpha)
+def _resampled(values: Array, reference: Array, se: Array, compare: Compare) -> dict[str, Array]:
+    """Bootstrap intervals and permutation tests; NaN where the t-test has none, or a run counts as the worst.
+
+    Comparisons of as many seeds are resampled together, which takes a tenth of the time.
+    """
+    found = {name: np.full(len(se), np.nan) for name in ("boot_low", "boot_high", "p_permutation")}
+    alike: dict[tuple[int, ...], list[int]] = {}
+    data: dict[int, list[Array]] = {}
+    for i in np.flatnonzero(~np.isnan(se) & ~np.isinf(values).any(-1) & ~np.isinf(reference).any(-1)).tolist():
+        samples = [values[i] - reference[i]] if compare.paired else [values[i], reference[i]]
+        data[i] = [sample[~np.isnan(sample)] for sample in samples]
+        alike.setdefault((*map(len, data[i]), se[i] > 0), []).append(i)
+    for (*_, varies), rows in alike.items():
+        samples = [np.stack(own) for own in zip(*(data[i] for i in rows), strict=True)]
+        found["p_permutation"][rows] = permutation_p(*samples)
+        if varies:
+            found["boot_low"][rows], found["boot_high"][rows] = bootstrap_interval(*samples, alpha=compare.alpha)
     return found

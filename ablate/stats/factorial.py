@@ -12,9 +12,9 @@ from ablate.study import Study
 
 from . import comparison
 from .comparison import FLAT, Array, adjusted
+from .factor_records import AnovaRow, Factorial, JudgedBy, Term
 from .lenth import PseudoError, lacking, pseudo_error
 from .orthogonal import ROUNDING, Aliases, Model, aliases_of, model_of
-from .records import AnovaRow, Factorial, JudgedBy, Term
 
 NOTHING = float("nan")
 SEED = "seed"  # the source of variance that blocks are

@@ -7,8 +7,8 @@ from typing import Literal
 
 from ablate.study import Compare, Study
 
+from .factor_records import AnovaRow, Attribution, Factorial, Share, Term
 from .factorial import LACK_OF_FIT, RESIDUAL
-from .records import AnovaRow, Attribution, Factorial, Share, Term
 from .summary import values
 
 MOST_NAMED = 3

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import optimize, stats
 
 from .comparison import FLAT, Array
+from .factor_records import Lenth
 from .orthogonal import ROUNDING, Model
-from .records import Lenth
 
 LEAST = 7  # contrasts: the median of the three of four runs is no more than one of them
 DRAWS = 1_500_000  # contrasts that the reference distribution is simulated from

@@ -6,9 +6,9 @@ import numpy as np
 
 from ablate.study import Study
 
+from .factor_records import Attribution, Share
 from .factorial import Fit, fitted
 from .orthogonal import aliases_of, model_of
-from .records import Attribution, Share
 
 Interval = tuple[float, float, float]  # a value, and the ends of its interval
 

@@ -6,7 +6,6 @@ trained networks, and says so.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,156 +16,14 @@ from ablate.predictions import Predictions, read
 from ablate.study import Study
 
 from . import comparison
+from .calibration import calibration
 from .comparison import Array
+from .crossed import crossed
+from .image_records import ByClass, Disputed, Mistake, Paired, PerImage
 
-BINS = 15  # of a calibration, equally wide
 MOST_MISTAKES = 10
 MOST_IMAGES = 10
 MOST_CONFUSED = 30  # classes of a matrix that records have
-
-
-@dataclass(frozen=True)
-class ByClass:
-    """How often a variant is right in one class, against the reference, that of its block where there are some.
-
-    Attributes:
-        variant: Its name.
-        class_name: The class.
-        images: Images of it that a cell was evaluated on.
-        reference: Part of them that the reference gets right (recall), mean of its seeds.
-        value: The same of the variant.
-        difference: `value - reference`.
-        low: Lower end of its confidence interval over seeds, as of the verdicts; all of this kind hold together.
-        high: Its upper end.
-    """
-
-    variant: str
-    class_name: str
-    images: int
-    reference: float
-    value: float
-    difference: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A variant and the reference, that of its block where there are some, on the same images, seed by seed.
-
-    Attributes:
-        variant: Its name.
-        seeds: Seeds that both have.
-        only_reference: Images that only the reference gets right, summed over the seeds.
-        only_variant: Images that only the variant gets right.
-        difference: Part of the images that is right, variant minus reference.
-        low: Lower end of its confidence interval over images (normal); all of this kind hold together.
-        high: Its upper end.
-        p: McNemar's test, exact for one seed; for several, with the seeds of an image as a cluster (Durkalski et al., 2003,
-            Statistics in Medicine 22), which with one would be McNemar's without correction.
-        p_adjusted: `p`, corrected for the number of variants.
-    """
-
-    variant: str
-    seeds: int
-    only_reference: int
-    only_variant: int
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_adjusted: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Whether a variant is right as often as it is sure.
-
-    Attributes:
-        variant: Its name.
-        n: Its cells.
-        accuracy: Part of the images that is right, mean of the cells.
-        confidence: Probability of what it says, mean.
-        error: Expected calibration error with 15 bins (Guo et al., 2017), mean of the cells.
-        error_sd: Its standard deviation.
-        bins: Those of the 15 bins of confidence that have images, all cells together: confidence, part that is right, images.
-    """
-
-    variant: str
-    n: int
-    accuracy: float
-    confidence: float
-    error: float
-    error_sd: float
-    bins: tuple[tuple[float, float, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """Images of one class that the reference takes for another: `rate` is their part of the class, mean of its cells."""
-
-    true: str
-    said: str
-    rate: float
-
-
-@dataclass(frozen=True)
-class Disputed:
-    """An image that variants disagree on.
-
-    Attributes:
-        image: Its place among the evaluated images, from 0.
-        class_name: Its class.
-        best: The variant that gets it right in most of its seeds.
-        best_part: The part of them.
-        worst: The variant that gets it right in the fewest.
-        worst_part: The part of them.
-        said: What that one says most often.
-    """
-
-    image: int
-    class_name: str
-    best: str
-    best_part: float
-    worst: str
-    worst_part: float
-    said: str
-
-
-@dataclass(frozen=True)
-class PerImage:
-    """What the kept predictions of a study say.
-
-    Attributes:
-        cells: Finished cells.
-        without: Those of them that have no predictions.
-        damaged: Those whose predictions cannot be read.
-        others: Variants that were not evaluated on the reference's images, so that nothing is paired with it.
-        by_seed: Whether every seed has test images of its own: nothing is said of single images then.
-        classes: Every variant but the reference, in each class.
-        paired: Every variant but the reference.
-        calibration: Every variant.
-        mistakes: The most frequent ones of the reference.
-        confusion: Of each variant (of the reference's block), the images of each class (rows) by what was said (columns), summed
-            over cells; nothing with more than 30 classes.
-        class_names: In the order of rows and columns.
-        disputed: The images that variants (of the reference's block) disagree on most.
-        images: The digest of the images that the reference was evaluated on; empty where every seed has its own.
-    """
-
-    cells: int
-    without: int
-    damaged: int
-    others: tuple[str, ...] = ()
-    by_seed: bool = False
-    classes: tuple[ByClass, ...] = ()
-    paired: tuple[Paired, ...] = ()
-    calibration: tuple[Calibration, ...] = ()
-    mistakes: tuple[Mistake, ...] = ()
-    confusion: dict[str, tuple[tuple[int, ...], ...]] | None = None
-    class_names: tuple[str, ...] = ()
-    disputed: tuple[Disputed, ...] = ()
-    images: str = ""
 
 
 Cells = dict[str, dict[int, Predictions]]  # by variant and seed
@@ -207,7 +64,7 @@ def per_image(study: Study) -> PerImage | None:
         by_seed,
         _classes(study, same, references),
         () if by_seed else _paired(study, same, references),
-        tuple(_calibration(name, own) for name, own in found.items() if own),
+        tuple(calibration(name, own) for name, own in found.items() if own),
         _mistakes(reference, names),
         {name: tuple(tuple(map(int, row)) for row in np.asarray(matrix)) for name, matrix in matrices.items()} if small else None,
         names,
@@ -285,58 +142,25 @@ def mcnemar(differences: Array, seeds: int) -> float:
 
 
 def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
-    rows = []
-    for name, own in cells.items():
-        if name == references[name]:
-            continue
-        reference = cells[references[name]]
+    names, told, fits = [name for name in cells if name != references[name]], [], []
+    for name in names:
+        own, reference = cells[name], cells[references[name]]
         seeds = sorted(own.keys() & reference.keys())
-        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(int)
-        differences = (right[0] - right[1]).sum(axis=0).astype(float)
+        right = np.stack([[(s[seed].answers == s[seed].labels) for seed in seeds] for s in (own, reference)]).astype(float)
+        differences = (right[0] - right[1]).sum(axis=0)
         only = int((right[1] > right[0]).sum()), int((right[0] > right[1]).sum())
-        rows.append((name, len(seeds), only, differences / len(seeds), mcnemar(differences, len(seeds))))
-    p_adjusted = comparison.adjusted([row[-1] for row in rows], study.compare.correction)
-    z = float(stats.norm.isf(comparison.interval_alpha(study.compare, len(rows)) / 2)) if rows else math.nan
+        fits.append(crossed(right[0], right[1], study.compare.paired))
+        told.append((len(seeds), only, mcnemar(differences, len(seeds))))
+    alpha = comparison.interval_alpha(study.compare, len(names))
+    z = float(stats.norm.isf(alpha / 2))
+    p_adjusted = comparison.adjusted([p for *_, p in told], study.compare.correction)
+    p_both = comparison.adjusted([fit.p for fit in fits], study.compare.correction)
     made = []
-    for (name, count, only, of_images, p), adjusted in zip(rows, p_adjusted, strict=True):
-        mean, se = float(of_images.mean()), float(of_images.std(ddof=1) / math.sqrt(len(of_images)))
-        made.append(Paired(name, count, *only, mean, mean - z * se, mean + z * se, p, float(adjusted)))
+    for name, (count, only, p), fit, adjusted, both in zip(names, told, fits, p_adjusted, p_both, strict=True):
+        half = z * math.sqrt(fit.images)
+        of_images = (fit.difference, fit.difference - half, fit.difference + half, p, float(adjusted))
+        made.append(Paired(name, count, *only, *of_images, *fit.interval(alpha), fit.p, float(both), *fit.parts[:2]))
     return tuple(made)
-
-
-def reliability(said: Predictions) -> tuple[Array, Array, Array]:
-    """For each of 15 bins of confidence: the part that is right, the mean confidence (NaN without an image), and the images."""
-    bins = np.clip(np.ceil(said.confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    count = np.bincount(bins, minlength=BINS).astype(float)
-    with np.errstate(invalid="ignore"):
-        right = np.bincount(bins, weights=(said.answers == said.labels).astype(float), minlength=BINS) / count
-        sure = np.bincount(bins, weights=said.confidence, minlength=BINS) / count
-    return right, sure, count
-
-
-def calibration_error(said: Predictions) -> float:
-    """Expected calibration error: |right - sure| of the bins, by their images."""
-    return _distance(*reliability(said))
-
-
-def _distance(right: Array, sure: Array, count: Array) -> float:
-    return float(np.nansum(np.abs(right - sure) * count) / count.sum())
-
-
-def _calibration(name: str, own: Mapping[int, Predictions]) -> Calibration:
-    told = [reliability(said) for said in own.values()]
-    errors = np.array([_distance(*bins) for bins in told])
-    right = float(np.mean([(said.answers == said.labels).mean() for said in own.values()]))
-    sure = float(np.mean([said.confidence.mean() for said in own.values()]))
-    sd = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
-    return Calibration(name, len(own), right, sure, float(errors.mean()), sd, _together(told))
-
-
-def _together(told: Sequence[tuple[Array, Array, Array]]) -> tuple[tuple[float, float, int], ...]:
-    """The bins of several cells as those of one."""
-    count = np.sum([images for _, _, images in told], axis=0)
-    right, sure = (np.nansum([one[place] * one[2] for one in told], axis=0) for place in (0, 1))
-    return tuple((float(sure[i] / count[i]), float(right[i] / count[i]), int(count[i])) for i in np.flatnonzero(count))
 
 
 def _mistakes(reference: Mapping[int, Predictions], names: Sequence[str]) -> tuple[Mistake, ...]:

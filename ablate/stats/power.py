@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
 from ablate.study import Study
@@ -13,6 +13,7 @@ from ablate.study import Study
 from . import summary
 from .comparison import Array
 
+Indices = NDArray[np.intp]
 MOST = 10_000  # seeds a variant; who needs more needs another question
 LIKELY = 0.8  # the usual power
 
@@ -48,21 +49,33 @@ def power_of_equivalence(effect: ArrayLike, margin: ArrayLike, n: ArrayLike, alp
     return np.maximum(near + far - 1, 0)
 
 
-def smallest_n(power: Callable[[Array], Array], shape: tuple[int, ...], wanted: float = LIKELY) -> Array:
+def smallest_n(power: Callable[[Array, Indices], Array], guess: Array, wanted: float = LIKELY) -> Array:
     """The smallest number of seeds, 2 to `MOST`, with the wanted power; NaN where there is none.
 
     Args:
-        power: Power of each question, `shape`, for numbers of seeds, `shape`; it must not fall with them.
-        shape: Shape of the answer.
+        power: Power of some questions with so many seeds each: `(seeds, which of the questions)`. It must not fall with seeds.
+        guess: A number of seeds for each question, `[questions]`. The search begins there, in steps that double.
         wanted: The power.
     """
-    low, high = np.full(shape, 2.0), np.full(shape, float(MOST))
-    within = power(high) >= wanted
-    while np.any(low < high):
-        middle = np.floor((low + high) / 2)
-        enough = power(middle) >= wanted
-        low, high = np.where(enough, low, np.minimum(middle + 1, high)), np.where(enough, middle, high)
-    return np.where(within, high, np.nan)
+    low, high = np.full(len(guess), 2.0), np.full(len(guess), float(MOST))
+    every = np.arange(len(guess))
+    open_ = every[power(high, every) >= wanted]
+    found = np.full(len(guess), np.nan)
+    at, step = np.clip(np.nan_to_num(guess, nan=2.0), 2, MOST).round(), np.ones(len(guess))
+    while len(open_):
+        seeds = np.clip(at[open_], low[open_], high[open_] - 1)
+        enough = power(seeds, open_) >= wanted
+        high[open_] = np.where(enough, seeds, high[open_])
+        low[open_] = np.where(enough, low[open_], seeds + 1)
+        done = low[open_] >= high[open_]
+        found[open_[done]] = high[open_[done]]
+        open_, enough = open_[~done], enough[~done]
+        middle = np.floor((low[open_] + high[open_]) / 2)
+        at[open_] = np.where(
+            enough, np.maximum(high[open_] - step[open_], middle), np.minimum(low[open_] + step[open_] - 1, middle)
+        )
+        step[open_] *= 2
+    return found
 
 
 def seeds_to_decide(
@@ -83,13 +96,27 @@ def seeds_to_decide(
     """
     difference, sd = np.broadcast_arrays(np.asarray(difference, float), np.asarray(sd, float))
     told = (sd > 0) & np.isfinite(difference)
-    scale = np.where(told, sd, 1.0)
-    effect = np.where(told, np.abs(difference), 0.0) / scale
-    seeds = smallest_n(lambda n: power_of(effect, n, alpha, paired), effect.shape, wanted)
+    scale = sd[told]
+    effect = np.abs(difference[told]) / scale
+    seeds = smallest_n(lambda n, i: power_of(effect[i], n, alpha, paired), _guess(effect, alpha / 2, wanted, paired), wanted)
     if margin is not None:
-        within = smallest_n(lambda n: power_of_equivalence(effect, margin / scale, n, alpha, paired), effect.shape, wanted)
+        room = np.maximum(margin / scale - effect, 0)
+        within = smallest_n(
+            lambda n, i: power_of_equivalence(effect[i], margin / scale[i], n, alpha, paired),
+            _guess(room, alpha, wanted, paired),
+            wanted,
+        )
         seeds = np.fmin(seeds, within)
-    return np.where(told, seeds, np.nan)
+    found = np.full(difference.shape, np.nan)
+    found[told] = seeds
+    return found
+
+
+def _guess(effect: Array, alpha: float, wanted: float, paired: bool) -> Array:
+    """About how many seeds a one-sided test needs: the normal approximation, corrected for small samples (Guenther 1981)."""
+    level, power = stats.norm.isf(alpha), stats.norm.ppf(wanted)
+    with np.errstate(divide="ignore"):
+        return np.asarray((1 if paired else 2) * ((level + power) / effect) ** 2 + level**2 / (2 if paired else 4))
 
 
 def detectable(n: int, alpha: float, paired: bool, wanted: float = LIKELY) -> float:

@@ -1,9 +1,10 @@
 """Tests and intervals that need no normal noise: the bootstrap, permutations, and ranks where runs have no value."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,24 +13,52 @@ from scipy import stats
 Array = NDArray[np.float64]
 RESAMPLES = 1999  # of the bootstrap
 ARRANGEMENTS = 4999  # of a permutation test that are all taken; 7 seeds against 7 have fewer. Of more, as many are drawn
+LARGEST = 4_000_000  # resampled values in memory, unless those of one comparison are more
 
 
-def bootstrap_interval(*samples: Array, alpha: float) -> tuple[float, float]:
-    """BCa (Efron 1987) of the difference of two samples' means, or of the mean of paired differences, at level 1 - alpha."""
-    found = stats.bootstrap(
-        samples, _difference, n_resamples=RESAMPLES, confidence_level=1 - alpha, method="BCa", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)
+def bootstrap_interval(*samples: Array, alpha: float) -> tuple[Array, Array]:
+    """BCa (Efron 1987) of the difference of two samples' means, or of the mean of paired differences, at level 1 - alpha.
+
+    Args:
+        samples: `[..., n]` and `[..., m]`, or the differences alone. Each comparison is resampled as by itself.
+        alpha: Of each interval.
+
+    Returns:
+        Lower and upper ends, `[...]`.
+    """
+    settings: dict[str, Any] = {"n_resamples": RESAMPLES, "confidence_level": 1 - alpha, "method": "BCa", "axis": -1}
+
+    def ends(*some: Array) -> Array:
+        found = stats.bootstrap(some, _mean_of_rows, **settings, rng=np.random.default_rng(0)).confidence_interval
+        return np.stack([found.low, found.high])
+
+    low, high = _in_parts(ends, samples, RESAMPLES)
+    return low, high
 
 
-def permutation_p(*samples: Array) -> float:
+def permutation_p(*samples: Array) -> Array:
     """Two-sided p-value of the permutation test of two samples, or of the test that flips the signs of paired differences.
+
+    Args:
+        samples: `[..., n]` and `[..., m]`, or the differences alone.
+
+    Returns:
+        `[...]`.
 
     The statistic is Welch's t of two samples (Janssen 1997, Chung and Romano 2013): where nothing but chance tells the samples
     apart the test is exact, and where their spread differs it holds for many seeds, which that of the plain difference does not.
     Of paired differences it is the mean, which orders the arrangements as Student's t does.
     """
-    return _permuted(_studentised if len(samples) > 1 else _difference, *samples)
+    return _in_parts(partial(_permuted, _studentised if len(samples) > 1 else _difference), samples, ARRANGEMENTS)
+
+
+def _in_parts(test: Callable[..., Array], samples: Sequence[Array], times: int) -> Array:
+    """What a test gives for all comparisons, of so many at once that all of them, resampled so often, are not too large."""
+    flat = [sample.reshape(-1, sample.shape[-1]) for sample in samples]
+    rows = max(1, LARGEST // (times * sum(sample.shape[-1] for sample in flat)))
+    found = [test(*(sample[start : start + rows] for sample in flat)) for start in range(0, len(flat[0]), rows)]
+    together = np.concatenate(found, axis=-1)
+    return together.reshape(together.shape[:-1] + samples[0].shape[:-1])
 
 
 def rank_test(variant: Array, reference: Array, paired: bool) -> tuple[float, float]:
@@ -48,20 +77,25 @@ def rank_test(variant: Array, reference: Array, paired: bool) -> tuple[float, fl
         gaps = np.where(both_lost, 0.0, variant - np.where(both_lost, 0.0, reference))
         signed = np.sign(gaps) * stats.rankdata(np.abs(gaps))
         if 2 ** len(signed) <= ARRANGEMENTS:
-            return _permuted(_difference, signed), float(np.sign(signed.sum()))
+            return float(_permuted(_difference, signed)), float(np.sign(signed.sum()))
         z = abs(signed.sum()) / max(float(np.sqrt((signed**2).sum())), 1e-300)
         return float(2 * stats.norm.sf(z)), float(np.sign(signed.sum()))
     ranks = stats.rankdata(np.concatenate([variant, reference]))
     own, other = ranks[: len(variant)], ranks[len(variant) :]
     if math.comb(len(ranks), len(own)) <= ARRANGEMENTS:
-        p = _permuted(_difference, own, other)
+        p = float(_permuted(_difference, own, other))
     else:
         p = float(stats.mannwhitneyu(own, other, method="asymptotic").pvalue)
     return p, float(np.sign(own.mean() - other.mean()))
 
 
-def _difference(*samples: Array, axis: int = -1) -> Array:
-    return np.asarray(samples[0].mean(axis) - (samples[1].mean(axis) if len(samples) > 1 else 0))
+def _difference(*samples: Array) -> Array:
+    return np.asarray(samples[0].mean(-1) - (samples[1].mean(-1) if len(samples) > 1 else 0))
+
+
+def _mean_of_rows(*samples: Array, axis: int) -> Array:
+    """The same, in memory row by row: so the sums of several comparisons have the bits of those of one."""
+    return _difference(*(np.ascontiguousarray(np.moveaxis(sample, axis, -1)) for sample in samples))
 
 
 def _studentised(x: Array, y: Array) -> Array:
@@ -70,27 +104,27 @@ def _studentised(x: Array, y: Array) -> Array:
     return np.asarray(np.round(_difference(x, y), 9) / np.maximum(se, 1e-9))
 
 
-def _permuted(statistic: Callable[..., Array], *samples: Array) -> float:
-    """The p-value over all arrangements, or over `ARRANGEMENTS` that a fixed generator draws where there are more.
+def _permuted(statistic: Callable[..., Array], *samples: Array) -> Array:
+    """The p-values over all arrangements, or over `ARRANGEMENTS` that a fixed generator draws where there are more.
 
     Samples are brought to their range and the statistic is rounded, so that arrangements that are equal but for rounding count
     as equal: accuracies of few test images repeat.
     """
-    both = np.concatenate(samples)
-    scale = np.ptp(both) if len(samples) > 1 else np.abs(both).max()
-    if scale == 0:
-        return 1.0
-    both = (both - (both.mean() if len(samples) > 1 else 0.0)) / scale
-    arrangements, exact = _arrangements(len(both), len(samples[0])) if len(samples) > 1 else _signs(len(both))
+    both, n = np.concatenate(samples, axis=-1), samples[0].shape[-1]
+    scale = np.ptp(both, axis=-1) if len(samples) > 1 else np.abs(both).max(-1)
+    middle = both.mean(-1, keepdims=True) if len(samples) > 1 else 0.0
+    both = (both - middle) / np.where(scale == 0, 1.0, scale)[..., None]
     if len(samples) > 1:
-        n = len(samples[0])
-        rearranged = both[arrangements]
-        found, all_ = statistic(both[:n], both[n:]), statistic(rearranged[:, :n], rearranged[:, n:])
+        arrangements, exact = _arrangements(both.shape[-1], n)
+        rearranged = np.take(both, arrangements, axis=-1)
+        found, all_ = statistic(both[..., :n], both[..., n:]), statistic(rearranged[..., :n], rearranged[..., n:])
     else:
-        found, all_ = statistic(both), statistic(both * arrangements)
-    all_, found = np.round(all_, 6), np.round(found, 6)
-    extreme = min((all_ >= found).sum(), (all_ <= found).sum()) + (not exact)
-    return float(min(1.0, 2 * extreme / (len(all_) + (not exact))))
+        signs, exact = _signs(n)
+        found, all_ = statistic(both), statistic(both[..., None, :] * signs)
+    all_, found = np.round(all_, 6), np.round(found, 6)[..., None]
+    extreme = np.minimum((all_ >= found).sum(-1), (all_ <= found).sum(-1)) + (not exact)
+    p = np.minimum(1.0, 2 * extreme / (all_.shape[-1] + (not exact)))
+    return np.where(scale == 0, 1.0, p)
 
 
 @lru_cache

@@ -1,6 +1,12 @@
 """What stands beside a verdict, in few words: the same in the terminal, in every report and in the headline."""
 
+from collections.abc import Iterator, Sequence
+
+from .block_records import Across
+from .headline import short
 from .records import Effect
+
+MOST_NAMED = 5  # variants in a sentence
 
 
 def seeds(least: int | None, most: int | None, never: bool) -> str:
@@ -35,3 +41,16 @@ def robust(effect: Effect) -> str:
     if effect.p_robust != effect.p_robust:
         return "no robust p"
     return "robust p < 0.001" if effect.p_robust < 0.001 else f"robust p {effect.p_robust:.3f}"
+
+
+def lost_runs(reference: str, comparisons: Sequence[Effect | Across]) -> Iterator[str]:
+    """What became of the runs without a value: of the reference, and of the variants that were compared with it."""
+    runs = {reference: comparisons[0].lost_reference} if comparisons else {}
+    runs |= {one.variant: one.lost for one in comparisons}
+    named = [f"{short(variant)}: {words}" for variant, words in runs.items() if words]
+    yield from named[:MOST_NAMED]
+    if len(named) > MOST_NAMED:
+        yield f"{len(named) - MOST_NAMED} more variants lost runs"
+    withheld = [f"{short(one.variant)} is {one.where_it_trains}" for one in comparisons if one.where_it_trains]
+    if withheld:
+        yield f"where they train, {', '.join(withheld[:MOST_NAMED])}{' …' if len(withheld) > MOST_NAMED else ''}"

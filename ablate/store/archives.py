@@ -24,8 +24,8 @@ from ablate import predictions
 from ablate.errors import StoreError, UsageError
 from ablate.writing import REMEDY, replaced
 
-from . import exchanging, portable
-from .exchanging import Item, Source
+from . import portable, sources
+from .sources import Item, Source
 from .store import Store
 
 Json = Any
@@ -55,7 +55,7 @@ def export(store: Store, study: str, path: Path) -> int:
         UsageError: There is no such study, or there is such a file.
         StoreError: The file cannot be written.
     """
-    told = exchanging.study_of(store, study)
+    told = sources.study_of(store, study)
     if path.exists():
         raise UsageError(f"{path} exists. Give another name.")
     keys = sorted(store.stored([key for *_, key in told["members"]]))
@@ -72,11 +72,11 @@ def export(store: Store, study: str, path: Path) -> int:
 
 
 def _write_cell(archive: zipfile.ZipFile, store: Store, key: str) -> dict[str, Json]:
-    item = exchanging.item_of(store, key)
+    item = sources.item_of(store, key)
     content = {"cell": item.record, "kept_sha256": item.kept, "evaluations": item.evaluations}
     written = {f"cells/{key}.json": _write(archive, f"cells/{key}.json", json.dumps(content).encode())}
     for folder in ("predictions", *(["weights"] if item.kept else [])):
-        file = exchanging.file_in(store, folder, key)
+        file = sources.file_in(store, folder, key)
         if file.is_file():
             name = f"{folder}/{key}.{SUFFIXES[folder]}"
             with file.open("rb") as opened:

@@ -5,11 +5,10 @@ is taken by another one is taken over under a name of its own.
 """
 
 import hashlib
-import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,49 +19,15 @@ from ablate.errors import AblateError, StoreError
 from ablate.spec.identity import sha256
 from ablate.writing import REMEDY, replaced
 
-from .portable import KEY, Record, check, key_is_made_again, packed, record_of, result_of, same_result
+from .access import dump
+from .portable import KEY, Record, key_is_made_again, packed, record_of, result_of, same_result
+from .sources import Item, Source, study_of
 from .store import Store
 
 Json = Any
 AT_ONCE = 200  # cells in one transaction
 MOST = 10  # problems that are told
 FIELDS = ("name", "spec", "plan", "updated", "members")  # of a study
-
-
-@dataclass(frozen=True)
-class Item:
-    """A finished cell with what belongs to it.
-
-    Attributes:
-        record: As `portable` has it.
-        kept: SHA-256 of the file of its weights; None where none were kept.
-        evaluations: What was measured of it afterwards: `name`, `key`, `value`, `images` and `about` each.
-    """
-
-    record: Record
-    kept: str | None
-    evaluations: Sequence[Json] = ()
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is taken over.
-
-    Attributes:
-        name: What it is called in messages.
-        studies: Each with `name`, `spec`, `plan`, `updated` and `members`, which are (variant, seed, key).
-        keys: Of its finished cells.
-        item: Gives a cell by its key. Raises ValueError where it is none.
-        opened: Opens a file of a cell, `predictions` or `weights`; None where it has none.
-        problems: What is wrong with its files, in sentences without a stop.
-    """
-
-    name: str
-    studies: Sequence[Record]
-    keys: Sequence[str]
-    item: Callable[[str], Item]
-    opened: Callable[[str, str], AbstractContextManager[IO[bytes]] | None]
-    problems: Callable[[], Iterator[str]] = lambda: iter(())
 
 
 @dataclass
@@ -88,54 +53,6 @@ class Taken:
     predictions: int = 0
     unproven: int = 0
     studies: list[tuple[str, str]] = field(default_factory=list)
-
-
-def study_of(store: Store, name: str) -> Record:
-    """A study of a store as it is handed on.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    store.study(name)
-    row = store.access.read("SELECT * FROM studies WHERE name = ?", name)[0]
-    members = store.access.read("SELECT variant, seed, key FROM study_cells WHERE study = ? ORDER BY position", name)
-    return {
-        "name": name,
-        "spec": json.loads(row["spec"]),
-        "plan": json.loads(row["plan"]),
-        "updated": row["updated"],
-        "members": [list(member) for member in members],
-    }
-
-
-def item_of(store: Store, key: str) -> Item:
-    """A finished cell of a store with what belongs to it."""
-    later = [{"name": name, **vars(one)} for name, one in store.evaluations.of_cell(key).items()]
-    return Item(record_of(store.access, key), store.kept.digests([key]).get(key), later)
-
-
-def file_in(store: Store, folder: str, key: str) -> Path:
-    return store.kept.predictions_of(key) if folder == "predictions" else store.kept.file_of(key)
-
-
-def source_of(store: Store) -> Source:
-    """All of another store that is finished."""
-
-    def item(key: str) -> Item:
-        if not KEY.fullmatch(key):
-            raise ValueError("its key is none")
-        found = item_of(store, key)
-        check(found.record)
-        return found
-
-    def opened(folder: str, key: str) -> IO[bytes] | None:
-        try:
-            return file_in(store, folder, key).open("rb")
-        except FileNotFoundError:
-            return None
-
-    keys = [row["key"] for row in store.access.read("SELECT key FROM cells WHERE status = 'done' ORDER BY key")]
-    return Source(str(store.directory), [study_of(store, name) for name in store.studies()], keys, item, opened)
 
 
 def take_over(store: Store, source: Source) -> Taken:
@@ -213,7 +130,7 @@ def _take_study(db: sqlite3.Connection, store: Store, study: Record, source: Sou
     if name is None:
         return
     db.execute("DELETE FROM studies WHERE name = ?", (name,))
-    row = (name, store.access.text(study["spec"]), store.access.text(study["plan"]), study["updated"])
+    row = (name, dump(study["spec"]), dump(study["plan"]), study["updated"])
     db.execute("INSERT INTO studies VALUES (?, ?, ?, ?)", row)
     rows = [(name, position, *member) for position, member in enumerate(study["members"])]
     db.executemany("INSERT INTO study_cells VALUES (?, ?, ?, ?, ?)", rows)
@@ -240,7 +157,7 @@ def _name_here(store: Store, study: Record) -> str | None:
 def take_result(db: sqlite3.Connection, store: Store, record: Record, taken: Taken, unproven: bool = False) -> bool:
     """Takes the result of a cell; False where the store has another one, or trains it now."""
     row = db.execute("SELECT status, owner FROM cells WHERE key = ?", (record["key"],)).fetchone()
-    if row and row["status"] == "running" and store.access.alive(row["owner"]):
+    if row and row["status"] == "running" and store.drivers.alive(row["owner"]):
         taken.running += 1
         return False
     if row and row["status"] == "done":
@@ -252,11 +169,11 @@ def take_result(db: sqlite3.Connection, store: Store, record: Record, taken: Tak
         return True
     taken.cells += 1
     taken.unproven += unproven
-    _insert(db, store.access.text, record)
+    _insert(db, record)
     return True
 
 
-def _insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record) -> None:
+def _insert(db: sqlite3.Connection, record: Record) -> None:
     """Writes a finished cell in place of whatever is known of one that is not."""
     db.execute("DELETE FROM cells WHERE key = ?", (record["key"],))
     db.execute(
@@ -264,20 +181,20 @@ def _insert(db: sqlite3.Connection, text: Callable[[Json], str], record: Record)
                parameters, seconds, provenance) VALUES (?, ?, ?, ?, ?, 'done', 1, ?, ?, ?, ?, ?, ?, ?)""",
         (
             record["key"],
-            text(record["recipe"]),
+            dump(record["recipe"]),
             record["seed"],
             record["device"],
-            text(record["identity"]),
+            dump(record["identity"]),
             record["started"],
             record["finished"],
-            text(record["metrics"]),
+            dump(record["metrics"]),
             record["weights_sha256"],
             record["parameters"],
             record["seconds"],
-            text(record["provenance"]),
+            dump(record["provenance"]),
         ),
     )
-    rows = [(record["key"], epoch["epoch"], text(epoch)) for epoch in record["epochs"]]
+    rows = [(record["key"], epoch["epoch"], dump(epoch)) for epoch in record["epochs"]]
     db.executemany("INSERT INTO epochs VALUES (?, ?, ?)", rows)
 
 

@@ -4,13 +4,15 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ablate import names
 from ablate.contracts import TAKEN
 
-Read = Callable[..., list[sqlite3.Row]]
+from .access import Access
+from .drivers import Drivers
+
 LOG = 64_000  # last characters of a log that are told
 MOST_LOGS = 20
 STATES = ("done", "running", "interrupted", "failed", "missing")
@@ -70,36 +72,36 @@ class Now:
         return sum(self.counts.values())
 
 
-def now(read: Read, status: Callable[[sqlite3.Row], str], study: str) -> Now:
+def now(access: Access, drivers: Drivers, study: str) -> Now:
     """How far a study is. It is empty where the store has no such study.
 
     Args:
-        read: Gives the rows of a query.
-        status: Gives what the cell of a row is called.
+        access: The rows.
+        drivers: Who trains cells now.
         study: Its name.
     """
-    rows = read(
+    rows = access.read(
         """SELECT m.variant, m.seed, m.key, c.status, c.owner, c.started, c.finished, c.seconds
            FROM study_cells m LEFT JOIN cells c ON c.key = m.key WHERE m.study = ? ORDER BY m.position""",
         study,
     )
-    told = [(row, status(row)) for row in rows]
+    told = [(row, drivers.status(row["status"], row["owner"])) for row in rows]
     counts = dict.fromkeys(STATES, 0)
     for _, state in told:
         counts[state] += 1
-    training = [_training(read, row) for row, state in told if state == "running"]
+    training = [_training(access, row) for row, state in told if state == "running"]
     failed = sorted((row for row, state in told if state == "failed"), key=lambda row: -row["finished"])
     return Now(
         counts,
         tuple(sorted(training, key=lambda cell: cell.started)),
-        tuple(_failed(read, row) for row in failed[:MOST_LOGS]),
+        tuple(_failed(access, row) for row in failed[:MOST_LOGS]),
         _left([row["seconds"] for row, state in told if state == "done"], counts, training),
     )
 
 
-def _training(read: Read, row: sqlite3.Row) -> Training:
-    ended = read("SELECT epoch, record FROM epochs WHERE key = ? ORDER BY epoch DESC LIMIT 1", row["key"])
-    recipe = json.loads(read("SELECT recipe FROM cells WHERE key = ?", row["key"])[0]["recipe"])
+def _training(access: Access, row: sqlite3.Row) -> Training:
+    ended = access.read("SELECT epoch, record FROM epochs WHERE key = ? ORDER BY epoch DESC LIMIT 1", row["key"])
+    recipe = json.loads(access.read("SELECT recipe FROM cells WHERE key = ?", row["key"])[0]["recipe"])
     epochs = recipe.get("epochs") if "use" not in recipe else None
     record = json.loads(ended[0]["record"]) if ended else {}
     names.checked([row["variant"], *record])
@@ -108,8 +110,8 @@ def _training(read: Read, row: sqlite3.Row) -> Training:
     return Training(row["variant"], row["seed"], row["started"], ended[0]["epoch"] if ended else 0, epochs, latest)
 
 
-def _failed(read: Read, row: sqlite3.Row) -> Failed:
-    found = read("SELECT error, substr(log, ?) AS log FROM cells WHERE key = ?", -LOG, row["key"])[0]
+def _failed(access: Access, row: sqlite3.Row) -> Failed:
+    found = access.read("SELECT error, substr(log, ?) AS log FROM cells WHERE key = ?", -LOG, row["key"])[0]
     return Failed(row["key"], row["variant"], row["seed"], found["error"] or "", found["log"] or "")
 
 

@@ -11,7 +11,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from typing import Any
 from ablate.contracts import Result
 from ablate.errors import Problem, StoreError, UsageError, some_variants
 from ablate.writing import REMEDY
+
+from .access import Access
 
 GIGABYTES = 10.0  # of room unless said otherwise
 FORM = re.compile(r"(weights|state)(?::([0-9]{1,6}(?:\.[0-9]{1,3})?))?")
@@ -38,27 +39,6 @@ CREATE TABLE IF NOT EXISTS evaluations (
 STATES = """
 CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY REFERENCES weights (key) ON DELETE CASCADE, sha256 TEXT NOT NULL) STRICT
 """
-Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
-Read = Callable[..., list[sqlite3.Row]]
-
-
-@dataclass(frozen=True)
-class Access:
-    """What works on a store's rows from outside of it.
-
-    Attributes:
-        transaction: Begins one that writes.
-        read: Gives the rows of a query.
-        alive: Whether the driver of this name still runs.
-        shrink: Gives the room of removed rows back to the disk.
-        text: JSON as the store has it.
-    """
-
-    transaction: Transaction
-    read: Read
-    alive: Callable[[str | None], bool]
-    shrink: Callable[[], None]
-    text: Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -106,12 +86,11 @@ class Kept:
 
     Args:
         directory: That of the store.
-        transaction: Begins one that writes.
-        read: Gives the rows of a query.
+        access: The rows.
     """
 
-    def __init__(self, directory: Path, transaction: Transaction, read: Read):
-        self.directory, self._transaction, self._read = directory / "weights", transaction, read
+    def __init__(self, directory: Path, access: Access):
+        self.directory, self._access = directory / "weights", access
         self._predictions, self._reports = directory / "predictions", directory / "reports"
 
     def file_of(self, key: str) -> Path:
@@ -123,13 +102,27 @@ class Kept:
 
     def thumbnails_of(self, study: str) -> Callable[[str, int], Path] | None:
         """Where small pictures of evaluated images are, in the folder of the study's report; None where none has such a name."""
-        if study in ("", ".", "..") or Path(study).name != study:
+        folder = self._thumbnails(study)
+        if folder is None:
             return None
 
         def file_of(images: str, place: int) -> Path:
-            return self._reports / study / "images" / f"{hashlib.sha256(images.encode()).hexdigest()[:16]}-{place}.png"
+            return folder / f"{hashlib.sha256(images.encode()).hexdigest()[:16]}-{place}.png"
 
         return file_of
+
+    def thumbnails_changed(self, study: str) -> int:
+        """A number that is another one when such pictures were written; 0 where there are none."""
+        folder = self._thumbnails(study)
+        try:
+            return 0 if folder is None else folder.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    def _thumbnails(self, study: str) -> Path | None:
+        if study in ("", ".", "..") or Path(study).name != study:
+            return None
+        return self._reports / study / "images"
 
     def predictions_of(self, key: str) -> Path:
         """Where a cell's predictions are; nobody counts these files, which are small, and a study shows whether it has them."""
@@ -152,7 +145,7 @@ class Kept:
 
     def add_again(self, key: str, result: Result) -> bool:
         """Notes the weights of a finished cell that was trained once more; False where they are other weights, or not here."""
-        with self._transaction() as db:
+        with self._access.transaction() as db:
             row = db.execute("SELECT weights_sha256 FROM cells WHERE key = ? AND status = 'done'", (key,)).fetchone()
             if row and row["weights_sha256"] == result.weights_sha256 and self.add(db, key, result):
                 self.add_predictions(key, result)
@@ -187,13 +180,13 @@ class Kept:
 
     def states(self, keys: Iterable[str]) -> dict[str, str]:
         """The digests of the whole states of those of these cells that have any."""
-        rows = self._read("SELECT * FROM states") if _has(self._read, "states") else ()
+        rows = self._access.read("SELECT * FROM states") if self._access.has("states") else ()
         known = {row["key"]: row["sha256"] for row in rows}
         return {key: known[key] for key in keys if key in known and self.state_of(key).is_file()}
 
     def touch(self, key: str) -> None:
         """Notes that the weights of a cell were used."""
-        with self._transaction() as db:
+        with self._access.transaction() as db:
             db.execute("UPDATE weights SET used = ? WHERE key = ?", (time.time(), key))
 
     def make_room(self, gigabytes: float) -> tuple[int, int]:
@@ -205,7 +198,7 @@ class Kept:
         room, gone = gigabytes * 1e9, []
         if sum(row["bytes"] for row in self._rows()) <= room:
             return 0, 0
-        with self._transaction() as db:
+        with self._access.transaction() as db:
             rows = db.execute(
                 """SELECT key, bytes FROM weights ORDER BY key IN (SELECT key FROM study_cells), used, key"""
             ).fetchall()
@@ -223,7 +216,7 @@ class Kept:
     def tidy(self, running: Collection[str]) -> None:
         """Removes files that killed runs left: of no noted weights, and of no cell that is trained now."""
         known = {row["key"] for row in self._rows()}
-        whole = {row["key"] for row in self._read("SELECT key FROM states")} if _has(self._read, "states") else set()
+        whole = {row["key"] for row in self._access.read("SELECT key FROM states")} if self._access.has("states") else set()
         for file in self.directory.glob("*"):
             key, _, rest = file.name.removeprefix(".").partition(".")
             noted = key in (whole if rest.startswith("state.") else known) and not file.name.startswith(".")
@@ -232,7 +225,7 @@ class Kept:
 
     def _rows(self) -> list[Mapping[str, Any]]:
         """All of the table; nothing in a store that no weights were kept in, which has no such table."""
-        return [dict(row) for row in self._read("SELECT * FROM weights")] if _has(self._read, "weights") else []
+        return [dict(row) for row in self._access.read("SELECT * FROM weights")] if self._access.has("weights") else []
 
 
 @dataclass(frozen=True)
@@ -256,26 +249,25 @@ class Evaluations:
     """What was measured of a store's cells after their training.
 
     Args:
-        transaction: Begins one that writes.
-        read: Gives the rows of a query.
+        access: The rows.
     """
 
-    def __init__(self, transaction: Transaction, read: Read):
-        self._transaction, self._read = transaction, read
+    def __init__(self, access: Access):
+        self._access = access
 
     def of_cell(self, key: str) -> dict[str, Evaluation]:
         """By the names of the columns."""
-        if not _has(self._read, "evaluations"):
+        if not self._access.has("evaluations"):
             return {}
-        rows = self._read("SELECT * FROM evaluations WHERE cell = ? ORDER BY rowid", key)
+        rows = self._access.read("SELECT * FROM evaluations WHERE cell = ? ORDER BY rowid", key)
         return {row["name"]: Evaluation(row["key"], row["value"], row["images"], json.loads(row["about"])) for row in rows}
 
     def of_study(self, study: str) -> list[tuple[str, str, Evaluation]]:
         """As (cell, name of the column, what was measured), in the order in which columns came."""
-        if not _has(self._read, "evaluations"):
+        if not self._access.has("evaluations"):
             return []
         query = "SELECT * FROM evaluations WHERE cell IN (SELECT key FROM study_cells WHERE study = ?) ORDER BY rowid"
-        rows = self._read(query, study)
+        rows = self._access.read(query, study)
         return [
             (row["cell"], row["name"], Evaluation(row["key"], row["value"], row["images"], json.loads(row["about"])))
             for row in rows
@@ -283,11 +275,7 @@ class Evaluations:
 
     def add(self, cell: str, found: Mapping[str, tuple[str, float | None, int, Any]]) -> None:
         """Stores (key, value, images, about) by the names of columns."""
-        with self._transaction() as db:
+        with self._access.transaction() as db:
             db.execute(EVALUATIONS)
             rows = [(cell, name, key, value, images, json.dumps(about)) for name, (key, value, images, about) in found.items()]
             db.executemany("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?)", rows)
-
-
-def _has(read: Read, table: str) -> bool:
-    return bool(read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table))

@@ -192,7 +192,7 @@ class Objects:
             raise Failed
         for number in range(TRIES):
             try:
-                found = _in_time(request)
+                found = in_time(request)
             except Exception as error:  # of any file system, in any way
                 self._count(error)
                 if number + 1 < TRIES:
@@ -216,7 +216,7 @@ class Objects:
                 self.counts.reasons[type(error).__name__] = str(error).partition("\n")[0][:200]
 
 
-def _in_time(request: Callable[[], T]) -> T:
+def in_time(request: Callable[[], T]) -> T:
     """What a request gives; one that hangs is left to a thread that nobody waits for.
 
     Raises:

@@ -17,7 +17,7 @@ from ablate.errors import AblateError
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity, sha256
 
-from .keeping import Access
+from .access import Access
 
 Json = Any
 Record = dict[str, Json]

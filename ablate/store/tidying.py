@@ -210,7 +210,7 @@ def collect(store: Store, dry_run: bool = False) -> Removed:
 def _going(store: Store, keys: Collection[str]) -> tuple[dict[str, sqlite3.Row], set[str]]:
     """The rows of those of these cells that no living driver trains, and the keys of those that one does."""
     rows = {row["key"]: row for row in store.access.read(_ROWS) if row["key"] in keys}
-    running = {key for key, row in rows.items() if row["status"] == "running" and store.access.alive(row["owner"])}
+    running = {key for key, row in rows.items() if row["status"] == "running" and store.drivers.alive(row["owner"])}
     return {key: row for key, row in rows.items() if key not in running}, running
 
 

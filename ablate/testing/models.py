@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ablate.contracts import DataInfo
+from ablate.contracts import DataInfo, Targets
 from ablate.engine import checkpoint
 from ablate.engine.outputs import logits_of
 from ablate.engine.seeding import global_rng
+from ablate.engine.targets import output_form
 
 from .component import ComponentContract
 from .randomness import global_generators
@@ -22,24 +23,29 @@ Shape = tuple[int, int, int]
 
 
 class ModelContract(ComponentContract):
-    """Images `[N, C, H, W]` to logits `[N, classes]`.
+    """Images `[N, C, H, W]` to logits `[N, classes]`, or to anything of which its `logits_of` takes them.
 
     Attributes:
         image_shapes: Channels, height and width of the images that it is tried with.
-        classes: Number of classes.
+        classes: Number of classes, or of what else it has an output for each.
+        targets: What labels it is for; of `mask`, logits are `[N, classes, H, W]`.
     """
 
     kind: ClassVar[str] = "model"
     image_shapes: Sequence[Shape] = ((3, 32, 32), (1, 28, 28))
     classes: int = 10
+    targets: Targets = "class"
+
+    def info(self, shape: Shape, classes: int | None = None) -> DataInfo:
+        return DataInfo(*shape, classes or self.classes, self.targets)
 
     def engine_arguments(self) -> tuple[Any, ...]:
-        return (DataInfo(*self.image_shapes[0], self.classes),)
+        return (self.info(self.image_shapes[0]),)
 
     def model(self, shape: Shape, device: torch.device, seed: int = 0) -> nn.Module:
         """The model as the engine builds it, in training mode."""
         with global_rng(seed, "model"):
-            model = self.make(DataInfo(*shape, self.classes))
+            model = self.make(self.info(shape))
         assert isinstance(model, nn.Module), f"the factory gives a {type(model).__name__}: return an nn.Module."
         return model.to(device).to(memory_format=torch.channels_last).train()
 
@@ -65,9 +71,15 @@ class ModelContract(ComponentContract):
                     f"in {mode} it gives a {type(logits).__name__}: return the logits alone, or have a method "
                     "`logits_of(output)` that takes them from what it returns."
                 )
-                assert logits.shape == (IMAGES, self.classes), (
-                    f"in {mode}, {IMAGES} images of {size} and {self.classes} classes give {list(logits.shape)}: "
-                    "take the size of the last layer from the `classes` of the DataInfo, and flatten what comes before it."
+                wanted = output_form(self.info(shape), IMAGES)
+                advice = (
+                    "say a class for each pixel of the images, such as by `interpolate` to their height and width."
+                    if self.targets == "mask"
+                    else "take the size of the last layer from the `classes` of the DataInfo, and flatten what comes before it."
+                )
+                assert logits.shape == wanted, (
+                    f"in {mode}, {IMAGES} images of {size} and {self.classes} classes give {list(logits.shape)}; expected "
+                    f"{list(wanted)}: {advice}"
                 )
                 assert torch.isfinite(logits).all(), f"in {mode}, images of {size} give logits that are not finite."
 
@@ -75,7 +87,8 @@ class ModelContract(ComponentContract):
         model, images = self.small()
         with torch.no_grad():
             logits = logits_of(model, model.eval()(images[:1]))
-        assert logits.shape == (1, self.classes), f"one image gives {list(logits.shape)}: squeeze no dimension that may be 1."
+        wanted = output_form(self.info(self.image_shapes[0]), 1)
+        assert logits.shape == wanted, f"one image gives {list(logits.shape)}: squeeze no dimension that may be 1."
 
     def test_gradients_reach_every_trainable_parameter(self, device: torch.device) -> None:
         shape = self.image_shapes[0]
@@ -84,8 +97,10 @@ class ModelContract(ComponentContract):
         assert trainable, "no parameter is trainable: leave `requires_grad` of the last layer at least."
         with global_rng(0, "step"):
             output = model(self.images(shape, device))
+            logits = logits_of(model, output)
             classes = torch.arange(IMAGES, device=device) % self.classes
-            loss = nn.functional.cross_entropy(logits_of(model, output), classes)
+            labels = classes[:, None, None].expand(-1, *shape[1:]) if self.targets == "mask" else classes
+            loss = nn.functional.cross_entropy(logits, labels)
             beside = [part for part in tree_leaves(output) if isinstance(part, Tensor) and part.requires_grad]
             (loss + sum(part.float().square().mean() for part in beside)).backward()
         missing = [name for name, parameter in trainable.items() if parameter.grad is None]
@@ -145,7 +160,7 @@ class ModelContract(ComponentContract):
         model, images = self.small()
         others = torch.cat([images[:1], self.images(self.image_shapes[0], images.device, seed=1)[1:] * 3])
         with torch.no_grad():
-            one, two = (model.eval()(batch)[0] for batch in (images, others))
+            one, two = (logits_of(model, model.eval()(batch))[0] for batch in (images, others))
         torch.testing.assert_close(
             one,
             two,
@@ -157,7 +172,8 @@ class ModelContract(ComponentContract):
     @pytest.mark.parametrize("classes", [2, 7])
     def test_the_number_of_classes_is_the_datas(self, classes: int) -> None:
         shape = self.image_shapes[0]
-        model = self.make(DataInfo(*shape, classes))
+        model = self.make(self.info(shape, classes))
         with torch.no_grad():
-            logits = model.eval()(self.images(shape, torch.device("cpu")))
-        assert logits.shape == (IMAGES, classes), f"for {classes} classes it gives {list(logits.shape)}: use `info.classes`."
+            logits = logits_of(model, model.eval()(self.images(shape, torch.device("cpu"))))
+        wanted = output_form(self.info(shape, classes), IMAGES)
+        assert logits.shape == wanted, f"for {classes} classes it gives {list(logits.shape)}: use `info.classes`."

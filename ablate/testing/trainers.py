@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,14 +16,14 @@ from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
 from ablate.spec.patch import changes
 from ablate.spec.recipe import resolve
-from ablate.spec.trainer import Controls, Facts, Interrupted, Record, Trainer, trainer_of
+from ablate.spec.trainer import Controls, Facts, Interrupted, Trainer, trainer_of
 
 from .component import ReadingContract
 from .processes import descendants, running
 from .randomness import global_generators, global_states
+from .sittings import Failure, Places, Sitting, numbers
 
 PLACES = 12  # that a training is interrupted at, or fails at
-CLOCK = ("seconds", "images_per_second")  # what no two trainings have in common
 HOUR = 3600.0
 SAVE_AND_STOP = "save the state, and raise `ablate.spec.trainer.Interrupted`."
 
@@ -54,7 +53,7 @@ class TrainerContract(ReadingContract):
         identity = recipe_identity(default(), recipe, trainer.fingerprint(self._environment), "cpu")
         return make_cell(recipe, recipe_digest(canonical_recipe(default(), recipe), "cpu", identity), seed, "cpu", identity)
 
-    def train(self, cell: Cell, checkpoint: Path, stop_after: float = math.inf) -> "Sitting":
+    def train(self, cell: Cell, checkpoint: Path, stop_after: float = math.inf) -> Sitting:
         """Trains a cell, from its checkpoint where it has one, until it ends or has stopped.
 
         Args:
@@ -249,7 +248,7 @@ class TrainerContract(ReadingContract):
             "`cell.seed` and the epoch."
         )
 
-    def _failing(self, cell: Cell, checkpoint: Path, place: float) -> "Places":
+    def _failing(self, cell: Cell, checkpoint: Path, place: float) -> Places:
         """Trains until it fails at this one of its places; to its end where there are not so many."""
         here = Places(place)
         steps = self.make().train(cell, self._environment, "cpu", Controls(checkpoint, 0.0, here, here))
@@ -268,53 +267,6 @@ class TrainerContract(ReadingContract):
             if here.count <= place:
                 raise
         return here
-
-
-@dataclass
-class Sitting:
-    """What became of a training until it ended or stopped.
-
-    Attributes:
-        records: Those that it has yielded.
-        yields: How often it has yielded, records or not.
-        result: What it gave; None where it stopped.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    yields: int = 0
-    result: Result | None = None
-
-
-class Failure(Exception):
-    """Something that a trainer calls went wrong, because a test wants to see what follows."""
-
-
-@dataclass
-class Places:
-    """Counts where a trainer hands over, to `controls` or by a yield, and fails at one of them.
-
-    Attributes:
-        fails_at: Number of that place, from 0.
-        count: Places so far.
-        processes: What ran when it failed.
-    """
-
-    fails_at: float
-    count: int = 0
-    processes: set[int] = field(default_factory=set)
-
-    def __call__(self) -> bool:
-        self.count += 1
-        if self.count == self.fails_at + 1:
-            self.processes = descendants()
-            raise Failure("a test lets this fail")
-        return False
-
-
-def numbers(result: Result) -> dict[str, Any]:
-    """What two trainings of one cell have in common: all but the time that they took."""
-    epochs = {str(r["epoch"]): {name: value for name, value in r.items() if name not in CLOCK} for r in result.epochs}
-    return {"epochs": epochs, "metrics": result.metrics, "weights_sha256": result.weights_sha256}
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:

@@ -10,8 +10,10 @@ from scipy import stats
 from torch import Tensor
 
 from ablate.contracts import Horizon
+from ablate.engine.masks import knows_masks
 
 from .component import ComponentContract, message_of
+from .masks import mistake
 from .randomness import REMEDY, global_generators, global_states
 
 IMAGES = 8
@@ -28,6 +30,7 @@ class TransformContract(ComponentContract):
         dtypes: What it takes, of uint8 and float32; it has to refuse the other with a ValueError or TypeError.
         output_shape: Channels, height and width that it gives; None for those that it gets.
         output_dtype: What it gives; None for what it gets.
+        recolors: Whether it changes colours beside moving pixels, so that an image does not say where its pixels were.
     """
 
     kind: ClassVar[str] = "transform"
@@ -35,6 +38,7 @@ class TransformContract(ComponentContract):
     dtypes: Sequence[str] = ("uint8", "float32")
     output_shape: tuple[int, int, int] | None = None
     output_dtype: str | None = None
+    recolors: bool = False
 
     def images(self, dtype: str, count: int = IMAGES) -> Tensor:
         """Smooth noise `[count, *image_shape]`: uint8, or float32 in [0, 1]."""
@@ -172,6 +176,16 @@ class TransformContract(ComponentContract):
         for seed in SEEDS[:4]:
             one, two = (self.apply(transform, batch, seed)[0][place] for batch in (images, others))
             assert torch.equal(one, two), "an image comes out differently beside other images: use its own pixels alone."
+
+    def test_masks_move_with_their_images(self) -> None:
+        """Where it says what becomes of masks: an image that is its own mask still is, up to what lies between two pixels."""
+        transform = self.make()
+        if not knows_masks(transform):
+            return
+        for dtype in self.dtypes:
+            for seed in SEEDS[:4]:
+                found = mistake(transform, self.image_shape, dtype, IMAGES, seed, self.recolors)
+                assert not found, found
 
     def test_what_is_marked_deterministic_works_on_any_part(self) -> None:
         transform = self.make()

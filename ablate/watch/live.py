@@ -1,7 +1,8 @@
 """What the page shows, part by part, made anew where the store has changed: once, however many look at it.
 
 How far the study is takes milliseconds, and is made at every change. The report takes seconds for a thousand cells, and the
-machine has models to train: so it is made while somebody looks, and then no more than a fifth of the time.
+machine has models to train: so it is made while somebody looks, the verdicts first and for no more than a fifth of the time, and
+the rest of it more seldom.
 """
 
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablate.report.content import page
+from ablate.report.content import page, verdicts
 from ablate.report.live import problem_part, state_part
 from ablate.report.web import parts
 from ablate.store import Store
@@ -19,7 +20,8 @@ from ablate.store import Store
 LOOK_SECONDS = 0.1  # between two looks at whether the store has changed
 LOOK_AT_ALL_SECONDS = 2.0  # and at what changes without a word: a driver that was killed
 KINDS = ("state", "problem of state", "report", "problem of report")  # of parts, in their order
-REST = 4.0  # times as long as the processor was at work on a report, nothing is done before the next one
+REST = 4.0  # times as long as the processor was at work on the verdicts, before they are made again
+REST_OF_ALL = 16.0  # the same of the whole report
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,10 @@ class Live:
                 self.ended.wait(LOOK_AT_ALL_SECONDS)
 
     def _look(self, store: Store) -> None:
-        seen, next_look = None, 0.0
+        seen: tuple[int, int] | None = None
+        next_look = 0.0
         while not self.ended.wait(LOOK_SECONDS if seen is not None else 0):
-            change = store.change()
+            change = store.change(), store.kept.thumbnails_changed(self.study)  # which are made after the last cell
             if change != seen or time.monotonic() >= next_look:
                 now = store.now(self.study)
                 self._put("state", {"state": state_part(self.study, now)})
@@ -118,16 +121,25 @@ class Live:
                 seen, next_look = change, time.monotonic() + LOOK_AT_ALL_SECONDS
 
     def _tell(self, store: Store) -> None:
-        shown = 0
+        told = whole = 0  # the changes that the verdicts have, and the whole report
+        rested = rested_from_all = 0.0  # from when on each may be made again
         while not self.ended.is_set():
             with self._news:
-                while not self.ended.is_set() and not (self._change > shown and (self._viewers or not shown)):
-                    self._news.wait()
-                shown = self._change
-            begun = time.thread_time()
-            if not self.ended.is_set():
-                self._put("report", parts(page(store.study(self.study))))
-            self.ended.wait(REST * (time.thread_time() - begun))
+                now, change, looked = time.monotonic(), self._change, self._viewers > 0
+                due = [rested] if change > told and (looked or not told) else []
+                due_of_all = [rested_from_all] if whole < told and (looked or not whole) else []
+                if not any(at <= now for at in (*due, *due_of_all)):
+                    self._news.wait(min((at - now for at in (*due, *due_of_all)), default=None))
+                    continue
+            begun, first = time.thread_time(), any(at <= now for at in due)
+            made = parts((verdicts if first else page)(store.study(self.study)))
+            took, told = time.thread_time() - begun, change
+            if first:
+                self._put("report", {name: html for name, (_, html) in self._told["report"].items()} | made)
+                rested = time.monotonic() + REST * took
+            else:
+                self._put("report", made)
+                whole, rested_from_all = change, time.monotonic() + REST_OF_ALL * took
 
     def _put(self, kind: str, html: Mapping[str, str]) -> None:
         """Has these parts in place of all of their kind; those that are as they were keep their version."""

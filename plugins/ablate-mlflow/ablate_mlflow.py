@@ -42,13 +42,13 @@ class Experiment:
     def __init__(self, study: str):
         from mlflow.tracking import MlflowClient
 
-        self._client, self._study = MlflowClient(), study
+        self.client, self._study = MlflowClient(), study
         self._experiment: str | None = None
         self._parent: str | None = None
         self._finished: dict[str, tuple[CellInfo, str]] = {}  # by key, with MLflow's id of the run
 
     def tell(self, log: Log) -> None:
-        with _settings():
+        with client_settings():
             log.run = log.run or self._begin(log.cell)
             self._tell(log, log.run)
 
@@ -61,13 +61,13 @@ class Experiment:
             final = {f"result.{name}": value for name, value in outcome(log.end.result).items()}
             metrics += _metrics(log.epoch, final)
         for start in range(0, len(metrics), METRICS):
-            self._client.log_batch(run.id, metrics=metrics[start : start + METRICS], synchronous=True)
+            self.client.log_batch(run.id, metrics=metrics[start : start + METRICS], synchronous=True)
         run.told |= records.keys()
         log.waiting.clear()
         if log.end:
             tags = {"ablate.status": log.end.status, "ablate.error": log.end.error or ""}
-            self._client.log_batch(run.id, tags=_tags(tags), synchronous=True)
-            self._client.set_terminated(run.id, ENDS[log.end.status])
+            self.client.log_batch(run.id, tags=_tags(tags), synchronous=True)
+            self.client.set_terminated(run.id, ENDS[log.end.status])
             self._finished[log.cell.key] = (log.cell, run.id)
             log.taken = True
 
@@ -80,26 +80,26 @@ class Experiment:
         values = {"variant": name, "seed": cell.seed, "key": cell.key}
         values |= {} if cell.epochs is None else {"epochs": cell.epochs}
         values |= {f"level.{factor}": level for factor, level in cell.levels.items()}
-        self._client.log_batch(run, tags=_tags(tags), synchronous=True)
+        self.client.log_batch(run, tags=_tags(tags), synchronous=True)
         self._log_params(run, values)
         return Run(run, self._epochs_of(run) if known else set())
 
     def _epochs_of(self, run: str) -> set[int]:
         """Those that an earlier sitting has told it of; no metric need be in every record."""
-        names = [name for name in self._client.get_run(run).data.metrics if not name.startswith("result.")]
-        return {metric.step for name in names for metric in self._client.get_metric_history(run, name)}
+        names = [name for name in self.client.get_run(run).data.metrics if not name.startswith("result.")]
+        return {metric.step for name in names for metric in self.client.get_metric_history(run, name)}
 
     def _run(self, what: str, name: str) -> tuple[str, bool]:
         """The id of a run of this study, and whether there was one already; it runs from now on."""
         if self._experiment is None:
             self._experiment = self._find_experiment()
         identity = hashlib.sha256(f"{self._study}\n{what}".encode("utf-8", "surrogatepass")).hexdigest()
-        found = self._client.search_runs([self._experiment], f"tags.`ablate.id` = '{identity}'", max_results=1)
+        found = self.client.search_runs([self._experiment], f"tags.`ablate.id` = '{identity}'", max_results=1)
         if found:
             run = str(found[0].info.run_id)
-            self._client.update_run(run, status="RUNNING")
+            self.client.update_run(run, status="RUNNING")
             return run, True
-        made = self._client.create_run(self._experiment, tags={"ablate.id": identity}, run_name=shown(name)[:KEY_LENGTH])
+        made = self.client.create_run(self._experiment, tags={"ablate.id": identity}, run_name=shown(name)[:KEY_LENGTH])
         return str(made.info.run_id), False
 
     def _find_experiment(self) -> str:
@@ -108,8 +108,8 @@ class Experiment:
         if given:
             return given
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or shown(self._study)[:KEY_LENGTH]
-        found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else self._client.create_experiment(name))
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self.client.create_experiment(name))
 
     def conclude(self, study: Study) -> None:
         from ablate.stats.analysis import analyse
@@ -117,12 +117,12 @@ class Experiment:
         analysis, metric = analyse(study), study.compare.metric
         variants = {variant.name: variant for variant in study.variants}
         deadline = time.monotonic() + PATIENCE.end
-        with _settings():
+        with client_settings():
             for cell, run in self._finished.values():
                 PATIENCE.check(deadline)
                 infos = [variants[name] for name in cell.variants if name in variants]
                 changes = "\n".join(change for info in infos for change in info.changes)
-                self._client.log_batch(run, tags=_tags({"ablate.changes": changes}), synchronous=True)
+                self.client.log_batch(run, tags=_tags({"ablate.changes": changes}), synchronous=True)
             parent = self._parent or self._run("study", self._study)[0]
             tags = {"ablate.study": study.name, "ablate.question": study.question, "ablate.answer": analysis.answer}
             for effect in analysis.effects:
@@ -132,18 +132,18 @@ class Experiment:
             entities = _tags(tags)
             for start in range(0, len(entities), TAGS):
                 PATIENCE.check(deadline)
-                self._client.log_batch(parent, tags=entities[start : start + TAGS], synchronous=True)
-            self._client.set_terminated(parent, _end_of(set(study.cells["status"])))
+                self.client.log_batch(parent, tags=entities[start : start + TAGS], synchronous=True)
+            self.client.set_terminated(parent, _end_of(set(study.cells["status"])))
 
     def _log_params(self, run: str, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        params = [Param(_key(name), shown(str(value))) for name, value in values.items()]
+        params = [Param(mlflow_key(name), shown(str(value))) for name, value in values.items()]
         for start in range(0, len(params), TAGS):
-            self._client.log_batch(run, params=params[start : start + TAGS], synchronous=True)
+            self.client.log_batch(run, params=params[start : start + TAGS], synchronous=True)
 
 
-def _connect(study: str) -> Experiment | None:
+def connect(study: str) -> Experiment | None:
     return Experiment(study) if os.environ.get("MLFLOW_TRACKING_URI") else None
 
 
@@ -158,22 +158,22 @@ def _metrics(epoch: int, values: Mapping[str, float]) -> list[Any]:
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    return [Metric(_key(name), float(value), now, epoch) for name, value in values.items()]
+    return [Metric(mlflow_key(name), float(value), now, epoch) for name, value in values.items()]
 
 
 def _tags(values: Mapping[str, str]) -> list[Any]:
     from mlflow.entities import RunTag
 
-    return [RunTag(_key(name), shown(value)) for name, value in values.items()]
+    return [RunTag(mlflow_key(name), shown(value)) for name, value in values.items()]
 
 
-def _key(name: str) -> str:
+def mlflow_key(name: str) -> str:
     """The name where MLflow allows it, else one that is close to it and no other's."""
     return allowed_name(name, r"^\.|[^\w.\- ]", KEY_LENGTH)
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def client_settings() -> Iterator[None]:
     """Short timeouts and no printing, for our own requests only, where the user has set nothing else."""
     ours = {name: value for name, value in SETTINGS.items() if name not in os.environ}
     os.environ.update(ours)
@@ -184,4 +184,4 @@ def _settings() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-tracker = Tracker(_connect, PATIENCE)
+tracker = Tracker(connect, PATIENCE)

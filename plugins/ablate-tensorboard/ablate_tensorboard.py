@@ -65,9 +65,9 @@ class EventFiles:
         writer.close()
 
 
-def _connect(study: str) -> EventFiles | None:
+def connect(study: str) -> EventFiles | None:
     given = os.environ.get("ABLATE_TENSORBOARD_DIR")
-    return EventFiles(Path(given).absolute() / _file_name(study)) if given else None
+    return EventFiles(Path(given).absolute() / file_name(study)) if given else None
 
 
 def _open(folder: Path, first: int) -> Any:
@@ -109,7 +109,7 @@ def _numbers_of(cell: CellInfo) -> dict[str, int]:
 def _scalars(values: Mapping[str, float]) -> Any:
     from tensorboardX.proto.summary_pb2 import Summary
 
-    return Summary(value=[Summary.Value(tag=_tag(name), simple_value=float(value)) for name, value in values.items()])
+    return Summary(value=[Summary.Value(tag=tag_of(name), simple_value=float(value)) for name, value in values.items()])
 
 
 def _ending(status: str, result: Result | None, error: str | None) -> list[Any]:
@@ -133,18 +133,18 @@ def _literal(text: str) -> str:
     return "\n".join("    " + line for line in shown(text).splitlines())
 
 
-def _tag(name: str) -> str:
+def tag_of(name: str) -> str:
     """The name where TensorBoard allows it, else one that is close to it and no other's; a slash makes a group."""
     return allowed_name(name, r"^/|[^\w./-]", 200)
 
 
 def _folder_of(cell: CellInfo) -> str:
-    return f"{_file_name(', '.join(cell.variants))}, seed {cell.seed}, {cell.key[:8]}"
+    return f"{file_name(', '.join(cell.variants))}, seed {cell.seed}, {cell.key[:8]}"
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """The name where it can be that of a folder, else one that is close to it and no other's."""
     return allowed_name(name, r"^\.+|[^\w.,=+ -]|[. ]+$", NAME_BYTES)
 
 
-tracker = Tracker(_connect, Patience(pause=0.0))  # a disk is tried again at the next event
+tracker = Tracker(connect, Patience(pause=0.0))  # a disk is tried again at the next event

@@ -31,7 +31,7 @@ class Runs:
         cell, name = log.cell, ", ".join(log.cell.variants)
         if log.run is None:
             config = {"study": shown(self._study), "variant": shown(name), "seed": cell.seed, "epochs": cell.epochs}
-            config |= {"key": cell.key, "levels": {_key(factor): shown(level) for factor, level in cell.levels.items()}}
+            config |= {"key": cell.key, "levels": {wandb_key(factor): shown(level) for factor, level in cell.levels.items()}}
             log.run = self._begin("cell", f"{name}\n{cell.key}", f"{name}, seed {cell.seed}", config)
             log.run.define_metric("*", step_metric="epoch")
             log.run.summary["status"] = "running"
@@ -100,7 +100,7 @@ class Runs:
         run.finish()
 
 
-def _connect(study: str) -> Runs | None:
+def connect(study: str) -> Runs | None:
     mode = os.environ.get("WANDB_MODE", "")
     wanted = mode != "disabled" and (mode or os.environ.get("WANDB_PROJECT"))
     return Runs(study) if wanted else None
@@ -111,12 +111,12 @@ def _offline() -> bool:
 
 
 def _named(values: Mapping[str, float]) -> dict[str, float]:
-    return {_key(name): value for name, value in values.items()}
+    return {wandb_key(name): value for name, value in values.items()}
 
 
-def _key(name: str) -> str:
+def wandb_key(name: str) -> str:
     """The name where W&B can show it in every place, else one that is close to it and no other's; a slash makes a group."""
     return told_apart(name, re.sub(r"^[_/]", "x", re.sub(r"[^A-Za-z0-9_/ -]", "_", name))[:KEY_LENGTH])
 
 
-tracker = Tracker(_connect, Patience(event=15.0))
+tracker = Tracker(connect, Patience(event=15.0))

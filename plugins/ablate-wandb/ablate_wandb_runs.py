@@ -29,7 +29,7 @@ def wandb(asked: Asked, /) -> Runs:
     paths = [root] if root.is_file() else sorted(path for path in root.rglob("run-*.wandb") if "latest-run" not in path.parts)
     runs: dict[str, list[Run]] = {}
     for path in paths:
-        run = _of_file(path)
+        run = run_of_file(path)
         runs.setdefault(run.name, []).append(run)
     again = sum(len(found) - 1 for found in runs.values())
     notices = [f"{again} files go on with a run of another one, and are one run with it"] if again else []
@@ -61,7 +61,7 @@ def _together(runs: list[Run]) -> Run:
     return Run(runs[0].name, settings, curves, runs[-1].status, runs[-1].why)
 
 
-def _of_file(path: Path) -> Run:
+def run_of_file(path: Path) -> Run:
     from wandb.proto.wandb_internal_pb2 import Record
 
     config: dict[str, Any] = {}

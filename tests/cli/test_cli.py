@@ -93,6 +93,9 @@ def test_power_needs_no_training(ablate, spec, write):
         (["status"], ExitCode.ENVIRONMENT, "there is no store"),
         (["list", "optimiser"], ExitCode.USAGE, "Did you mean 'optimizer'"),
         (["show", "optimizer", "adm"], ExitCode.USAGE, "Did you mean 'adam'"),
+        (["show", "optimizer"], ExitCode.USAGE, "ablate list optimizer says which there are"),
+        (["show", "cosin"], ExitCode.USAGE, "nothing that is installed is called 'cosin'. Did you mean 'cosine'"),
+        (["show", "torchvision", "--json"], ExitCode.USAGE, "Give a kind before 'torchvision': model or transform"),
         (["show", "colour", "red"], ExitCode.USAGE, "there is no kind 'colour'"),
         (["fetch", "cifar11"], ExitCode.USAGE, "Did you mean 'cifar10'"),
         (["fetch", "image_folder"], ExitCode.USAGE, "needs path"),
@@ -177,6 +180,9 @@ def test_lists_and_pages(ablate):
     page = ablate("show", "scheduler", "step").stdout
     assert "step_size" in page
     assert "a number > 0; required" in page
+    assert ablate("show", "step").stdout == page
+    both = ablate("show", "torchvision").stdout
+    assert (both.startswith("model torchvision\n"), both.count("\ntransform torchvision\n")) == (True, 1)
     shown = json.loads(ablate("show", "scheduler", "step", "--json").stdout)
     assert shown["schema"]["required"] == ["step_size"]
     loaded = ablate("list", "--load").stdout

@@ -111,10 +111,21 @@ def test_four_questions_in_a_terminal(tmp_path):
         os.chdir(tmp_path)
         os.execv(sys.executable, [sys.executable, "-m", "ablate", "init"])
     said = b""
-    answers = [(b"images? [digits]:", b"\n"), (b"model? [net]:", b"\n"), (b"varied? [optimizer schedule]:", b"flip\n")]
-    for question, answer in [*answers, (b"seeds? [5]:", b"3\n")]:
+    answers = [
+        (b"images? [digits]:", b"nowhere\n"),
+        (b"'nowhere' is neither", b""),
+        (b"images? [digits]:", b"\n"),
+        (b"model? [net]:", b"nett\n"),
+        (b"model? [net]:", b"\n"),
+        (b"varied? [optimizer schedule]:", b"flip flop\n"),
+        (b"varied? [optimizer schedule]:", b"flip\n"),
+        (b"seeds? [5]:", b"many\n"),
+        (b"seeds? [5]:", b"3\n"),
+    ]
+    for question, answer in answers:
         while question not in said:
             said += os.read(terminal, 4096)
+        said = said.partition(question)[2]
         os.write(terminal, answer)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     made = json.loads((tmp_path / "study.json").read_text())

@@ -24,6 +24,11 @@ def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(11)
 
 
+def parts_of(transform: framing.Framing, height: int, width: int, count: int) -> torch.Tensor:
+    """Top, left, height and width of the parts of so many images, `[count, 4]`."""
+    return torch.tensor([(w.top, w.left, w.height, w.width) for w in transform.choose(height, width, count, seeded())])
+
+
 def close(ours: torch.Tensor, theirs: torch.Tensor, share: float) -> None:
     """At least this share of the pixels is the same, and at most one level lies between the others."""
     difference = (ours.int() - theirs.int()).abs()
@@ -46,7 +51,7 @@ def test_random_resized_crops_are_torchvisions(wide, interpolation, antialias):
 @pytest.mark.parametrize(("height", "width"), [(60, 90), (400, 300), (20, 400), (400, 20)])
 def test_parts_are_distributed_like_torchvisions(height, width):
     """Mean and spread of the place, the area and the shape of 4,000 parts; of an image that is too long for any of them, too."""
-    ours = torch.tensor(framing._boxes(height, width, 4000, (0.08, 1.0), (3 / 4, 4 / 3), seeded())).double()
+    ours = parts_of(framing.random_resized_crop(size=8), height, width, 4000).double()
     image = torch.empty(3, height, width)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -65,7 +70,7 @@ def test_parts_are_distributed_like_torchvisions(height, width):
 
 
 def test_the_scale_of_parts_is_the_one_asked_for():
-    boxes = torch.tensor(framing._boxes(100, 100, 1000, (0.25, 0.5), (1.0, 1.0), seeded()))
+    boxes = parts_of(framing.random_resized_crop(size=8, scale=(0.25, 0.5), ratio=(1.0, 1.0)), 100, 100, 1000)
     assert torch.equal(boxes[:, 2], boxes[:, 3])
     assert 50 <= boxes[:, 2].min() <= 52
     assert 69 <= boxes[:, 2].max() <= 71
@@ -116,7 +121,7 @@ def test_affine_transforms_are_torchvisions(wide, interpolation):
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_perspectives_are_torchvisions(wide, interpolation):
     moved = torch.randint(0, 14, (8, 4, 2), generator=seeded())
-    out = geometry._warped(wide, moved, interpolation)
+    out = geometry.warped(wide, moved, interpolation)
     corners = [[0, 0], [89, 0], [89, 59], [0, 59]]
     signs = [[1, 1], [-1, 1], [-1, -1], [1, -1]]
     for image, made, by in zip(wide, out, moved.tolist(), strict=True):

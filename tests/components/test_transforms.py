@@ -118,7 +118,7 @@ def test_each_part_of_color_jitter_is_torchvisions(images, operation):
     factors = torch.linspace(-0.3, 0.3, 64) if operation == 3 else torch.linspace(0.5, 1.5, 64)
     kernel = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)[operation]
     expected = torch.stack([kernel(i, f) for i, f in zip(images, factors.tolist(), strict=True)])
-    assert (color._adjust(images, operation, factors).int() - expected.int()).abs().max() <= 1
+    assert (color.adjusted(images, operation, factors).int() - expected.int()).abs().max() <= 1
 
 
 def test_erased_rectangles_have_the_area_and_ratio_asked_for(rng):
@@ -142,20 +142,20 @@ def test_policies_say_where_they_belong(name, images, rng):
 
 
 CASES = [
-    (v2.AutoAugment(), "Invert", policies._space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert"), 10),
+    (v2.AutoAugment(), "Invert", policies.operation_space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert"), 10),
     (
         v2.RandAugment(),
         "Identity",
-        [policies.Operation("Identity"), *policies._space(31, 0.3, (150, 331), 30, 0.9, (8, 4))],
+        [policies.Operation("Identity"), *policies.operation_space(31, 0.3, (150, 331), 30, 0.9, (8, 4))],
         31,
     ),
     (
         v2.TrivialAugmentWide(),
         "Identity",
-        [policies.Operation("Identity"), *policies._space(31, 0.99, 32.0, 135, 0.99, (8, 6))],
+        [policies.Operation("Identity"), *policies.operation_space(31, 0.99, 32.0, 135, 0.99, (8, 6))],
         31,
     ),
-    (v2.AugMix(), "Rotate", policies._space(10, 0.3, (1, 3), 30, 0.9, (4, 4)), 10),
+    (v2.AugMix(), "Rotate", policies.operation_space(10, 0.3, (1, 3), 30, 0.9, (4, 4)), 10),
 ]
 
 
@@ -179,7 +179,7 @@ def test_operations_and_magnitudes_are_torchvisions(theirs, name, ours, bins, im
             reference = [
                 theirs._apply_image_or_video_transform(i, op.name, value, InterpolationMode.NEAREST, fill) for i in images
             ]
-            assert torch.equal(policies._kernel(images, op.name, own, "nearest"), torch.stack(reference)), op.name
+            assert torch.equal(policies.operated(images, op.name, own, "nearest"), torch.stack(reference)), op.name
 
 
 @pytest.mark.slower
@@ -261,7 +261,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", per_image._names())
+@pytest.mark.parametrize("name", per_image.names_of_torchvision())
 def test_every_offered_transform_of_torchvision_works_on_tensors(name, images):
     transform = per_image.torchvision(name=name, arguments=ARGUMENTS.get(name, {}))
     forms = []
@@ -275,4 +275,4 @@ def test_every_offered_transform_of_torchvision_works_on_tensors(name, images):
 
 def test_what_is_left_out_of_torchvisions_transforms_exists():
     assert [name for name in per_image.LEFT_OUT if not hasattr(v2, name)] == []
-    assert not set(per_image.LEFT_OUT) & set(per_image._names())
+    assert not set(per_image.LEFT_OUT) & set(per_image.names_of_torchvision())

@@ -30,7 +30,8 @@ GROUPS = tomllib.loads(FILES["ideas/pyproject.toml"])["project"]["entry-points"]
 STUDY = json.loads(FILES["ideas.json"])
 KIND_OF = {name: kind for kind, group in KINDS.items() for name in GROUPS.get(group, ())}
 TEACHER = {"use": "net", "channels": [8, 16]}
-DIGITS = STUDY["base"]["dataset"]
+BASE = STUDY["base"]
+DIGITS = BASE["dataset"]
 LEVELS = {  # of what the page's study does not have
     "distillation": {"step": {"use": "distillation", "teacher": TEACHER, "weights": "teacher.safetensors"}},
     "progressive": {
@@ -48,8 +49,19 @@ TARGETS = {  # the bases of studies with other targets than classes, beside what
     },
     "strokes": {
         "dataset": {"use": "strokes", "dataset": DIGITS},
+        "train_transforms": {"turn": {"use": "random_affine", "degrees": 20, "scale": [0.8, 1.2]}, **BASE["train_transforms"]},
         "model": {"use": "segmenter"},
         "loss": {"use": "cross_entropy"},
+        "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
+    },
+}
+RGB = {"use": "digits", "size": 32, "limit": 16, "channels": 3}
+TORCHVISIONS = {  # networks that nobody here wrote
+    "googlenet": {"model": {"use": "googlenet"}},
+    "segmentation": {
+        "dataset": {"use": "strokes", "dataset": RGB},
+        "model": {"use": "segmentation", "arch": "deeplabv3_mobilenet_v3_large"},
+        "train_transforms": {"roll": {"use": "roll"}, **BASE["train_transforms"]},
         "metrics": {"score": {"use": "torchmetrics", "name": "multiclass_jaccard_index"}},
     },
 }
@@ -159,12 +171,29 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     assert whole.predictions is None
     losses = [record["train_loss"] for record in whole.epochs]
     assert losses[-1] < losses[0]
-    flipped = cell.recipe | {"train_transforms": {"flip": {"use": "random_horizontal_flip", "p": 0.5}} | base["train_transforms"]}
-    found = preflight(registry.default(), flipped, environment, torch.device("cpu"))
-    assert [problem.path for problem in found] == (["train_transforms.flip"] if name == "strokes" else [])
+    mixed = cell.recipe | {"train_transforms": {"mix": {"use": "mixup", "alpha": 0.2, "p": 0.5}} | base["train_transforms"]}
+    found = preflight(registry.default(), mixed, environment, torch.device("cpu"))
+    assert [problem.path for problem in found] == (["train_transforms.mix"] if name == "strokes" else [])
     others = cell.recipe | {"loss": {"use": "mse"}, "metrics": {"a": {"use": "accuracy"}}, "split": "by_seed"}
     found = [problem.path for problem in preflight(registry.default(), others, environment, torch.device("cpu"))]
     assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
+
+
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_torchvisions_networks_train_with_auxiliary_outputs_and_go_on_bit_for_bit(ideas, environment, name):
+    base = {"metrics": {"score": {"use": "accuracy"}}, "dataset": RGB, "loss": {"use": "auxiliary"}, **TORCHVISIONS[name]}
+    base = BASE | {"eval_split": "test", "batch_size": 4, "epochs": 1} | base
+    document = {"name": name, "base": base, "variants": {"alone": {"loss": {"weight": 0}}}, "seeds": 1}
+    plan = make_plan(load(document | {"compare": {"metric": "score"}}), registry.default())
+    cells = [planned.cell for planned in make_cells(plan, registry.default(), environment, "cpu")]
+    assert not preflight(registry.default(), cells[0].recipe, environment, torch.device("cpu"))
+    whole, alone = (
+        train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / cell.key)) for cell in cells
+    )
+    parts = stopped_often(cells[0], environment, ideas / "parts")
+    assert parts.weights_sha256 == whole.weights_sha256 != alone.weights_sha256
+    assert parts.metrics == whole.metrics
+    assert whole.epochs[0]["train_loss"] > alone.epochs[0]["train_loss"]
 
 
 def test_outputs_that_are_no_logits_need_a_loss_and_a_method(ideas, environment, monkeypatch):

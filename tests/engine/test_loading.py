@@ -72,12 +72,10 @@ def test_the_engine_takes_nothing_that_contract_tests_forbid(wrong, message, spe
     loaded = default().load("dataset", "digits")
     handle = type("Handle", (), {"load": lambda _: wrong, "fingerprint": lambda _: "0" * 64})
     broken = replace(loaded, imported=lambda *_, **__: handle())
-    monkeypatch.setitem(default()._loaded, ("dataset", "ablate-core:digits"), broken)
+    monkeypatch.setitem(default().loaded, ("dataset", "ablate-core:digits"), broken)
     recipe = make_plan(load(spec), default()).variants[0].recipe
-    engine_data._load.cache_clear()
     with pytest.raises(EnvironmentProblem, match=rf"^dataset 'ablate-core:digits' cannot be trained on: .*{message}"):
         engine_data.load(default(), recipe, 0, environment, torch.device("cpu"))
-    engine_data._load.cache_clear()
 
 
 def test_all_that_is_wrong_is_told_at_once():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ablate.engine import pace as module
-from ablate.engine.pace import _Clock, _whole, pace
-from ablate.engine.train import CellTraining, train
+from ablate.engine.cell_training import CellTraining
+from ablate.engine.pace import Clock, pace, whole_of
+from ablate.engine.train import train
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
@@ -69,9 +70,9 @@ def test_measuring_leaves_no_trace_in_what_is_trained(spec, environment, tmp_pat
 def test_the_whole_is_put_together_from_its_parts(spec, environment):
     """5 batches an epoch, of which the first has the transforms; the third and the last epoch are evaluated."""
     run = training_of(cell_of(spec, environment, "base.epochs=4", "base.eval_every=3"), environment)
-    clock = _Clock(first=[3.0, 5.0], pieces=[(2, 2.0), (1, 3.0), (2, 0.8)], evaluations=[7.0])
+    clock = Clock(first=[3.0, 5.0], pieces=[(2, 2.0), (1, 3.0), (2, 0.8)], evaluations=[7.0])
     a_batch = 5.8 / 5
-    found = _whole(run, clock, setup=2.0, so_far=NOTHING)
+    found = whole_of(run, clock, setup=2.0, so_far=NOTHING)
     assert found.seconds == pytest.approx(2 + 4 * (4.0 + 4 * a_batch) + 2 * 7)
     assert found.low == pytest.approx(found.seconds * 0.4 / a_batch)
     assert found.high == pytest.approx(found.seconds * 3.0 / a_batch)
@@ -79,7 +80,7 @@ def test_the_whole_is_put_together_from_its_parts(spec, environment):
 
 def test_the_range_is_never_narrower_than_a_machine_is_even(spec, environment):
     run = training_of(cell_of(spec, environment), environment)
-    found = _whole(run, _Clock([1.0], [(1, 1.0), (1, 1.0)], [1.0]), 0.0, NOTHING)
+    found = whole_of(run, Clock([1.0], [(1, 1.0), (1, 1.0)], [1.0]), 0.0, NOTHING)
     assert (found.low, found.high) == (pytest.approx(0.9 * found.seconds), pytest.approx(1.1 * found.seconds))
 
 
@@ -89,15 +90,15 @@ def test_a_selected_epoch_is_tested_beside(spec, environment):
         cell_of(spec, environment, dataset, 'base.eval_split="validation"', f"base.select={name}") for name in ('"loss"', "null")
     ]
     runs = [training_of(cell, environment) for cell in cells]
-    with_test, without = (_whole(run, _Clock([1.0], [(1, 1.0)], [1.0]), 0.0, NOTHING).seconds for run in runs)
+    with_test, without = (whole_of(run, Clock([1.0], [(1, 1.0)], [1.0]), 0.0, NOTHING).seconds for run in runs)
     assert with_test - without == pytest.approx(len(runs[0].test.labels) / len(runs[0].evaluation.labels))
 
 
 def test_one_batch_an_epoch_has_no_others(spec, environment):
     run = training_of(cell_of(spec, environment, "base.batch_size=160"), environment)
-    clock = _Clock(first=[1.0, 2.0], evaluations=[1.0])
+    clock = Clock(first=[1.0, 2.0], evaluations=[1.0])
     assert clock.other == fmean(clock.first)
-    assert _whole(run, clock, 0.0, NOTHING).seconds == pytest.approx(2 * 1.5 + 2 * 1.0)
+    assert whole_of(run, clock, 0.0, NOTHING).seconds == pytest.approx(2 * 1.5 + 2 * 1.0)
 
 
 def test_a_machine_without_the_data_says_so(spec, environment):

@@ -14,11 +14,12 @@ from torchvision.transforms.v2 import functional as F
 from ablate import photographs
 from ablate.components import image_folder as folders
 from ablate.components.image_folder import image_folder
+from ablate.contracts import Environment
 from ablate.engine import ahead, data, prepared
 from ablate.engine.build import pipelines
 from ablate.engine.restoring import restored
 from ablate.engine.seeding import generator
-from ablate.engine.train import Controls, Interrupted, train
+from ablate.engine.train import train
 from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
@@ -28,6 +29,7 @@ from ablate.registry import default
 from ablate.runner.predicting import predicted
 from ablate.spec import load
 from ablate.spec.recipe import Recipe
+from ablate.spec.trainer import Controls, Interrupted
 
 CPU = torch.device("cpu")
 NORMALIZE = {"use": "normalize", "mean": [0.5], "std": [0.25]}
@@ -105,10 +107,10 @@ def cell_of(spec, environment, *overrides):
 
 
 def trained(spec, environment, folder, **controls):
+    """In each folder the images are loaded anew."""
     folder.mkdir(exist_ok=True)
-    data._load.cache_clear()
-    prepared._applied.cache_clear()
-    return train(default(), cell_of(spec, environment), environment, CPU, Controls(folder / "state", **controls))
+    here = Environment(folder / "data", download=False)
+    return train(default(), cell_of(spec, environment), here, CPU, Controls(folder / "state", **controls))
 
 
 def same(one, other) -> bool:
@@ -136,7 +138,7 @@ def test_nothing_depends_on_how_images_are_kept_and_decoded(spec, environment, t
     whole = trained(spec, environment, tmp_path / "whole")
     for threads in (1, 5):
         with ThreadPoolExecutor(threads) as pool:
-            monkeypatch.setattr(ahead, "_threads", lambda pool=pool: pool)
+            monkeypatch.setattr(ahead, "decoding_threads", lambda pool=pool: pool)
             assert same(trained(spec, environment, tmp_path / f"{threads}"), whole)
         monkeypatch.undo()
         monkeypatch.setattr(prepared, "GPU_CHUNK", 7 * 4 * 3 * 24 * 24)

@@ -13,7 +13,8 @@ from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
-from ablate.spec.trainer import Controls, Interrupted, trainer_of
+from ablate.spec.trainer import Controls, trainer_of
+from ablate.testing.sittings import in_sittings, trained
 
 TOLERANCE = 1e-5  # of weights, whose size is about 0.1: the sums of a batch come in another order
 
@@ -26,22 +27,7 @@ def cell_of(spec, environment, **fields):
 
 
 def run(cell, environment, folder, **controls):
-    steps = trainer_of(default(), cell.recipe).train(cell, environment, "cpu", Controls(folder / "state.safetensors", **controls))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-def interrupted(cell, environment, folder, every):
-    """The result of a cell that is stopped after every so many batches."""
-    while True:
-        left = iter(range(every - 1))
-        try:
-            return run(cell, environment, folder, should_stop=lambda left=left: next(left, None) is None)
-        except Interrupted:
-            continue
+    return trained(trainer_of(default(), cell.recipe), cell, environment, Controls(folder / "state.safetensors", **controls))
 
 
 def children():
@@ -79,7 +65,7 @@ def test_an_interrupted_training_is_the_whole_one(spec, environment, tmp_path):
     fields = {"model": {"use": "net", "batch_norm": True, "dropout": 0.2}, "accumulate": 2, "ema": 0.9}
     cell = cell_of(spec, environment, **fields, devices=2, epochs=1)
     whole = run(cell, environment, tmp_path / "whole", weights=tmp_path / "one.safetensors")
-    parts = interrupted(cell, environment, tmp_path / "parts", every=2)
+    parts = in_sittings(lambda stop: run(cell, environment, tmp_path / "parts", should_stop=stop), every=2)[0]
     assert parts.weights_sha256 == whole.weights_sha256
     assert [record["train_loss"] for record in parts.epochs] == [record["train_loss"] for record in whole.epochs]
     assert not children()

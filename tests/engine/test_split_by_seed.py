@@ -10,12 +10,13 @@ from PIL import Image
 
 from ablate.engine import data
 from ablate.engine.data import Part, shared_out
-from ablate.engine.train import Controls, train
+from ablate.engine.train import train
 from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
+from ablate.spec.trainer import Controls
 
 CPU = torch.device("cpu")
 BY_SEED = ('base.split="by_seed"', "base.dataset.validation=0.2")

@@ -11,7 +11,7 @@ from torch import nn, tensor
 from ablate.components import optimizers
 from ablate.contracts import Horizon
 from ablate.engine.build import Parts
-from ablate.engine.graphs import _changed, copy_of, largest_gap, noted, refusal
+from ablate.engine.graphs import changes, copy_of, largest_gap, noted, refusal
 from ablate.engine.step import Step, why_eager
 from ablate.engine.turns import arithmetic
 
@@ -127,7 +127,7 @@ def test_what_a_graph_would_not_see_is_noted():
     train(step, 3)
     before = noted(parts)
     train(step, 1)
-    assert sorted(_changed(before, noted(parts))) == ["loss.factor", "model.0._buffers.mean", "model.0.factor"]
+    assert sorted(changes(before, noted(parts))) == ["loss.factor", "model.0._buffers.mean", "model.0.factor"]
 
 
 def test_a_plain_step_changes_nothing_that_a_graph_would_not_see():
@@ -135,7 +135,7 @@ def test_a_plain_step_changes_nothing_that_a_graph_would_not_see():
     train(step, 3)
     before = noted(step.parts)
     train(step, 1)
-    assert list(_changed(before, noted(step.parts))) == []
+    assert list(changes(before, noted(step.parts))) == []
 
 
 def test_a_copy_trains_its_own_weights_alone_and_to_the_same_bits():

@@ -19,6 +19,7 @@ from ablate.plan import make_cells, make_plan
 from ablate.registry import build, default
 from ablate.spec import load
 from ablate.spec.trainer import Controls, Interrupted
+from ablate.testing.sittings import in_sittings
 
 CPU = torch.device("cpu")
 
@@ -30,16 +31,6 @@ def cell_of(spec, environment, *overrides):
 
 def run(cell, environment, folder, **controls):
     return train(default(), cell, environment, CPU, Controls(folder / "state.safetensors", **controls))
-
-
-def interrupted(cell, environment, folder, every):
-    """The result of a cell that is stopped after every so many batches."""
-    while True:
-        left = iter(range(every - 1))
-        try:
-            return run(cell, environment, folder, should_stop=lambda left=left: next(left, None) is None)
-        except Interrupted:
-            continue
 
 
 def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autocast=False):
@@ -118,21 +109,8 @@ def test_a_cell_interrupted_anywhere_has_the_same_result(spec, environment, tmp_
     settings = '"momentum": 0.9, ' if optimizer == "sgd" else ""
     cell = cell_of(spec, environment, *AUGMENTED, f'base.optimizer={{"use": "{optimizer}", {settings}"lr": 0.01}}', "seeds=[5]")
     whole = run(cell, environment, tmp_path / "whole")
-    sittings = 0
-    while True:
-        batches = 0
-
-        def stop() -> bool:
-            nonlocal batches
-            batches += 1
-            return batches == 3
-
-        try:
-            result = run(cell, environment, tmp_path / "parts", should_stop=stop)
-            break
-        except Interrupted:
-            sittings += 1
-    assert sittings == 5
+    result, sittings = in_sittings(lambda stop: run(cell, environment, tmp_path / "parts", should_stop=stop), every=3)
+    assert sittings == 6
     assert result.weights_sha256 == whole.weights_sha256
     timings = {"seconds", "images_per_second"}
     assert [{k: v for k, v in r.items() if k not in timings} for r in result.epochs] == [
@@ -209,7 +187,7 @@ def exploding(horizon, /, **_):
 def test_a_training_that_diverges_after_its_best_epoch_tells_that_one(spec, environment, tmp_path, monkeypatch):
     """The rate explodes in the third epoch; the selected weights are from before."""
     loaded = default().load("scheduler", "constant")
-    monkeypatch.setitem(default()._loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
+    monkeypatch.setitem(default().loaded, ("scheduler", "ablate-core:constant"), replace(loaded, imported=exploding))
     result = run(cell_of(spec, environment, *SELECTING, "base.epochs=4"), environment, tmp_path)
     assert [record["loss"] is None for record in result.epochs] == [False, False, True, True]
     assert [record["epoch"] for record in result.epochs if record.get("selected")] in ([1], [2])
@@ -331,7 +309,7 @@ def test_where_the_dataset_has_no_channels_a_transform_is_offered(spec, environm
     recipe = cell_of(spec, environment, RESNET).recipe
     loaded = registry.load("dataset", "digits")
     fixed = replace(loaded.signature, parameters={k: v for k, v in loaded.signature.parameters.items() if k != "channels"})
-    monkeypatch.setitem(registry._loaded, ("dataset", "ablate-core:digits"), replace(loaded, signature=fixed))
+    monkeypatch.setitem(registry.loaded, ("dataset", "ablate-core:digits"), replace(loaded, signature=fixed))
     recipe = recipe | {"dataset": {k: v for k, v in recipe["dataset"].items() if k != "channels"}}
     (problem,) = preflight(registry, recipe, environment, CPU)
     assert 'Put {"use": "grayscale", "channels": 3} first into the transforms' in problem.hint
@@ -345,6 +323,6 @@ def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypat
     registry = default()
     loaded = registry.load("model", "net")
     broken = replace(loaded, imported=lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
-    monkeypatch.setitem(registry._loaded, ("model", "ablate-core:net"), broken)
+    monkeypatch.setitem(registry.loaded, ("model", "ablate-core:net"), broken)
     found = preflight(registry, recipe, environment, CPU)
     assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message

@@ -36,7 +36,7 @@ def stand_in(monkeypatch):
 
     def put(kind, name, factory):
         loaded = default().load(kind, name)
-        monkeypatch.setitem(default()._loaded, (kind, f"ablate-core:{name}"), replace(loaded, imported=factory))
+        monkeypatch.setitem(default().loaded, (kind, f"ablate-core:{name}"), replace(loaded, imported=factory))
 
     return put
 

@@ -95,7 +95,7 @@ def test_own_results_are_served_to_the_executor_that_gave_them_and_to_no_other(s
     assert notes(own)[0] == "inventors:simulating 1.5: results are the executor's own, not trained by ablate."
     assert not any("executor" in note for note in notes(trained))
     with Store(tmp_path / "s") as store:
-        attempts = store._read("SELECT attempt FROM cells")
+        attempts = store.access.read("SELECT attempt FROM cells")
     assert [row["attempt"] for row in attempts] == [1, 1, 1], "the second time it was served"
 
 

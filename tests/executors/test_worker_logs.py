@@ -6,8 +6,8 @@ import tempfile
 
 import pytest
 
-from ablate.executors import local
-from ablate.executors.local import Training, Worker, _parse, _Pool
+from ablate.executors import workers
+from ablate.executors.workers import Pool, Training, Worker, parsed
 
 ECHO = "import sys\nfor line in sys.stdin: print(line, end='', file=sys.stderr, flush=True); print(flush=True)"
 
@@ -35,7 +35,7 @@ def test_the_log_of_a_training_is_what_was_printed_during_it(worker, monkeypatch
     training = Training(None, 0.0, worker.log_size())
     say(worker, "during \N{SNOWMAN}")
     assert worker.log_of(training) == "during \N{SNOWMAN}"
-    monkeypatch.setattr(local, "LOG_BYTES", 3)
+    monkeypatch.setattr(workers, "LOG_BYTES", 3)
     say(worker, "1234")
     assert worker.log_of(training) == "34", "the last of it"
 
@@ -52,12 +52,12 @@ def test_a_log_that_begins_anew_takes_no_place(worker):
 
 @pytest.mark.parametrize("line", ["\ufffd\x00", "17", "[]", "{}", '{"event": "done"', ""])
 def test_what_is_no_message_is_known(line):
-    assert _parse(line) is None
-    assert _parse('{"event": "ready"}') == {"event": "ready"}
+    assert parsed(line) is None
+    assert parsed('{"event": "ready"}') == {"event": "ready"}
 
 
 def test_a_worker_that_has_ended_is_sent_nothing(worker):
-    pool = _Pool()
+    pool = Pool()
     worker.end()
     pool.send(worker, do="stop")
     worker.process.wait(60)

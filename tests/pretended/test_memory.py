@@ -37,7 +37,7 @@ def test_images_are_transformed_so_many_bytes_at_a_time(tmp_path, monkeypatch):
 
 def test_the_driver_has_no_images_on_the_gpu_after_it_has_tried_the_recipes(spec, tmp_path):
     """A worker has them there, too."""
-    data._load.cache_clear()  # of trainings in this process
+    data.dataset_on.cache_clear()  # of trainings in this process
     assert not images_on_a_gpu(20)
     job = prepare(spec, (), Options(tmp_path / "store", tmp_path / "data", 1, "cuda"))
     assert try_recipes(job, {planned.cell.key for planned in job.cells}) is not None

@@ -71,7 +71,7 @@ def project(tmp_path, monkeypatch):
         monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(sources, "_imported", {})
+    monkeypatch.setattr(sources, "imported", {})
     _look_anew()
     yield package
     _look_anew()
@@ -144,7 +144,7 @@ def _has_torch(process):
 @pytest.mark.parametrize("editable", [False, True])
 def test_a_release_of_the_core_changes_no_key(monkeypatch, editable):
     """What gives other results counts up its `semantics`; the keys of the first release go on to be found."""
-    real = sources._installed
+    real = sources.distribution_of
 
     class Released:
         name, version = "ablate-core", "0.9.7"
@@ -154,7 +154,7 @@ def test_a_release_of_the_core_changes_no_key(monkeypatch, editable):
             return real("ablate-core").read_text(name) if editable else None
 
     before = dict(sources.packages_of("ablate-core"))
-    monkeypatch.setattr(sources, "_installed", lambda name: Released if name == "ablate-core" else real(name))
+    monkeypatch.setattr(sources, "distribution_of", lambda name: Released if name == "ablate-core" else real(name))
     sources.look_again()
     try:
         assert sources.packages_of("ablate-core") == (before if editable else {"ablate-core": "0.1.0"})
@@ -165,7 +165,7 @@ def test_a_release_of_the_core_changes_no_key(monkeypatch, editable):
 
 def test_the_source_of_an_editable_core_is_in_its_keys():
     """All that trains; of a core that is not editable the release stands for it."""
-    files = sources._package("ablate-core").files
+    files = sources.package_of("ablate-core").files
     assert files, "the tests run in a checkout"
     root = Path(ablate.__file__).parent
     assert {path.relative_to(root).parts[0] for path in files} == set(sources.TRAINING)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ablate.contracts import Result
 from ablate.errors import EnvironmentProblem
 from ablate.executors import CellEnded, CellStarted, EpochEnded
-from ablate.runner import driver
+from ablate.runner import driver, rounds
 from ablate.runner.driver import execute
 from ablate.runner.job import Options, prepare
 from ablate.store import Store
@@ -87,7 +87,7 @@ def test_every_cell_is_done_once_whatever_an_executor_does(jobs, tmp_path_factor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver, "stop_on_signals", unstopped)
         patch.setattr(driver, "try_recipes", lambda job, keys: [])
-        patch.setattr(driver, "HELD_SECONDS", 0.0)
+        patch.setattr(rounds, "HELD_SECONDS", 0.0)
         for fates, count, raise_after, stop_after in [*sittings, ([], 2, None, None)]:
             executor = Trained(iter(fates), count, raise_after, stop_after)
             with Store(folder) as store:

@@ -79,9 +79,10 @@ class Drivers(RuleBasedStateMachine):
     def crash(self, number):
         """The system drops the lock and the connection; the lock file stays, and what the driver held is free."""
         store = self.drivers[number]
-        store._db.close()
-        if store._lock is not None:
-            store._lock.release()
+        store.__exit__()
+        lock = store.directory / "drivers" / f"{store.drivers.own}.lock"
+        if self.held_by(number):
+            lock.touch()
         for key in self.held_by(number):
             self.cells[key] = ("running", None, self.cells[key][2], None)
         self.open(number)
@@ -122,7 +123,7 @@ class Drivers(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_and_attempts_are_counted(self):
-        rows = self.reader._read("SELECT key, status, attempt FROM cells")
+        rows = self.reader.access.read("SELECT key, status, attempt FROM cells")
         assert {row["key"]: (row["status"], row["attempt"]) for row in rows} == {
             key: (status, attempts) for key, (status, _, attempts, _) in self.cells.items()
         }

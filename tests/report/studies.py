@@ -12,7 +12,8 @@ import pandas as pd
 
 from ablate.contracts import Factor
 from ablate.results import Results
-from ablate.stats.records import Analysis, AnovaRow, Attribution, Effect, Factorial, Share, Term
+from ablate.stats.factor_records import AnovaRow, Attribution, Factorial, Share, Term
+from ablate.stats.records import Analysis, Effect
 from ablate.study import Compare, Tried, TunedVariant, Tuning, VariantInfo
 
 # No spec may have them, and no store either. Older versions of pandas take labels for the same that are so up to NUL, and with

@@ -14,7 +14,8 @@ from ablate.report.data import as_json
 from ablate.report.latex import document, fragment
 from ablate.report.markdown import markdown
 from ablate.report.web import html
-from ablate.stats.records import Images, Share
+from ablate.stats.factor_records import Share
+from ablate.stats.records import Images
 from ablate.study import Compare
 
 

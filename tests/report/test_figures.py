@@ -15,8 +15,8 @@ from ablate.contracts import Factor
 from ablate.report import figures
 from ablate.report.drawing import figure, files, panels_svg, png
 from ablate.report.style import COLORS, GREY
+from ablate.stats.factor_records import Attribution, Share, Term
 from ablate.stats.factorial import factorial
-from ablate.stats.records import Attribution, Share, Term
 from ablate.stats.summary import summarise
 
 FACTORS = [Factor("a", "off", ("on", "more")), Factor("b", "off", ("on",)), Factor("variant", "off", ("on",))]
@@ -169,7 +169,7 @@ def test_no_tick_label_runs_into_another(study, scale):
     numbers = [(0.0057 * scale * i, 0.0057 * scale * i - scale / 500, 0.0057 * scale * i + scale / 500) for i in range(-3, 4)]
     names = [f"a_long_name_of_factor_{i}=with_a_long_level × another_{i}=more" for i in range(7)]
     mark = figures.VERDICTS["better"]
-    long = figures._forest(study, "x", "c", "l", [figures.Row(n, *row, mark) for n, row in zip(names, numbers, strict=True)])
+    long = figures.forest(study, "x", "c", "l", [figures.Row(n, *row, mark) for n, row in zip(names, numbers, strict=True)])
     short = [made for ((made,), _) in pictures_of(study, numbers).values()]
     for picture in (*long, *short):
         (axes,) = figure(picture).axes

@@ -34,12 +34,13 @@ def test_a_terminal_has_a_bar_that_fits(width):
     with display(console) as shown:
         shown.study_start("made", CELLS, 22)
         shown.cell_start(CELLS[0], None)
-        shown.epoch_end(CELLS[0], {"epoch": 1, "images_per_second": 12_345.6})
+        for epoch in (1, 2):
+            shown.epoch_end(CELLS[0], {"epoch": epoch, "images_per_second": 12_345.6})
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "\n", console.file.getvalue()).splitlines()
     bar = [line for line in lines if "images/s" in line][-1]
     assert len(bar) <= width
     assert re.search(r"0/3 cells, 12,346 images/s, [\d.]+ m?s left$", bar.rstrip())
-    assert ("1/30 epochs" in bar) == (width > 80)
+    assert ("2/30 epochs" in bar) == (width > 80)
 
 
 def test_a_file_has_a_line_for_each_cell(study):

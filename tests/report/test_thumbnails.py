@@ -10,12 +10,12 @@ from PIL import Image
 
 from ablate.contracts import Environment
 from ablate.report.page import Section
-from ablate.report.per_image import _thumbnails
+from ablate.report.per_image import shown_images
 from ablate.report.thumbnails import LARGEST, SIDE, Thumbnail, address
 from ablate.report.web import environment
 from ablate.runner import thumbnails
 from ablate.runner.thumbnails import keep_thumbnails
-from ablate.stats.per_image import Disputed, PerImage
+from ablate.stats.image_records import Disputed, PerImage
 from ablate.store import Store
 from tests.report.studies import HOSTILE, make_study
 from tests.watch.studies import begin, finish
@@ -40,6 +40,7 @@ def test_a_picture_is_data_of_the_page(tmp_path):
     html = shown(Thumbnail(tmp_path / "a.png", "image 3", ("cat", "base: dog")))
     assert html.count('<img src="data:image/png;base64,') == 1
     assert "base: dog" in html
+    assert "lazy" not in html, "a picture or a print of the whole page has them"
 
 
 @pytest.mark.parametrize("data", [b"", b"<svg onload=alert(1)>", png((8, 8)) + b"x" * LARGEST], ids=["nothing", "other", "large"])
@@ -67,14 +68,14 @@ def test_they_are_in_the_folder_of_the_report_whatever_a_store_says(tmp_path):
 @pytest.mark.parametrize(("shape", "size"), [((1, 8, 8), (8, 8)), ((3, 200, 100), (32, 64)), ((4, 8, 8), None)])
 def test_a_picture_is_small_and_only_of_what_a_picture_shows(shape, size):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, *shape), np.uint8))
-    made = thumbnails._small(images, 1)
+    made = thumbnails.small_picture(images, 1)
     assert (made and Image.open(io.BytesIO(made)).size) == size
     assert SIDE == 64
 
 
 def test_a_run_keeps_those_that_are_missing(tmp_path, monkeypatch):
     images, asked = torch.zeros(10, 1, 8, 8, dtype=torch.uint8), []
-    monkeypatch.setattr(thumbnails, "_evaluated", lambda *_: asked.append(1) or images)
+    monkeypatch.setattr(thumbnails, "evaluated_images", lambda *_: asked.append(1) or images)
     with Store(tmp_path) as store:
         begin(store)
         finish(store, 0, 0, 0.5)
@@ -84,7 +85,7 @@ def test_a_run_keeps_those_that_are_missing(tmp_path, monkeypatch):
     files = sorted((tmp_path / "reports" / "s" / "images").iterdir())
     assert [file.name.rpartition("-")[2] for file in files] == ["3.png", "5.png"]
     assert asked == [1], "no dataset is opened where nothing is missing"
-    assert [one.file for one in _thumbnails(study, FOUND)] == [study.thumbnails("", place) for place in (3, 5)]
+    assert [one.file for one in shown_images(study, FOUND)] == [study.thumbnails("", place) for place in (3, 5)]
 
 
 def test_images_that_are_others_now_or_not_at_hand_give_none(tmp_path, spec):
@@ -104,4 +105,4 @@ def test_a_study_without_any(tmp_path):
     with Store(tmp_path) as store:
         keep_thumbnails(make_study(), FOUND, store, Environment(tmp_path, download=False))
         keep_thumbnails(make_study(), None, store, Environment(tmp_path, download=False))
-    assert list(_thumbnails(make_study(), FOUND)) == []
+    assert list(shown_images(make_study(), FOUND)) == []

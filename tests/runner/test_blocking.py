@@ -114,6 +114,7 @@ def test_a_probe_compares_with_the_reference_of_the_block(blocked, tmp_path):
 def test_names_of_treatments_and_blocks():
     assert named([{"m": "adam"}, {"m": "sgd"}]) == ["adam", "sgd"]
     assert named([{"m": "adam"}, {"m": "0.1"}]) == ["m=adam", "m=0.1"]
+    assert named([{"m": "adam"}, {"m": "none"}, {"m": "sgd"}]) == ["adam", "none", "sgd"]
     assert named([{"a": "1,b=2", "b": "3"}, {"a": "1", "b": "2,b=3"}]) == ["a=1,b=2,b=3", "('1', '2,b=3')"]
     levels = [{"m": m, "d": d, "s": s} for m in "xy" for d in "pq" for s in "uv"]
     variants = [VariantInfo(f"v{i}", own, ()) for i, own in enumerate(levels)]

@@ -21,15 +21,15 @@ def measured(monkeypatch):
     asked = []
 
     def measure(job, cells, jobs, slots):
-        recipes = {estimating._text(cell): cell.recipe for cell in cells}
+        recipes = {estimating.recipe_text(cell): cell.recipe for cell in cells}
         asked.append(len(recipes))
         paces = {}
         for text, recipe in recipes.items():
             seconds = 20.0 if recipe["model"]["batch_norm"] else 10.0
             paces[text] = [Pace(seconds, 0.8 * seconds, 1.5 * seconds, 3.0, 5.0, "100 batches")]
-        return estimating._Found(paces, {}, 4.0)
+        return estimating.Measurement(paces, {}, 4.0)
 
-    monkeypatch.setattr(estimating, "_measured", measure)
+    monkeypatch.setattr(estimating, "measured", measure)
     return asked
 
 
@@ -106,13 +106,13 @@ def test_trials_that_nobody_knows_yet_are_counted(spec, options, measured):
 
 
 def test_recipes_that_nothing_was_measured_of_are_like_the_others(spec, options, measured, monkeypatch):
-    whole = estimating._measured
+    whole = estimating.measured
 
     def first(job, cells, jobs, slots):
         found = whole(job, cells, jobs, slots)
-        return estimating._Found(dict(list(found.paces.items())[:1]), {}, found.start)
+        return estimating.Measurement(dict(list(found.paces.items())[:1]), {}, found.start)
 
-    monkeypatch.setattr(estimating, "_measured", first)
+    monkeypatch.setattr(estimating, "measured", first)
     found = estimate(job_of(spec, options), options, None)
     assert found.seconds == pytest.approx(7 + 20)
     assert found.sources[1] == "1 other recipe taken to be like these"
@@ -120,9 +120,9 @@ def test_recipes_that_nothing_was_measured_of_are_like_the_others(spec, options,
 
 def test_a_recipe_that_fails_is_unknown_and_so_is_the_whole(spec, options, measured, monkeypatch):
     def fails(job, cells, jobs, slots):
-        return estimating._Found({}, {estimating._text(cell): "no memory" for cell in cells}, 1.0)
+        return estimating.Measurement({}, {estimating.recipe_text(cell): "no memory" for cell in cells}, 1.0)
 
-    monkeypatch.setattr(estimating, "_measured", fails)
+    monkeypatch.setattr(estimating, "measured", fails)
     found = estimate(job_of(spec, options), options, None)
     assert (found.seconds, found.low, found.high) == (None, None, None)
     assert found.unknown == ("variants 'base', 'batch_norm=on': it cannot be measured: no memory",)

@@ -55,13 +55,13 @@ def test_a_cell_goes_on_with_the_bits_of_one_that_was_never_interrupted(spec, tm
 
 
 def test_it_does_not_train_again_what_was_trained(spec, tmp_path, in_this_process, monkeypatch):
-    from ablate.engine.train import CellTraining
+    from ablate.engine.cell_training import CellTraining
 
     spec["seeds"] = 1
     ran(spec, tmp_path / "a", tmp_path, keep="state")
     trained = []
-    step = CellTraining._train_on
-    monkeypatch.setattr(CellTraining, "_train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
+    step = CellTraining.train_on
+    monkeypatch.setattr(CellTraining, "train_on", lambda self, some: (trained.append(self.at.epoch), step(self, some))[1])
     ran(spec, tmp_path / "a", tmp_path, "base.epochs=3", extend=True)
     assert set(trained) == {2}
 
@@ -129,9 +129,9 @@ def test_room_counts_the_states_and_takes_them_with_the_weights(spec, tmp_path, 
     with Store(tmp_path / "a") as store:
         files = sorted((tmp_path / "a" / "weights").iterdir())
         assert len(files) == 4
-        kept = [row["bytes"] for row in store._read("SELECT bytes FROM weights")]
+        kept = [row["bytes"] for row in store.access.read("SELECT bytes FROM weights")]
         assert sum(kept) == sum(file.stat().st_size for file in files)
-        keys = [row["key"] for row in store._read("SELECT key FROM weights")]
+        keys = [row["key"] for row in store.access.read("SELECT key FROM weights")]
         assert store.kept.states(keys).keys() == set(keys)
         store.kept.make_room(max(kept) / 1e9)
         assert len(list((tmp_path / "a" / "weights").iterdir())) == 2

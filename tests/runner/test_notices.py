@@ -86,7 +86,7 @@ def test_notices_are_one_line_each_and_no_notice_fails_a_study(spec, tmp_path, m
             yield "two\nlines \x1b[2J"
             raise KeyError("no")
 
-    monkeypatch.setitem(default()._loaded, ("dataset", "ablate-core:digits"), replace(loaded, imported=lambda *_, **__: Handle()))
+    monkeypatch.setitem(default().loaded, ("dataset", "ablate-core:digits"), replace(loaded, imported=lambda *_, **__: Handle()))
     job = prepare(spec, (), Options(data_dir=tmp_path, device="cpu"))
     assert job.notices() == ["dataset 'ablate-core:digits': its notices cannot be had: KeyError: 'no'"]
     monkeypatch.setattr(Handle, "notices", lambda _: ["two\nlines \x1b[2J"] * 2)

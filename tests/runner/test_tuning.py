@@ -179,10 +179,10 @@ class Stepping:
 @pytest.fixture
 def stepping(monkeypatch):
     tuner = Stepping()
-    tuning._suggested.cache_clear()
+    tuning.suggested.cache_clear()
     monkeypatch.setattr(tuning, "build", lambda *_: tuner)
     yield tuner
-    tuning._suggested.cache_clear()
+    tuning.suggested.cache_clear()
 
 
 def test_a_tuner_that_waits_goes_trial_by_trial(trainer, stepping):
@@ -257,12 +257,12 @@ def test_the_value_of_a_trial_is_that_of_the_epoch_that_counts(tuned, environmen
     ],
 )
 def test_a_tuner_that_does_not_keep_its_word_is_told_by_name(trainer, monkeypatch, suggest, message):
-    tuning._suggested.cache_clear()
+    tuning.suggested.cache_clear()
     made = trainer()
     monkeypatch.setattr(tuning, "build", lambda *_: suggest)
     with pytest.raises(EnvironmentProblem, match=f"'ablate-core:random'.*{message}"):
         made.finish()
-    tuning._suggested.cache_clear()
+    tuning.suggested.cache_clear()
 
 
 def test_the_setting_of_a_transform_keeps_its_place_in_the_order(tuned, environment):

@@ -1,6 +1,6 @@
 """All simulations of the statistics page, on standard output."""
 
-from . import advice, blocks, coverage, errors, futility, peers, splits, stopping
+from . import advice, blocks, coverage, crossed, errors, futility, peers, splits, stopping
 
 if __name__ == "__main__":
     for rows in (
@@ -11,6 +11,7 @@ if __name__ == "__main__":
         advice.rows(1_000),
         peers.rows(10_000, 600, 2_000),
         splits.rows(1_000),
+        crossed.rows(2_000),
         blocks.rows(10_000, 4_000),
     ):
         for line in rows:

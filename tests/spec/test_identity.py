@@ -69,7 +69,7 @@ def test_what_a_component_means_may_depend_on_its_parameters(recipe, monkeypatch
 
 
 def test_a_machine_where_a_component_means_something_else_trains_nothing(recipe, monkeypatch, environment):
-    monkeypatch.setattr(training, "_fingerprint", lambda dataset, environment: "data")
+    monkeypatch.setattr(training, "fingerprint_here", lambda dataset, environment: "data")
     planned = identity_of(default(), recipe)
     digest = identity.recipe_digest(identity.canonical_recipe(default(), recipe), "cpu", planned)
     cell = identity.make_cell(recipe, digest, 0, "cpu", planned)

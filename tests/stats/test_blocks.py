@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 
-from ablate.stats.blocks import _wilcoxon, blocks
+from ablate.stats.blocks import blocks, wilcoxon
 from ablate.stats.effects import effects
 from ablate.stats.random_effects import differences, random_effects
 
@@ -116,7 +116,7 @@ def test_without_the_noise_of_seeds_it_is_a_t_test_of_the_blocks():
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 20, 50])
 def test_signed_ranks_by_scipy(n):
     gaps = np.random.default_rng(n).normal(0.3, 1, n)
-    assert _wilcoxon(gaps)[0] == pytest.approx(stats.wilcoxon(gaps).pvalue, **CLOSE)
+    assert wilcoxon(gaps)[0] == pytest.approx(stats.wilcoxon(gaps).pvalue, **CLOSE)
 
 
 @pytest.mark.parametrize("n", [4, 9, 12])
@@ -125,13 +125,13 @@ def test_signed_ranks_with_ties_by_all_signs(n):
     ranks = stats.rankdata(np.abs(gaps[gaps != 0]))
     sums = np.array([np.dot(ranks, signs) for signs in product((0, 1), repeat=len(ranks))])
     above = ranks[gaps[gaps != 0] > 0].sum()
-    assert _wilcoxon(gaps)[0] == pytest.approx(min(1.0, 2 * min((sums <= above).mean(), (sums >= above).mean())), **CLOSE)
+    assert wilcoxon(gaps)[0] == pytest.approx(min(1.0, 2 * min((sums <= above).mean(), (sums >= above).mean())), **CLOSE)
 
 
 def test_signed_ranks_of_many_blocks_are_approximate():
     gaps = np.random.default_rng(0).normal(0.1, 1, 300)
-    assert _wilcoxon(gaps) == pytest.approx((stats.wilcoxon(gaps, method="asymptotic").pvalue, 1.0), **CLOSE)
-    close = _wilcoxon(gaps[:100])[0]
+    assert wilcoxon(gaps) == pytest.approx((stats.wilcoxon(gaps, method="asymptotic").pvalue, 1.0), **CLOSE)
+    close = wilcoxon(gaps[:100])[0]
     assert close == pytest.approx(stats.wilcoxon(gaps[:100], method="asymptotic").pvalue, rel=0.02)
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from ablate.stats import resampling
 from ablate.stats.effects import effects
-from ablate.stats.resampling import RESAMPLES, permutation_p, rank_test
+from ablate.stats.resampling import RESAMPLES, bootstrap_interval, permutation_p, rank_test
 from ablate.stats.stopping import decide
 from ablate.study import Compare, Stopping
 
@@ -184,6 +185,20 @@ def test_beyond_all_arrangements_as_many_are_drawn_and_the_p_value_is_near():
     welch = stats.ttest_ind(x, y, equal_var=False).pvalue
     assert permutation_p(x, y) == permutation_p(x, y) == pytest.approx(welch, abs=0.03)
     assert permutation_p(x - y) == pytest.approx(stats.ttest_1samp(x - y, 0).pvalue, abs=0.03)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("n", [2, 5, 12])
+def test_comparisons_that_are_resampled_together_have_the_bits_of_each_alone(n, paired, monkeypatch):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(0.9, 0.01, (7, n)).round(4), rng.normal(0.9, 0.01, (7, n)).round(4)
+    y[0] = y[0, 0]
+    samples = [x - y] if paired else [x, y]
+    alone = [bootstrap_interval(*(sample[i] for sample in samples), alpha=0.1) for i in range(7)]
+    for values in (resampling.LARGEST, 60_000):  # all at once, and a few
+        monkeypatch.setattr(resampling, "LARGEST", values)
+        assert list(zip(*bootstrap_interval(*samples, alpha=0.1), strict=True)) == alone
+        assert list(permutation_p(*samples)) == [permutation_p(*(sample[i] for sample in samples)) for i in range(7)]
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 3), (5, 4), (9, 9)])

@@ -10,7 +10,8 @@ from ablate import predictions
 from ablate.predictions import Predictions
 from ablate.report.content import page
 from ablate.report.files import render, write_all
-from ablate.stats.per_image import calibration_error, confusion, mcnemar, per_image, recall, reliability
+from ablate.stats.calibration import calibration_error, reliability
+from ablate.stats.per_image import confusion, mcnemar, per_image, recall
 from tests.report.studies import HOSTILE, make_study
 
 NAMES = ("cat", "dog", "<b>fox</b>")
@@ -101,6 +102,8 @@ def test_a_variant_is_compared_in_every_class_and_on_every_image(tmp_path):
     se = np.sqrt(11 / 60 * 49 / 60 * 60 / 59 / 60)
     assert pair.high - pair.low == pytest.approx(2 * 1.959963984540054 * se, abs=1e-9)
     assert pair.p == pytest.approx(0.0009111188771537125, abs=1e-9)  # chi2.sf(11, 1)
+    assert (pair.low_both, pair.high_both) == pytest.approx((pair.low, pair.high)), "every seed is right on the same images"
+    assert (pair.from_seeds, pair.from_images) == (0, 1)
     assert found.confusion["base"] == ((60, 0, 9), (6, 42, 6), (6, 6, 45))
     assert (found.mistakes[0].true, found.mistakes[0].said) == ("cat", "<b>fox</b>")
     assert [row.best for row in found.disputed] == ["x"] * 10
@@ -178,7 +181,7 @@ def test_every_format_has_the_numbers_of_the_record_and_no_name_does_anything(tm
         assert "<script>document.title" not in text
         assert "<img src=x" not in text
     if form != "json":
-        assert "Neither covers both" in text or form == "latex"
+        assert "crossed random effects" in text or form == "latex"
         assert "0.1304" in text  # 3 / 23
 
 

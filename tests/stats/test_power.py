@@ -44,6 +44,21 @@ def test_seeds_are_the_first_number_with_the_power(paired):
     assert found[-1] >= 2
 
 
+@pytest.mark.parametrize("guess", [np.nan, 2.0, 37.4, 5000.0, np.inf])
+def test_the_smallest_number_is_found_wherever_the_search_begins(guess):
+    least = np.array([2, 3, 5, 37, 38, 1000, power.MOST, power.MOST + 1])
+    asked = []
+
+    def power_with(seeds, which):
+        asked.append(len(which))
+        return (seeds >= least[which]).astype(float)
+
+    found = power.smallest_n(power_with, np.full(len(least), guess))
+    np.testing.assert_array_equal(found, [*least[:-1], np.nan])
+    assert asked[0] == len(least)
+    assert len(asked) < 30
+
+
 @pytest.mark.parametrize("paired", [False, True])
 def test_the_power_of_equivalence_is_that_of_both_sides(paired):
     """Two one-sided tests: without a difference, each is as strong as the other; at the margin, the near one has its level."""

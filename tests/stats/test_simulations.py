@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from simulations.advice import advice, followed
 from simulations.coverage import TOGETHER, bootstrap_coverage, coverage, repeated_coverage, together
+from simulations.crossed import SEED_SDS
+from simulations.crossed import coverage as coverage_of_both
 from simulations.errors import cautions_of_nothing, false_equivalence, false_equivalence_of_ties, false_positives, flagged
 from simulations.noise import COMPARE, LIMITS, NOISE, RULE
 from simulations.peers import A_A, by_adastop, by_the_rule, dunnett
@@ -148,3 +150,15 @@ def test_what_a_split_by_seed_covers(pools):
     assert splits.share == pytest.approx(0.95, abs=3 * splits.error + 0.01)
     assert own.share < 0.7 < elsewhere.share < 0.93
     assert corrected.share > 0.95 - 3 * corrected.error
+
+
+@pytest.mark.parametrize("cases", [pytest.param(300, id="small"), pytest.param(2_000, id="large", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("paired", [False, True], ids=["independent", "paired"])
+@pytest.mark.parametrize("noise", SEED_SDS)
+def test_other_seeds_on_other_images_are_covered_by_the_interval_over_both(noise, paired, cases):
+    for seeds in (2, 3, 5):
+        over_seeds, over_images, both = coverage_of_both(cases, seeds, SEED_SDS[noise], paired)
+        assert 0.94 - 3 * both.error < both.share < 0.99 + 3 * both.error
+        assert both.share >= max(over_seeds.share, over_images.share)
+    if noise == "much":
+        assert over_images.share < 0.5, "images alone say nothing of other seeds"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ablate.cli import app, stores
 from ablate.errors import AblateError, StoreError, UsageError
 from ablate.runner.job import Options, prepare
-from ablate.store import Store, archives, exchanging, portable
+from ablate.store import Store, archives, exchanging, portable, sources
 from tests.conftest import SPEC
 from tests.store.filled import fill, result_of
 
@@ -89,7 +89,7 @@ def test_the_same_study_is_the_same_file(made, file, tmp_path):
 def test_stores_are_merged(made, store):
     fill(store, SPEC | {"name": "other", "seeds": 3}, accuracies=(0.5,))  # the first cell is that of the other store
     with Store(made / "store", create=False) as other:
-        taken = exchanging.take_over(store, exchanging.source_of(other))
+        taken = exchanging.take_over(store, sources.source_of(other))
     assert (taken.cells, taken.known, taken.studies) == (2, 1, [("tiny", "tiny")])
     assert store.studies() == ["other", "tiny"]
     assert store.study("other").cells["status"].tolist() == ["done", "done", "done", *["missing"] * 3]
@@ -102,7 +102,7 @@ def test_another_result_of_a_key_is_told_and_not_taken(file, store):
     assert taken.others == [f"{key[:12]} (accuracy 0.25, loss none here, accuracy 0.6, loss none there)"]
     assert (taken.cells, taken.known) == (1, 1)
     assert store.study("tiny").cells["accuracy"].tolist()[:3] == [0.5, 0.25, 0.7]
-    (line,) = stores._taken_warnings(taken)
+    (line,) = stores.taken_warnings(taken)
     assert line.startswith(f"of 1 cell this store has another result, which stays as it is: {key[:12]} (accuracy 0.25")
 
 
@@ -301,7 +301,7 @@ def test_keys_that_cannot_be_made_again_are_counted(file, store):
     rewritten(file, cells(lambda told: told["cell"]["identity"]["packages"].update({"torch": "1.0"})))
     taken = take(store, file)
     assert (taken.cells, taken.unproven) == (3, 1)
-    (line,) = stores._taken_warnings(taken)
+    (line,) = stores.taken_warnings(taken)
     assert "the keys of 1 cell could not be made again" in line
 
 

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import shutil
 import zipfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import ablate
-from ablate import predictions
+from ablate import documents, predictions
 from ablate.cli import app
 from ablate.contracts import Cell, Environment, Result
 from ablate.engine.weights import weights_digest
@@ -23,9 +24,9 @@ from ablate.errors import EnvironmentProblem, SpecError, UsageError
 from ablate.executors.believing import unbelievable
 from ablate.registry import build, default
 from ablate.registry.hooks import CellInfo
-from ablate.runner.driver import StoreWriter
 from ablate.runner.job import Options, prepare
 from ablate.runner.predicting import visible
+from ablate.runner.recording import StoreWriter
 from ablate.store import Store, database
 from ablate.store.keeping import keep_of
 from tests.conftest import SPEC
@@ -231,7 +232,10 @@ def test_names_are_made_visible():
 def test_an_evaluation_has_the_value_of_the_training_and_is_made_once(kept):
     words = ["evaluate", "tiny", "--metric", "accuracy", "--store", kept, "--device", "cpu"]
     assert "have a column 'accuracy' already" in refusal(UsageError, *words)
-    assert call(*words, "--name", "again").exit_code == 0
+    made = call(*words, "--name", "again")
+    assert "[1/3] base, seed 0: accuracy on again 0." in made.stderr
+    assert made.stdout.startswith("variant        measured")
+    assert "no verdict is told of it" in " ".join(made.stdout.split())
     study = ablate.load_study("tiny", store=kept)
     assert study.cells["accuracy on again"].tolist() == study.cells["accuracy"].tolist()
     (told,) = study.evaluations
@@ -242,6 +246,23 @@ def test_an_evaluation_has_the_value_of_the_training_and_is_made_once(kept):
     markdown = call("report", "tiny", "--format", "markdown", "--store", kept).stdout
     assert "## Measured afterwards" in markdown
     assert "loss on again" in markdown
+
+
+def test_a_program_is_told_the_same_from_python(kept, tmp_path):
+    Image.new("L", (16, 16), 200).save(tmp_path / "a.png")
+    words = ["predict", "tiny", "base", tmp_path, "--store", kept, "--device", "cpu", "--json"]
+    assert documents.predict("tiny", "base", tmp_path, store=kept, device="cpu") == json.loads(call(*words).stdout)
+    made = documents.evaluate("tiny", metrics=["loss"], name="a", store=kept, device="cpu")
+    words = ["evaluate", "tiny", "--metric", "loss", "--name", "a", "--store", kept, "--device", "cpu", "--json"]
+    assert made == json.loads(call(*words).stdout) == {"version": 1, "study": "tiny", "columns": ["loss on a"]}
+    with pytest.raises(UsageError, match="give a metric, a dataset, or both"):
+        documents.evaluate("tiny", store=kept)
+    with pytest.raises(UsageError, match="metrics: expected a component"):
+        documents.evaluate("tiny", metrics=[{"name": "loss"}], store=kept)
+    assert documents.component("metric", "loss") == json.loads(call("show", "metric", "loss", "--json").stdout)
+    assert documents.components("metric", search="loss") == json.loads(
+        call("list", "metric", "--search", "loss", "--json").stdout
+    )
 
 
 def test_a_column_keeps_its_meaning(kept):

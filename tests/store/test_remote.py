@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import zlib
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -74,12 +75,11 @@ def test_ten_thousand_cells_are_known_by_one_listing(url, monkeypatch):
     for number in range(3):
         place.write(f"cells/{number:064x}", b"x")
     place.write("cells/notes.txt", b"mine")
-    requests = []
-    monkeypatch.setattr(Objects, "_tried", lambda self, request: (requests.append(1), request())[1])
-    shared = Remote(place)
+    counted = unreliable(monkeypatch, lambda number: False)
+    shared = Remote(Objects(url))
     shared.look()
     assert len(shared.finished) == 3
-    assert len(requests) == 1
+    assert [name for name in counted.asked if name != "invalidate_cache"] == ["ls"]
 
 
 def test_what_is_there_is_not_written_again_and_what_was_refused_is(url):
@@ -194,9 +194,10 @@ def test_a_cell_has_one_machine(url):
     assert other.holder("a") == one.owner.rpartition("-")[0]
     one.release("a")
     assert other.lease("a") == "held", "as long as it was told"
-    other._held.clear()
-    assert other.lease("a") == "mine"
-    other.release_all()
+    third = opened(url)
+    assert third.lease("a") == "mine"
+    for each in (other, third):
+        each.release_all()
     assert Objects(url).names("leases") == []
 
 
@@ -267,32 +268,44 @@ def test_a_place_that_creates_what_is_there_leases_nothing(tmp_path, monkeypatch
 class Unreliable:
     """A file system of which requests fail."""
 
-    def __init__(self, real, fails):
-        self._real, self._fails, self.requests = real, fails, 0
+    def __init__(self, fails):
+        self.fails, self.asked = fails, []
 
     def __getattr__(self, name):
-        found = getattr(self._real, name)
+        found = getattr(self.real, name)
         if not callable(found):
             return found
 
         def call(*arguments, **more):
-            self.requests += 1
-            if self._fails(self.requests):
+            self.asked.append(name)
+            if self.fails(len(self.asked)):
                 raise ConnectionError(f"no luck with {name}")
             return found(*arguments, **more)
 
         return call
 
 
+def unreliable(monkeypatch, fails):
+    """The file system of what is opened from now on; a request fails where this is true of its number."""
+    find, made = fsspec.core.url_to_fs, Unreliable(fails)
+
+    def found(url):
+        made.real, root = find(url)
+        return made, root
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", found)
+    return made
+
+
 def test_requests_that_fail_half_of_the_time_are_made_again(url, monkeypatch):
-    real, draws = objects._in_time, random.Random(3)
+    real, draws = objects.in_time, random.Random(3)
 
     def half(request):
         if draws.random() < 0.5:
             raise ConnectionError("no luck")
         return real(request)
 
-    monkeypatch.setattr(objects, "_in_time", half)
+    monkeypatch.setattr(objects, "in_time", half)
     place = Objects(url)
     shared = Remote(place)
     for number in range(30):
@@ -305,8 +318,8 @@ def test_requests_that_fail_half_of_the_time_are_made_again(url, monkeypatch):
 
 
 def test_a_place_that_is_gone_is_not_asked_any_more(url, monkeypatch):
+    broken = unreliable(monkeypatch, lambda number: True)
     place = Objects(url)
-    place._fs = Unreliable(place._fs, lambda number: True)
     shared = Remote(place)
     with pytest.raises(Failed):
         shared.open()
@@ -314,11 +327,11 @@ def test_a_place_that_is_gone_is_not_asked_any_more(url, monkeypatch):
         shared.give(record(number), None)
         assert shared.take(cell(number)) is None
         assert shared.lease(str(number)) == "none"
-    assert place._fs.requests <= 1 + objects.GONE_AFTER * objects.TRIES * 2
+    assert len(broken.asked) <= 1 + objects.GONE_AFTER * objects.TRIES * 2
     assert (shared.told.lost, place.counts.failed) == (50, 101)
-    monkeypatch.setattr(objects, "GONE_SECONDS", 0.0)
-    place._gone_until = 0.0
-    place._fs._fails = lambda number: False
+    later = time.monotonic() + objects.GONE_SECONDS
+    monkeypatch.setattr(objects, "time", SimpleNamespace(monotonic=lambda: later, sleep=time.sleep))
+    broken.fails = lambda number: False
     shared.give(record(1), None)
     assert shared.told.given == 1
 
@@ -327,8 +340,8 @@ def test_a_request_that_hangs_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr(objects, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(objects, "TRIES", 2)
     hangs = threading.Event()
+    monkeypatch.setattr(fsspec.filesystem("file"), "ls", lambda *_, **__: hangs.wait(30))
     place = Objects(str(tmp_path))
-    monkeypatch.setattr(place._fs, "ls", lambda *_, **__: hangs.wait(30))
     with pytest.raises(Failed):
         place.names("cells")
     hangs.set()

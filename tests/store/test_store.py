@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -212,7 +213,7 @@ def test_attempts_are_counted_and_an_epoch_is_told_again(tmp_path):
             store.fail(cell().key, "interrupted", None, None)
         store.record_epoch(cell().key, {"epoch": 2, "accuracy": 0.3})  # of a cell that is not its own any more
         assert store.study("s").epochs["accuracy"].tolist() == [0.2]
-        assert store._read("SELECT attempt FROM cells")[0]["attempt"] == 2
+        assert store.access.read("SELECT attempt FROM cells")[0]["attempt"] == 2
 
 
 def test_what_is_no_json_is_not_stored(tmp_path):
@@ -226,7 +227,7 @@ def test_a_driver_has_a_lock_while_it_lives(tmp_path):
     with Store(tmp_path) as store:
         assert not (tmp_path / "drivers").exists()
         store.claim(cell(), {})
-        assert [path.name for path in (tmp_path / "drivers").iterdir()] == [f"{store.owner}.lock"]
+        assert [path.name for path in (tmp_path / "drivers").iterdir()] == [f"{store.drivers.own}.lock"]
     assert list((tmp_path / "drivers").iterdir()) == []
 
 
@@ -261,8 +262,8 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
     with Store(tmp_path) as store:
         store.claim(cell(), {})
         store.finish(cell().key, RESULT)
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store.access.read("PRAGMA page_count")[0][0]
+        store.access.read(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreError, match=r"cannot be written: database or disk is full. What it has is kept"):
             for index in range(1000):
                 store.claim(Cell(f"{index}", {"x": "y" * 4000}, 0, "cpu", {}), {})
@@ -277,11 +278,10 @@ def test_the_store_waits_for_a_writer(tmp_path):
             with Store(tmp_path) as other:
                 return other.claim(cell(), {})
 
-        store._db.execute("BEGIN IMMEDIATE")
-        claimed = pool.submit(write)
-        time.sleep(0.2)
-        assert not claimed.done()
-        store._db.execute("COMMIT")
+        with store.access.transaction():
+            claimed = pool.submit(write)
+            time.sleep(0.2)
+            assert not claimed.done()
         assert claimed.result() == "claimed"
 
 
@@ -290,9 +290,9 @@ def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     monkeypatch.setattr(database, "SAY_SECONDS", 0.1)
     told = []
-    with Store(tmp_path) as stopped:
+    with Store(tmp_path) as stopped, ExitStack() as writing:
         save(stopped, cell().key)
-        stopped._db.execute("BEGIN IMMEDIATE")
+        writing.enter_context(stopped.access.transaction())
         with Store(tmp_path, create=False) as reader:
             assert reader.studies() == ["s"]
             with pytest.raises(StoreError, match="another process writes to the store, and does not end"):
@@ -301,7 +301,7 @@ def test_a_writer_that_is_stopped_is_waited_for(tmp_path, monkeypatch):
         def waiting(message):
             told.append(message)
             if len(told) == 3:
-                stopped._db.execute("COMMIT")
+                writing.close()
 
         with Store(tmp_path, waiting=waiting) as driver:
             assert driver.claim(cell(), {}) == "claimed"
@@ -399,4 +399,4 @@ def test_a_store_that_cannot_be_written_to_is_read(tmp_path, monkeypatch, beside
             store.claim(cell("b"), {})
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     if writer:
-        writer._db.close()
+        writer.access.close()

@@ -142,7 +142,7 @@ def file_of_weights(self, tmp_path):
     self.component = {**self.component, "path": str(tmp_path / "weights.pth")}
 
 
-RGB_UINT8 = {"dtypes": ("uint8",)}
+RGB_UINT8 = {"dtypes": ("uint8",), "recolors": True}
 TRIED = {  # what the registry cannot know: required parameters, and what a component is for
     ("trainer", "image_classification"): {
         "component": {

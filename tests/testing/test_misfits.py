@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from ablate.engine.train import Controls, train
+from ablate.engine.train import train
 from ablate.engine.trial import preflight
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
+from ablate.spec.trainer import Controls
 from ablate.testing import misfits
 
 CPU = torch.device("cpu")

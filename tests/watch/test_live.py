@@ -2,9 +2,16 @@
 
 import time
 
+import numpy as np
+from PIL import Image
+
+from ablate.predictions import Predictions, packed
+from ablate.report.content import page, verdicts
 from ablate.report.live import live_page, problem_part, state_part
+from ablate.report.web import parts
 from ablate.store import Store
 from ablate.store.following import Failed, Now, Training
+from ablate.watch import live as watch
 from ablate.watch.live import Live
 from tests.report.studies import HOSTILE
 from tests.watch.studies import begin, claim, finish, finished, record
@@ -46,6 +53,49 @@ def test_only_what_has_changed_is_told(tmp_path):
             assert "1 of 3" in changed["state"]
             _, changed = until(live, lambda update: "1-learning-curves" in update.changed, second.version)
             assert "1-how-to-read-it" not in changed
+
+
+def test_verdicts_come_first_and_the_rest_follows(tmp_path, monkeypatch):
+    """The whole report of a thousand cells takes seconds, and nobody is to wait for all of it."""
+    monkeypatch.setattr(watch, "REST_OF_ALL", 1e9)
+    with Store(tmp_path) as driver:
+        begin(driver)
+        finish(driver, 0, 0, 0.5)
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            first, _ = until(live, lambda update: "1-cost" in update.order)
+            finish(driver, 1, 0, 0.6)
+            second, changed = until(live, lambda update: "1-comparison" in update.changed, first.version)
+            assert "2 of 6" in changed["1-header"]
+            assert "1-cost" not in changed
+            assert second.order == first.order
+    with Store(tmp_path, create=False, read_only=True) as store:
+        study = store.study("s")
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            _, changed = until(live, lambda update: "1-cost" in update.order)
+        assert {name: html for name, html in changed.items() if name in parts(verdicts(study))} == parts(verdicts(study))
+        assert {name: html for name, html in changed.items() if name != "state"} == parts(page(study))
+
+
+def test_pictures_that_are_made_after_the_last_cell_are_seen(tmp_path):
+    """Each image is right with one variant and wrong with the other; the pictures come when nothing is written to the store."""
+    labels = np.array([0, 1, 0, 1])
+    with Store(tmp_path) as driver:
+        begin(driver, seeds=1)
+        for place, answers in enumerate((labels, 1 - labels)):
+            said = Predictions(labels, answers, np.full(4, 0.9), ("cat", "dog"), "digest")
+            finish(driver, place, 0, 0.5, packed(said))
+        live = Live(tmp_path, "s")
+        with live.running(), live.viewing():
+            update, changed = until(live, lambda update: "1-images" in update.order)
+            assert "<img" not in changed["1-images"]
+            file = driver.study("s").thumbnails("digest", 2)
+            file.parent.mkdir(parents=True)
+            Image.new("L", (8, 8)).save(file)
+            _, changed = until(live, lambda update: "<img" in update.changed.get("1-images", ""), update.version)
+            assert changed.keys() == {"1-images"}
+            assert "image 2" in changed["1-images"]
 
 
 def test_nobody_looks_so_the_report_rests(tmp_path):

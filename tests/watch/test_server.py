@@ -10,7 +10,7 @@ import pytest
 
 from ablate.errors import EnvironmentProblem
 from ablate.store import Store
-from ablate.watch import server
+from ablate.watch import live, server
 from ablate.watch.live import Live
 from ablate.watch.server import serving
 from tests.watch.studies import begin, finish, finished
@@ -97,8 +97,8 @@ def test_a_stream_begins_with_all_that_is_not_known(address, since):
 
 def test_many_that_look_cost_one_report(tmp_path, monkeypatch):
     made = []
-    plain = server.Live._tell.__globals__["page"]
-    monkeypatch.setitem(server.Live._tell.__globals__, "page", lambda study: made.append(1) or plain(study))
+    plain = live.page
+    monkeypatch.setattr(live, "page", lambda study: made.append(1) or plain(study))
     seen = []
 
     def look(address):

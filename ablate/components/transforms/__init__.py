@@ -18,8 +18,25 @@ def deterministic(transform: Transform) -> Transform:
 
 
 def photometric(transform: Transform) -> Transform:
-    """Marks a transform that leaves every pixel where it is: masks stay right beside what it makes of the images."""
+    """Marks a transform that leaves every pixel where it is: masks stay as they are beside what it makes of the images."""
     transform.photometric = True  # type: ignore[attr-defined]
+    return transform
+
+
+def moves_masks(transform: Transform, on_masks: Transform) -> Transform:
+    """Says how a transform moves the masks of its images, which get what the method `with_masks(images, masks, generator)` gives.
+
+    Args:
+        transform: Of the images.
+        on_masks: Of the masks, as images of one channel, int64 `[N, 1, H, W]`: 0 where a pixel does not count, and the classes
+            from 1 on. It moves them as `transform` does, taking nearest pixels; its generator draws what that of the images drew.
+    """
+
+    def with_masks(images: Tensor, masks: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        again = None if generator is None else Generator(generator.device).set_state(generator.get_state())
+        return transform(images, generator), on_masks(masks, again)  # type: ignore[arg-type]
+
+    transform.with_masks = with_masks  # type: ignore[attr-defined]
     return transform
 
 

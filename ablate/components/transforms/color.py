@@ -40,13 +40,13 @@ def color_jitter(
         for step in range(4):
             for operation, chosen in groups(order[:, step]):
                 if (*strengths, hue)[operation]:
-                    images[chosen] = _adjust(images[chosen], operation, factors[operation][chosen])
+                    images[chosen] = adjusted(images[chosen], operation, factors[operation][chosen])
         return images
 
     return apply
 
 
-def _adjust(images: Tensor, operation: int, factor: Tensor) -> Tensor:
+def adjusted(images: Tensor, operation: int, factor: Tensor) -> Tensor:
     """Brightness (0), contrast (1), saturation (2) or hue (3), as torchvision's kernels, with a factor for each image."""
     if operation == 3:
         return torch.stack([F.adjust_hue(image, shift) for image, shift in zip(images, factor.tolist(), strict=True)])

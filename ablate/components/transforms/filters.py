@@ -32,6 +32,7 @@ def gaussian_blur(
     if not all(size % 2 for size in sizes) or sigma[0] > sigma[1]:
         raise ValueError(f"kernel_size {list(sizes)} is odd, and sigma {list(sigma)} the smallest and the largest")
 
+    @photometric
     def apply(images: Tensor, generator: Generator) -> Tensor:
         count, device = len(images), images.device
         sigmas = sigma[0] + rand(count, generator, device) * (sigma[1] - sigma[0])
@@ -114,6 +115,7 @@ def three_augment(*, sigma: Sigmas = (0.1, 2.0), threshold: Level = 128) -> Tran
         threshold: From which brightness on pixels are inverted, on the scale 0–255.
     """
 
+    @photometric
     def apply(images: Tensor, generator: Generator) -> Tensor:
         if images.shape[1] != 3:
             raise ValueError(f"three_augment makes RGB images grey, and these have {images.shape[1]} channels")

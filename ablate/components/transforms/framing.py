@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -56,8 +56,19 @@ class Framing:
     fixes_size: bool
 
     def __call__(self, images: Tensor, generator: Generator | None) -> Tensor:
+        return self._cut_each(images, self._windows(images, generator))
+
+    def with_masks(self, images: Tensor, masks: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        """The same parts of images and of their masks `[N, 1, H, W]`, which take the nearest pixels."""
+        windows = self._windows(images, generator)
+        nearest = replace(self, interpolation="nearest", antialias=False)
+        return self._cut_each(images, windows), nearest._cut_each(masks, windows)
+
+    def _windows(self, images: Tensor, generator: Generator | None) -> list[Window]:
         height, width = images.shape[2:]
-        windows = self.choose(height, width, len(images), generator)
+        return self.choose(height, width, len(images), generator)
+
+    def _cut_each(self, images: Tensor, windows: list[Window]) -> Tensor:
         if len(set(windows)) == 1:
             return self.cut(images, windows[0])
         return torch.cat([self.cut(images[place : place + 1], window) for place, window in enumerate(windows)])
@@ -65,6 +76,8 @@ class Framing:
     def cut(self, images: Tensor, window: Window) -> Tensor:
         """The window of images `[N, C, H, W]`, at its size; as torchvision's `resized_crop`."""
         part = images[:, :, window.top : window.top + window.height, window.left : window.left + window.width]
+        if images.is_contiguous(memory_format=torch.channels_last):
+            part = part.contiguous(memory_format=torch.channels_last)  # torchvision would give a part of one image another format
         mode = InterpolationMode(self.interpolation)
         out: Tensor = F.resize(part, list(window.size), mode, antialias=self.antialias)
         return out

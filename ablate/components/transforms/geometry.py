@@ -1,5 +1,6 @@
 """Random changes of the geometry: each image is sampled through a grid of its own, all of a chunk at once."""
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn.functional import grid_sample
 
 from ablate.registry.params import NonNegative, Positive, Unit
 
-from . import Transform
+from . import Transform, moves_masks
 from .random import rand, randint
 
 Interpolation = Literal["nearest", "bilinear"]
@@ -22,7 +23,8 @@ def random_affine(
     shear: tuple[NonNegative, NonNegative] = (0, 0),
     interpolation: Interpolation = "nearest",
 ) -> Transform:
-    """Rotates, moves, scales and shears each image around its middle; what comes in from outside is 0.
+    """Rotates, moves, scales and shears each image around its middle; what comes in from outside is 0, and masks do not
+    count there.
 
     Args:
         degrees: Angles are uniform in [-degrees, degrees].
@@ -34,7 +36,7 @@ def random_affine(
     if scale[0] > scale[1]:
         raise ValueError(f"scale {list(scale)} is the smallest and the largest")
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
+    def apply(images: Tensor, generator: Generator, mode: Interpolation = interpolation) -> Tensor:
         count, height, width, device = len(images), *images.shape[2:], images.device
 
         def uniform(low: float, high: float) -> Tensor:
@@ -49,9 +51,9 @@ def random_affine(
         base = _base(height, width, -width / 2 + 0.5, -height / 2 + 0.5, device)
         half = torch.tensor([0.5 * width, 0.5 * height], device=device)
         grid = base @ (matrix.float().transpose(1, 2) / half)
-        return _sampled(images, grid, interpolation)
+        return _sampled(images, grid, mode)
 
-    return apply
+    return moves_masks(apply, partial(apply, mode="nearest"))
 
 
 def _inverse_affine(angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor) -> Tensor:
@@ -67,7 +69,8 @@ def _inverse_affine(angle: Tensor, shift: Tensor, scale: Tensor, shear: Tensor) 
 
 
 def random_perspective(*, distortion_scale: Unit = 0.5, p: Unit = 0.5, interpolation: Interpolation = "bilinear") -> Transform:
-    """Moves the four corners of an image inwards, each by itself; what comes in from outside is 0.
+    """Moves the four corners of an image inwards, each by itself; what comes in from outside is 0, and masks do not count
+    there.
 
     Args:
         distortion_scale: How far corners are moved at most, as a part of half of the height and width.
@@ -75,7 +78,7 @@ def random_perspective(*, distortion_scale: Unit = 0.5, p: Unit = 0.5, interpola
         interpolation: How pixels between pixels are found.
     """
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
+    def apply(images: Tensor, generator: Generator, mode: Interpolation = interpolation) -> Tensor:
         count, height, width, device = len(images), *images.shape[2:], images.device
         reach = [int(distortion_scale * (width // 2)) + 1, int(distortion_scale * (height // 2)) + 1]
         moved = [[randint(most, count, generator, device) for most in reach] for _ in range(4)]
@@ -83,12 +86,12 @@ def random_perspective(*, distortion_scale: Unit = 0.5, p: Unit = 0.5, interpola
         if not len(chosen):
             return images
         ends = torch.stack([torch.stack(corner, dim=1) for corner in moved], dim=1)[chosen]
-        return images.index_copy(0, chosen, _warped(images[chosen], ends, interpolation))
+        return images.index_copy(0, chosen, warped(images[chosen], ends, mode))
 
-    return apply
+    return moves_masks(apply, partial(apply, mode="nearest"))
 
 
-def _warped(images: Tensor, moved: Tensor, interpolation: Interpolation) -> Tensor:
+def warped(images: Tensor, moved: Tensor, interpolation: Interpolation) -> Tensor:
     """Images whose corners (top left, top right, bottom right, bottom left) are moved inwards by (x, y), int `[N, 4, 2]`."""
     height, width, device = *images.shape[2:], images.device
     corners = [[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]]
@@ -123,4 +126,4 @@ def _sampled(images: Tensor, grid: Tensor, interpolation: Interpolation) -> Tens
     """Images at the points of a grid `[N, H * W, 2]`."""
     grid = grid.view(len(images), *images.shape[2:], 2)
     sampled = grid_sample(images.float(), grid, mode=interpolation, padding_mode="zeros", align_corners=False)
-    return sampled.round_().to(images.dtype) if images.dtype == torch.uint8 else sampled
+    return sampled if images.is_floating_point() else sampled.round_().to(images.dtype)

@@ -7,6 +7,7 @@ torchvision's functional kernel at once. Magnitudes and policies are torchvision
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -17,12 +18,14 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate.registry.params import Bound, NonNegativeInt, Positive, PositiveInt
 
-from . import Transform
+from . import Transform, moves_masks
 from .random import groups, rand, randint
 
 Interpolation = Literal["nearest", "bilinear"]
 Severity = Annotated[int, Bound(minimum=1, maximum=10)]
 Depth = Annotated[int, Bound(minimum=-1, maximum=100)]
+Kernel = Callable[[Tensor, str, float], Tensor]  # images, operation and magnitude -> images
+GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def _posterize(bits: int, range_: int, bins: int) -> Callable[[int, int], Tensor
     return lambda height, width: (bits - torch.arange(bins) / ((bins - 1) / range_)).round()
 
 
-def _space(
+def operation_space(
     bins: int,
     shear: float,
     translate: tuple[float, float] | float,
@@ -89,25 +92,24 @@ def auto_augment(
         policy: The data that the pairs were found on.
         interpolation: How pixels between pixels are found.
     """
-    space = {op.name: op for op in _space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert")}
+    space = {op.name: op for op in operation_space(10, 0.3, (150, 331), 30, 0.9, (8, 4), "Invert")}
     pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
     operations = [space[name] for pair in pairs for name, _, _ in pair]
     probabilities = torch.tensor([p for pair in pairs for _, p, _ in pair])
     levels = torch.tensor([level or 0 for pair in pairs for _, _, level in pair])
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
-        images = _uint8(images, "auto_augment").clone()
-        device = images.device
+    def apply(images: Tensor, generator: Generator, kernel: Kernel) -> Tensor:
+        images, device = images.clone(), images.device
         pair = randint(len(pairs), len(images), generator, device)
         for step in range(2):
             entry = 2 * pair + step
             chosen = rand(len(images), generator, device) <= probabilities.to(device)[entry]
             negative = randint(2, len(images), generator, device)
             level = levels.to(device)[entry]
-            _apply_drawn(images, operations, entry, level, negative, chosen, interpolation)
+            _apply_drawn(images, operations, entry, level, negative, chosen, kernel)
         return images
 
-    return apply
+    return _policy("auto_augment", apply, interpolation)
 
 
 def rand_augment(
@@ -127,16 +129,16 @@ def rand_augment(
     """
     if magnitude >= num_magnitude_bins:
         raise ValueError(f"magnitude {magnitude} is not below num_magnitude_bins {num_magnitude_bins}")
-    space = [Operation("Identity"), *_space(num_magnitude_bins, 0.3, (150, 331), 30, 0.9, (8, 4))]
+    space = [Operation("Identity"), *operation_space(num_magnitude_bins, 0.3, (150, 331), 30, 0.9, (8, 4))]
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
-        images = _uint8(images, "rand_augment").clone()
+    def apply(images: Tensor, generator: Generator, kernel: Kernel) -> Tensor:
+        images = images.clone()
         level = torch.full((len(images),), magnitude, device=images.device)
         for _ in range(num_ops):
-            _apply_random(images, space, level, generator, interpolation)
+            _apply_random(images, space, level, generator, kernel)
         return images
 
-    return apply
+    return _policy("rand_augment", apply, interpolation)
 
 
 def trivial_augment(*, num_magnitude_bins: PositiveInt = 31, interpolation: Interpolation = "nearest") -> Transform:
@@ -146,15 +148,15 @@ def trivial_augment(*, num_magnitude_bins: PositiveInt = 31, interpolation: Inte
         num_magnitude_bins: Number of magnitudes.
         interpolation: How pixels between pixels are found.
     """
-    space = [Operation("Identity"), *_space(num_magnitude_bins, 0.99, 32.0, 135, 0.99, (8, 6))]
+    space = [Operation("Identity"), *operation_space(num_magnitude_bins, 0.99, 32.0, 135, 0.99, (8, 6))]
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
-        images = _uint8(images, "trivial_augment").clone()
+    def apply(images: Tensor, generator: Generator, kernel: Kernel) -> Tensor:
+        images = images.clone()
         level = randint(num_magnitude_bins, len(images), generator, images.device)
-        _apply_random(images, space, level, generator, interpolation)
+        _apply_random(images, space, level, generator, kernel)
         return images
 
-    return apply
+    return _policy("trivial_augment", apply, interpolation)
 
 
 def augmix(
@@ -168,6 +170,8 @@ def augmix(
 ) -> Transform:
     """AugMix (Hendrycks et al., 2020, arXiv 1912.02781): a random mixture of the image and of chains of operations on it.
 
+    Not for masks: what is mixed lies in several places.
+
     Args:
         severity: The strongest magnitude, of 10.
         mixture_width: Number of chains.
@@ -176,7 +180,8 @@ def augmix(
         all_ops: Whether brightness, colour, contrast and sharpness, which overlap with ImageNet-C, are among the operations.
         interpolation: How pixels between pixels are found.
     """
-    space = _space(10, 0.3, (1, 3), 30, 0.9 if all_ops else None, (4, 4))
+    space = operation_space(10, 0.3, (1, 3), 30, 0.9 if all_ops else None, (4, 4))
+    kernel = partial(operated, interpolation=interpolation)
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
         count, device = len(_uint8(images, "augmix")), images.device
@@ -188,7 +193,7 @@ def augmix(
             depth = 1 + randint(3, count, generator, device) if chain_depth <= 0 else torch.full((count,), chain_depth)
             for step in range(int(depth.max())):
                 level = randint(severity, count, generator, device)
-                _apply_random(changed, space, level, generator, interpolation, depth.to(device) > step)
+                _apply_random(changed, space, level, generator, kernel, depth.to(device) > step)
             mixed += changed * weights[:, chain, None, None, None]
         return mixed.to(images.dtype)
 
@@ -199,6 +204,24 @@ def _dirichlet(alpha: float, parts: int, count: int, generator: Generator, devic
     """Symmetric Dirichlet weights `[count, parts]`."""
     concentration = torch.full((count, parts), alpha, device=generator.device)
     return torch._sample_dirichlet(concentration, generator=generator).to(device)
+
+
+def _policy(name: str, apply: Callable[[Tensor, Generator, Kernel], Tensor], interpolation: Interpolation) -> Transform:
+    """The transform of a policy; of masks, its geometric operations alone.
+
+    Args:
+        name: What it is called.
+        apply: Images of integers, a generator and a kernel to images.
+        interpolation: Of the images.
+    """
+
+    def on_images(images: Tensor, generator: Generator) -> Tensor:
+        return apply(_uint8(images, name), generator, partial(operated, interpolation=interpolation))
+
+    def on_masks(masks: Tensor, generator: Generator) -> Tensor:
+        return apply(masks, generator, _moved)
+
+    return moves_masks(on_images, on_masks)
 
 
 def _uint8(images: Tensor, name: str) -> Tensor:
@@ -212,13 +235,13 @@ def _apply_random(
     space: list[Operation],
     level: Tensor,
     generator: Generator,
-    interpolation: Interpolation,
+    kernel: Kernel,
     chosen: Tensor | None = None,
 ) -> None:
     """Draws an operation and a sign for every image, and applies them in place, where `chosen`."""
     operation = randint(len(space), len(images), generator, images.device)
     negative = randint(2, len(images), generator, images.device)
-    _apply_drawn(images, space, operation, level, negative, chosen, interpolation)
+    _apply_drawn(images, space, operation, level, negative, chosen, kernel)
 
 
 def _apply_drawn(
@@ -228,7 +251,7 @@ def _apply_drawn(
     level: Tensor,
     negative: Tensor,
     chosen: Tensor | None,
-    interpolation: Interpolation,
+    kernel: Kernel,
 ) -> None:
     """Applies to each image, in place, the operation of its index at its level and sign."""
     height, width = images.shape[2:]
@@ -246,11 +269,10 @@ def _apply_drawn(
         codes = torch.where(chosen, codes, -1)
     for code, members in groups(codes):
         if code >= 0:
-            kernel = names[code // len(images)]
-            images[members] = _kernel(images[members], kernel, float(magnitude[members[0]]), interpolation)
+            images[members] = kernel(images[members], names[code // len(images)], float(magnitude[members[0]]))
 
 
-def _kernel(images: Tensor, name: str, magnitude: float, interpolation: Interpolation) -> Tensor:
+def operated(images: Tensor, name: str, magnitude: float, interpolation: Interpolation) -> Tensor:
     """One of torchvision's operations on a whole group; the affine ones as its AutoAugment calls them."""
     mode = InterpolationMode(interpolation)
     match name:
@@ -283,3 +305,7 @@ def _kernel(images: Tensor, name: str, magnitude: float, interpolation: Interpol
             return F.invert(images)
         case _:
             return images
+
+
+def _moved(masks: Tensor, name: str, magnitude: float) -> Tensor:
+    return operated(masks, name, magnitude, "nearest") if name in GEOMETRIC else masks

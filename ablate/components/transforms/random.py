@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample, pad
 
+from ablate.engine.masks import together
 from ablate.registry.params import Nested, NonNegative, NonNegativeInt, Positive, PositiveInt, Unit
 
-from . import Transform, fixes_size
+from . import Transform, fixes_size, moves_masks, photometric
 
 ERASING_ATTEMPTS = 10  # as torchvision's RandomErasing
+LARGE = 1 << 15  # numbers of an image from which on the processor flips it by itself: indexing takes four times as long
 
 
 def rand(count: int, generator: Generator, device: torch.device) -> Tensor:
@@ -54,10 +57,14 @@ def _flip(dimension: int, p: float) -> Transform:
     def apply(images: Tensor, generator: Generator) -> Tensor:
         chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
         flipped = images.clone()  # in the memory format that they have, which `index_copy` would change
-        flipped[chosen] = images[chosen].flip(dimension)
+        if images.device.type == "cpu" and images[0].numel() >= LARGE:
+            for place in chosen.tolist():
+                flipped[place : place + 1] = images[place : place + 1].flip(dimension)
+        else:
+            flipped[chosen] = images[chosen].flip(dimension)
         return flipped
 
-    return apply
+    return moves_masks(apply, apply)
 
 
 def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding: NonNegativeInt = 0) -> Transform:
@@ -65,7 +72,7 @@ def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding:
 
     Args:
         size: Height and width, or one number for both.
-        padding: Pixels of 0 that are added on each side first.
+        padding: Pixels of 0 that are added on each side first; masks do not count there.
     """
     height, width = (size, size) if isinstance(size, int) else size
 
@@ -85,28 +92,28 @@ def random_crop(*, size: tuple[PositiveInt, PositiveInt] | PositiveInt, padding:
             images = cropped
         return images
 
-    return fixes_size(apply)
+    return fixes_size(moves_masks(apply, apply))
 
 
 def random_rotation(*, degrees: NonNegative, interpolation: Literal["nearest", "bilinear"] = "nearest") -> Transform:
-    """Rotates each image around its middle; what comes in from outside is 0.
+    """Rotates each image around its middle; what comes in from outside is 0, and masks do not count there.
 
     Args:
         degrees: Angles are uniform in [-degrees, degrees].
         interpolation: How pixels between pixels are found.
     """
 
-    def apply(images: Tensor, generator: Generator) -> Tensor:
+    def apply(images: Tensor, generator: Generator, mode: Literal["nearest", "bilinear"] = interpolation) -> Tensor:
         angles = (rand(len(images), generator, images.device) * 2 - 1) * math.radians(degrees)
         height, width = images.shape[2:]
         cos, sin, zero = angles.cos(), angles.sin(), torch.zeros_like(angles)
         rows = [[cos, -sin * height / width, zero], [sin * width / height, cos, zero]]
         theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
         grid = affine_grid(theta, list(images.shape), align_corners=False)
-        rotated = grid_sample(images.float(), grid, mode=interpolation, align_corners=False)
-        return rotated.round_().to(images.dtype) if images.dtype == torch.uint8 else rotated
+        rotated = grid_sample(images.float(), grid, mode=mode, align_corners=False)
+        return rotated if images.is_floating_point() else rotated.round_().to(images.dtype)
 
-    return apply
+    return moves_masks(apply, partial(apply, mode="nearest"))
 
 
 def random_erasing(
@@ -116,7 +123,7 @@ def random_erasing(
     ratio: tuple[Positive, Positive] = (0.3, 3.3),
     value: float | Literal["random"] = 0,
 ) -> Transform:
-    """Overwrites a rectangle of each image (Zhong et al., 2017, arXiv 1708.04896).
+    """Overwrites a rectangle of each image (Zhong et al., 2017, arXiv 1708.04896). Masks stay as they are.
 
     Args:
         p: Probability for each image.
@@ -125,6 +132,7 @@ def random_erasing(
         value: What is written, on the scale of the images; `random` for standard normal noise in every pixel.
     """
 
+    @photometric
     def apply(images: Tensor, generator: Generator) -> Tensor:
         count, height, width, device = len(images), *images.shape[2:], images.device
         shape = (count * ERASING_ATTEMPTS, generator, device)
@@ -161,17 +169,25 @@ def random_apply(*, transforms: Annotated[dict[str, Transform], Nested("transfor
     """
 
     def apply(images: Tensor, generator: Generator) -> Tensor:
+        return changed(images, None, generator)[0]
+
+    def changed(images: Tensor, masks: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor | None]:
         chosen = (rand(len(images), generator, images.device) < p).nonzero().squeeze(1)
         if not len(chosen):
-            return images
-        changed = images[chosen]
+            return images, masks
+        some, theirs = images[chosen], None if masks is None else masks[chosen]
         for name, transform in transforms.items():
-            changed = transform(changed, generator)
-            if changed.shape[1:] != images.shape[1:] or changed.dtype != images.dtype:
+            if theirs is None:
+                some = transform(some, generator)
+            else:
+                some, theirs = together(transform, some, theirs, generator)
+            if some.shape[1:] != images.shape[1:] or some.dtype != images.dtype:
                 raise ValueError(
-                    f"{name!r} makes {changed.dtype} {tuple(changed.shape[1:])} of {images.dtype} {tuple(images.shape[1:])}; "
+                    f"{name!r} makes {some.dtype} {tuple(some.shape[1:])} of {images.dtype} {tuple(images.shape[1:])}; "
                     "inside random_apply, a transform has to keep both"
                 )
-        return images.index_copy(0, chosen, changed)
+        moved = None if masks is None or theirs is None else masks.index_copy(0, chosen, theirs)
+        return images.index_copy(0, chosen, some), moved
 
+    apply.with_masks = changed  # type: ignore[attr-defined]
     return apply

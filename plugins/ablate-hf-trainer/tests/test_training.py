@@ -1,6 +1,5 @@
 """Trainings of a cell in this process, as the contract does not try them: what is learnt, and other recipes interrupted."""
 
-import itertools
 import json
 import socket
 from collections.abc import Callable
@@ -13,9 +12,9 @@ import torch
 
 from ablate.contracts import Cell, Environment, Result
 from ablate.registry import default
-from ablate.spec.trainer import Controls, Interrupted, trainer_of
-
-TIMES = ("seconds",)
+from ablate.spec.trainer import Controls, trainer_of
+from ablate.testing.sittings import in_sittings, numbers
+from ablate.testing.sittings import trained as trained_by
 
 
 @pytest.fixture(autouse=True)
@@ -36,29 +35,13 @@ def whole_recipe(folder: Path, **more: Any) -> dict[str, Any]:
 def trained(
     recipe: dict[str, Any], folder: Path, seed: int = 0, stop: Callable[[], bool] = lambda: False, often: float = 60.0
 ) -> Result:
-    trainer = trainer_of(default(), recipe)
     controls = Controls(folder / "cell.safetensors", checkpoint_seconds=often, should_stop=stop)
-    steps = trainer.train(Cell("k" * 64, recipe, seed, "cpu", {}), Environment(folder), "cpu", controls)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return trained_by(trainer_of(default(), recipe), Cell("k" * 64, recipe, seed, "cpu", {}), Environment(folder), controls)
 
 
 def interrupted(recipe: dict[str, Any], folder: Path, every: int) -> tuple[Result, int]:
     """The result of a training whose sittings end at so many questions whether they are to stop, and their number."""
-    for sitting in itertools.count(1):
-        asked = itertools.count(1)
-        try:
-            return trained(recipe, folder, stop=lambda asked=asked: next(asked) >= every), sitting
-        except Interrupted:
-            assert sitting < 20, "it does not get on"
-
-
-def numbers(result: Result) -> Any:
-    epochs = [{name: value for name, value in record.items() if name not in TIMES} for record in result.epochs]
-    return epochs, result.metrics, result.weights_sha256, result.parameters
+    return in_sittings(lambda stop: trained(recipe, folder, stop=stop), every)
 
 
 def test_a_training_learns(tmp_path: Path):

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from sittings import recipe, trained
+from trainings import recipe, trained
 
 import ablate
 from ablate.errors import EnvironmentProblem, SpecError

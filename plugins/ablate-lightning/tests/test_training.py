@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sittings import interrupted, numbers, recipe, trained
+from trainings import interrupted, recipe, trained
+
+from ablate.testing.sittings import numbers
 
 
 def test_a_training_learns_and_says_what_it_logs(folder: Path):

@@ -149,7 +149,7 @@ def test_cells_are_runs_with_parameters_metrics_and_status(client, spec, tmp_pat
     assert parent.info.run_name == spec["name"]
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["ablate.answer"]
-    assert "accuracy" in parent.data.tags[ablate_mlflow._key("verdict.batch_norm=on")]
+    assert "accuracy" in parent.data.tags[ablate_mlflow.mlflow_key("verdict.batch_norm=on")]
     ablate.run(spec | {"seeds": 3}, store=tmp_path, device="cpu", jobs=1)
     _, more = runs_of(client, spec["name"])
     assert set(more) - set(cells) == {"base, seed 2", "batch_norm=on, seed 2"}
@@ -173,7 +173,7 @@ def sitting(study, cell, epochs, status, result=None, error=None, end=None):
     """What the driver tells of one sitting; returns what listeners were blamed for."""
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(Tracker(ablate_mlflow._connect, PATIENT), "mlflow")
+    hooks.register(Tracker(ablate_mlflow.connect, PATIENT), "mlflow")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell, resumed=None)
     for record in records(*epochs):
@@ -238,9 +238,9 @@ def test_hostile_names_are_logged(client):
     (run,) = [run for run in client.search_runs([made]) if "mlflow.parentRunId" in run.data.tags]
     assert run.info.status == "FINISHED"
     for name in HOSTILE:
-        assert run.data.params[ablate_mlflow._key(f"level.{name}")] == shown(name)
-        assert run.data.metrics[ablate_mlflow._key(name)] == 0.25
-        assert run.data.metrics[ablate_mlflow._key(f"result.{name}")] == 0.5
+        assert run.data.params[ablate_mlflow.mlflow_key(f"level.{name}")] == shown(name)
+        assert run.data.metrics[ablate_mlflow.mlflow_key(name)] == 0.25
+        assert run.data.metrics[ablate_mlflow.mlflow_key(f"result.{name}")] == 0.5
 
 
 @pytest.mark.parametrize("name", ["..", " ", "a/../b"])
@@ -260,11 +260,11 @@ def test_the_users_experiment_is_used(client, monkeypatch):
 
 def test_what_no_name_can_hold_is_replaced():
     assert shown("lone \ud800 surrogate") == "lone � surrogate"
-    assert ablate_mlflow._key("\ud800").startswith("_-")
+    assert ablate_mlflow.mlflow_key("\ud800").startswith("_-")
 
 
 def test_keys_that_only_look_alike_stay_apart():
-    assert len({ablate_mlflow._key(name) for name in ("a/b", "a_b", "a:b", "x" * 300, "x" * 301)}) == 5
+    assert len({ablate_mlflow.mlflow_key(name) for name in ("a/b", "a_b", "a:b", "x" * 300, "x" * 301)}) == 5
 
 
 def test_a_server_that_is_down_costs_no_cell_and_is_told_once(spec, tmp_path, monkeypatch):
@@ -304,14 +304,14 @@ def test_a_server_that_never_answers_is_left_alone(monkeypatch):
 def test_what_a_server_misses_it_hears_when_it_is_back(client, monkeypatch):
     cell = CellInfo("a" * 64, ("base",), 0, 3)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    blamed, tracker = [], Tracker(ablate_mlflow._connect, PATIENT)
+    blamed, tracker = [], Tracker(ablate_mlflow.connect, PATIENT)
     hooks = Hooks(blamed.append)
     hooks.register(tracker, "mlflow")
     hooks.call("study_start", study="back", cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell, resumed=None)
     for record in records(1, 2, 3):
         hooks.call("epoch_end", cell=cell, record=record)
-    tracker.service._client = client  # of the server that is there
+    tracker.service.client = client  # of the server that is there
     hooks.call("cell_end", cell=cell, status="interrupted", result=None, error=None, log=None)
     hooks.call("study_end", study=empty_study("back", cell, "interrupted"))
     assert len(blamed) == 1
@@ -322,7 +322,7 @@ def test_what_a_server_misses_it_hears_when_it_is_back(client, monkeypatch):
 
 def test_the_users_own_limits_are_kept(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    with ablate_mlflow._settings():
+    with ablate_mlflow.client_settings():
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"

@@ -109,13 +109,13 @@ def connected(address: str, workers: int, cpus: float) -> Iterator[None]:
         raise EnvironmentProblem(f"there is no Ray cluster at {address!r}: {error}") from error
     try:
         if address == "local":
-            _must_be_loopback(ray.get_runtime_context().gcs_address)
+            must_be_loopback(ray.get_runtime_context().gcs_address)
         yield
     finally:
         ray.shutdown()
 
 
-def _must_be_loopback(address: str) -> None:
+def must_be_loopback(address: str) -> None:
     if not address.startswith("127."):
         raise EnvironmentProblem(
             f"Ray would listen on {address}, because it was imported before with its network on. "

@@ -63,7 +63,7 @@ def test_a_cluster_of_its_own_listens_on_loopback_only():
 
 def test_a_network_that_is_on_is_refused():
     with pytest.raises(EnvironmentProblem, match="would listen on 10.0.0.1:6379"):
-        ablate_ray._must_be_loopback("10.0.0.1:6379")
+        ablate_ray.must_be_loopback("10.0.0.1:6379")
 
 
 def test_a_connection_that_exists_is_used_and_kept():

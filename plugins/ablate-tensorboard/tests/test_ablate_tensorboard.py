@@ -87,13 +87,14 @@ def records(*epochs):
 def hooks_of():
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(Tracker(ablate_tensorboard._connect, ablate_tensorboard.tracker.patience), "tensorboard")
-    return hooks, blamed
+    tracker = Tracker(ablate_tensorboard.connect, ablate_tensorboard.tracker.patience)
+    hooks.register(tracker, "tensorboard")
+    return hooks, blamed, tracker
 
 
 def sitting(study, cell, epochs, status, result=None, error=None):
     """What the driver tells of one sitting, which is killed where there is no status; returns what listeners were blamed for."""
-    hooks, blamed = hooks_of()
+    hooks, blamed, _ = hooks_of()
     hooks.call("study_start", study=study, cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell, resumed=None)
     for record in epochs:
@@ -170,7 +171,7 @@ def test_a_training_of_unknown_length_ends_at_its_last_record(folder):
 def test_a_training_of_unknown_length_that_fails_when_it_goes_on_keeps_what_it_had(folder):
     cell = CellInfo("a" * 64, ("base",), 0, None)
     sitting("unknown", cell, records(1, 2), None)
-    hooks, blamed = hooks_of()
+    hooks, blamed, _ = hooks_of()
     hooks.call("study_start", study="unknown", cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell, resumed=(2, 0))
     hooks.call("cell_end", cell=cell, status="failed", result=None, error="no luck", log=None)
@@ -201,8 +202,8 @@ def test_hostile_names_are_logged(folder, name):
     assert study.resolve().parent == folder.resolve()
     (place,) = (path for path in study.iterdir() if path.is_dir())
     events = read(place)
-    assert scalars(events, ablate_tensorboard._tag(name)) == [(1, 0.25)]
-    assert scalars(events, ablate_tensorboard._tag(f"result/{name}")) == [(1, 0.5)]
+    assert scalars(events, ablate_tensorboard.tag_of(name)) == [(1, 0.25)]
+    assert scalars(events, ablate_tensorboard.tag_of(f"result/{name}")) == [(1, 0.5)]
     parameters = hparams(events, "session_start_info").hparams
     assert parameters[shown(f"level.{name}")].string_value == shown(name)
     assert all(line.startswith("    ") for line in text(events, "cell")[0].splitlines()), "a literal block of Markdown"
@@ -210,10 +211,10 @@ def test_hostile_names_are_logged(folder, name):
 
 def test_names_that_only_look_alike_stay_apart():
     names = ("a/b", "a_b", "a:b", "a*b", "x" * 300, "x" * 301)
-    assert len({ablate_tensorboard._file_name(name) for name in names}) == len(names)
-    assert len({ablate_tensorboard._tag(name) for name in names}) == len(names)
+    assert len({ablate_tensorboard.file_name(name) for name in names}) == len(names)
+    assert len({ablate_tensorboard.tag_of(name) for name in names}) == len(names)
     assert shown("lone \ud800 surrogate") == "lone � surrogate"
-    assert ablate_tensorboard._tag("\ud800").startswith("_-")
+    assert ablate_tensorboard.tag_of("\ud800").startswith("_-")
 
 
 def test_a_folder_that_cannot_be_made_costs_no_cell(spec, tmp_path, folder):
@@ -238,10 +239,10 @@ def full(path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
 def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(folder, monkeypatch):
     cell = CellInfo("b" * 64, ("base",), 0, 4)
-    hooks, blamed = hooks_of()
+    hooks, blamed, tracker = hooks_of()
     hooks.call("study_start", study="s", cells=[cell], stored=0)
     hooks.call("epoch_end", cell=cell, record=records(1)[0])
-    log = hooks._manager.get_plugin("tensorboard").logs[cell.key]
+    log = tracker.logs[cell.key]
     log.run._py_recordio_writer._writer = full("of the open file")
     with monkeypatch.context() as patch:
         patch.setattr("tensorboardX.record_writer.open_file", full)

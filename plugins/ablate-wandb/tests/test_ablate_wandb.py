@@ -146,7 +146,7 @@ def sitting(study, cell, epochs, status, result=None, error=None):
     """What the driver tells of one sitting; returns what listeners were blamed for."""
     blamed = []
     hooks = Hooks(blamed.append)
-    hooks.register(Tracker(ablate_wandb._connect, ablate_wandb.tracker.patience), "wandb")
+    hooks.register(Tracker(ablate_wandb.connect, ablate_wandb.tracker.patience), "wandb")
     hooks.call("study_start", study=study, cells=[cell], stored=0)
     hooks.call("cell_start", cell=cell, resumed=None)
     for record in epochs:
@@ -240,18 +240,18 @@ def test_hostile_names_are_logged(folder, name):
     assert sitting(name, cell, [record], "done", Result([record], {name: 0.5}, "0" * 64, 4.0, 10)) == []
     (run,) = cells_of(folder).values()
     assert run.exit == 0
-    assert run.config["levels"] == {ablate_wandb._key(name): shown(name)}
-    assert [line[ablate_wandb._key(name)] for line in run.history] == [0.25]
-    assert run.summary[ablate_wandb._key(f"result/{name}")] == 0.5
+    assert run.config["levels"] == {ablate_wandb.wandb_key(name): shown(name)}
+    assert [line[ablate_wandb.wandb_key(name)] for line in run.history] == [0.25]
+    assert run.summary[ablate_wandb.wandb_key(f"result/{name}")] == 0.5
     assert len(run.name) <= 128
     assert 0 < len(run.group) <= 128
 
 
 def test_keys_that_only_look_alike_stay_apart():
     names = ("a.b", "a_b", "a:b", "a*b", "x" * 300, "x" * 301, "_a", "xa")
-    assert len({ablate_wandb._key(name) for name in names}) == len(names)
+    assert len({ablate_wandb.wandb_key(name) for name in names}) == len(names)
     assert shown("lone \ud800 surrogate") == "lone � surrogate"
-    assert ablate_wandb._key("\ud800").startswith("x-")
+    assert ablate_wandb.wandb_key("\ud800").startswith("x-")
 
 
 def test_nobody_logged_in_is_an_error_and_no_question(folder, monkeypatch):
@@ -294,7 +294,7 @@ def test_a_server_that_never_answers_is_left_alone(folder, monkeypatch):
 def test_what_was_missed_is_logged_at_the_end(folder, monkeypatch):
     cell, blamed = CellInfo("a" * 64, ("base",), 0, 3), []
     hooks = Hooks(blamed.append)
-    hooks.register(Tracker(ablate_wandb._connect, ablate_wandb.tracker.patience), "wandb")
+    hooks.register(Tracker(ablate_wandb.connect, ablate_wandb.tracker.patience), "wandb")
     hooks.call("study_start", study="s", cells=[cell], stored=0)
     with monkeypatch.context() as patch:
         patch.setattr(wandb, "init", lambda **_: 1 / 0)

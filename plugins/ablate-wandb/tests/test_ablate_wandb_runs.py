@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ablate_wandb_runs import _of_file, wandb
+from ablate_wandb_runs import run_of_file, wandb
 
 import ablate
 from ablate.errors import EnvironmentProblem, UsageError
@@ -23,7 +23,7 @@ def finish(run, **how):
     """Ends a run, and waits until its file has the end: on a busy machine W&B writes it after it has returned."""
     run.finish(**how)
     path, deadline = Path(run.dir).parent / f"run-{run.id}.wandb", time.monotonic() + 60
-    while _of_file(path).status == "running":
+    while run_of_file(path).status == "running":
         assert time.monotonic() < deadline, f"{path} has no end"
         time.sleep(0.05)
 

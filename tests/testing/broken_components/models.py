@@ -14,7 +14,16 @@ CAUGHT = {
     "always_dropping": ("test_evaluation_changes_and_draws_nothing", "in evaluation, logits are random"),
     "batch_statistics": ("test_evaluation_takes_each_image_by_itself", "use running statistics"),
     "ten_classes": ("test_the_number_of_classes_is_the_datas", "for 2 classes it gives [4, 10]"),
+    "halved": (
+        "test_it_gives_logits_for_every_class",
+        "expected [4, 10, 32, 32]: say a class for each pixel",
+    ),
+    "images_for_masks": ("test_it_gives_logits_for_every_class", "give [4, 10]; expected [4, 10, 32, 32]"),
+    "unnamed": ("test_it_gives_logits_for_every_class", "in training it gives a dict: return the logits alone, or have a method"),
+    "named_statistics": ("test_evaluation_takes_each_image_by_itself", "use running statistics"),
+    "ten_named": ("test_the_number_of_classes_is_the_datas", "for 2 classes it gives [4, 10, 32, 32]"),
 }
+TRIED = {name: {"targets": "mask"} for name in ("halved", "images_for_masks", "unnamed", "named_statistics", "ten_named")}
 
 
 class Then(nn.Module):
@@ -85,3 +94,42 @@ def batch_statistics(info, /) -> nn.Module:
 def ten_classes(info, /) -> nn.Module:
     """Ten classes, whatever the data has."""
     return linear(info, classes=10)
+
+
+class Named(nn.Module):
+    """Logits of each pixel under a name, which `logits_of` knows."""
+
+    def __init__(self, info, *after, classes=None):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(info.channels, classes or info.classes, 1), *after)
+
+    def forward(self, images):
+        return {"out": self.layers(images)}
+
+    def logits_of(self, output):
+        return output["out"]
+
+
+def halved(info, /) -> nn.Module:
+    """A class for four pixels together."""
+    return Named(info, nn.AvgPool2d(2))
+
+
+def images_for_masks(info, /) -> nn.Module:
+    """A class for each image."""
+    return linear(info)
+
+
+def unnamed(info, /) -> nn.Module:
+    """A dictionary, and nothing that says what of it are logits."""
+    return nn.Sequential(Named(info))
+
+
+def named_statistics(info, /) -> nn.Module:
+    """Images that are normalized by those beside them."""
+    return Named(info, nn.BatchNorm2d(info.classes, track_running_stats=False))
+
+
+def ten_named(info, /) -> nn.Module:
+    """Ten classes, whatever the data has."""
+    return Named(info, classes=10)

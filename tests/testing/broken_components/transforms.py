@@ -2,7 +2,7 @@
 
 import torch
 
-from ablate.components.transforms import deterministic
+from ablate.components.transforms import deterministic, moves_masks
 
 CAUGHT = {
     "cropped": ("test_images_have_the_form_that_is_documented", "8 uint8 images become [8, 3, 31, 32]"),
@@ -17,6 +17,11 @@ CAUGHT = {
     "operation_once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
     "mixing_once_a_batch": ("test_each_image_has_a_draw_of_its_own", "not one for all of them"),
     "centred": ("test_an_image_does_not_depend_on_the_others", "use its own pixels alone"),
+    "left_behind": ("test_masks_move_with_their_images", "is its column, images and masks agree in"),
+    "moved_by_others": ("test_masks_move_with_their_images", "is its column, images and masks agree in"),
+    "mean_classes": ("test_masks_move_with_their_images", "classes that they did not have"),
+    "drawn_apart": ("test_masks_move_with_their_images", "beside masks, images become others than without"),
+    "of_no_account": ("test_masks_move_with_their_images", "100 % of the pixels of masks do not count"),
     "marked": ("test_what_is_marked_deterministic_works_on_any_part", "do not mark it `deterministic`"),
 }
 TRIED = {
@@ -139,3 +144,50 @@ def centred():
 def marked():
     """Takes off the mean of all images, and says that parts do not matter."""
     return deterministic(lambda images, _: images.float() - images.float().mean(0))
+
+
+def rolled(images, generator):
+    """Each image moved to the side by a draw of its own."""
+    shifts = torch.randint(images.shape[3], (len(images),), generator=generator).tolist()
+    return torch.stack([image.roll(shift, -1) for image, shift in zip(images, shifts, strict=True)])
+
+
+def roll():
+    """As `rolled`, to be marked."""
+    return lambda images, generator: rolled(images, generator=generator)
+
+
+def left_behind():
+    """Masks stay."""
+    return moves_masks(roll(), lambda masks, generator: masks)
+
+
+def moved_by_others():
+    """Masks move by other draws."""
+    return moves_masks(roll(), lambda masks, generator: rolled(masks, generator.manual_seed(1)))
+
+
+def mean_classes():
+    """Masks are smoothed."""
+    return moves_masks(roll(), lambda masks, generator: (rolled(masks, generator) + rolled(masks, generator)) // 2)
+
+
+class DrawnApart:
+    """Draws something else first where there are masks."""
+
+    def __call__(self, images, generator):
+        return rolled(images, generator)
+
+    def with_masks(self, images, masks, generator):
+        moved = rolled(masks, generator)
+        return rolled(images, generator), moved
+
+
+def drawn_apart():
+    """Draws something else first where there are masks."""
+    return DrawnApart()
+
+
+def of_no_account():
+    """Nothing of a mask counts."""
+    return moves_masks(roll(), lambda masks, generator: torch.zeros_like(masks))

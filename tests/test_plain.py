@@ -1,0 +1,26 @@
+"""Text without styles."""
+
+import pytest
+
+from ablate.plain import aligned, fitted
+
+ROWS = [("kind", "name", "description"), ("optimizer", "adam", "Adam in a few words, which are too many for one line of it.")]
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_a_table_fits_its_window_and_loses_no_word(width):
+    told = fitted(ROWS, width)
+    assert max(map(len, told.splitlines())) <= width
+    assert [word for row in ROWS[1:] for cell in row for word in cell.split()] == [
+        word for word in told.split() if word not in ROWS[0]
+    ]
+
+
+def test_where_there_is_room_it_is_the_table_of_files():
+    assert fitted(ROWS, 200) == aligned(ROWS)
+
+
+def test_the_last_column_goes_on_below_itself():
+    first, second, third = fitted(ROWS, 60).splitlines()
+    assert first == "kind       name  description"
+    assert len(third) - len(third.lstrip()) == second.index("Adam")
