@@ -80,7 +80,7 @@ def _write(folder: Path, index: int, count: int, cells: int, barrier: Any, resul
 
 def _drivers(count: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name, misfits(Path(name) / "site"):
-        expected = undisturbed(document(), Path(name) / "alone")
+        expected, _ = undisturbed()
         store = Path(name) / "store"
         runs = [start(document(), store) for _ in range(count)]
         codes = [run.wait(600) for run in runs]
