@@ -50,7 +50,7 @@ def test_a_kept_model_measures_what_its_training_measured(spec, environment, tmp
 @pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
 def test_what_was_said_does_not_depend_on_interruptions(spec, environment, tmp_path, overrides):
     cell = cell_of(spec, environment, *overrides)
-    whole, parts = run(cell, environment, tmp_path / "whole"), interrupted(cell, environment, tmp_path / "parts", 2)
+    whole, parts = run(cell, environment, tmp_path / "whole"), interrupted(cell, environment, tmp_path / "parts", 2)[0]
     assert whole.predictions is not None
     assert parts.predictions == whole.predictions
 

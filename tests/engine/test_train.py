@@ -33,6 +33,11 @@ def run(cell, environment, folder, **controls):
     return train(default(), cell, environment, CPU, Controls(folder / "state.safetensors", **controls))
 
 
+def interrupted(cell, environment, folder, every):
+    """The result of a cell that is stopped after every so many batches, and the number of its sittings."""
+    return in_sittings(lambda stop: run(cell, environment, folder, should_stop=stop), every)
+
+
 def by_hand(spec, environment, seed, accumulate=1, clip=None, decay=None, autocast=False):
     """The same training written as a script would: no chunks, no records, and torch's own parts."""
     torch.set_num_threads(1)
@@ -109,7 +114,7 @@ def test_a_cell_interrupted_anywhere_has_the_same_result(spec, environment, tmp_
     settings = '"momentum": 0.9, ' if optimizer == "sgd" else ""
     cell = cell_of(spec, environment, *AUGMENTED, f'base.optimizer={{"use": "{optimizer}", {settings}"lr": 0.01}}', "seeds=[5]")
     whole = run(cell, environment, tmp_path / "whole")
-    result, sittings = in_sittings(lambda stop: run(cell, environment, tmp_path / "parts", should_stop=stop), every=3)
+    result, sittings = interrupted(cell, environment, tmp_path / "parts", every=3)
     assert sittings == 6
     assert result.weights_sha256 == whole.weights_sha256
     timings = {"seconds", "images_per_second"}

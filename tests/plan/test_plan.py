@@ -297,6 +297,7 @@ def test_the_record_has_all_that_a_stored_study_needs(spec):
         "stopping": None,
         "tuning": None,
         "split": None,
+        "inputs": [],
     }
     assert plan.infos()[2].changes[0].startswith("scheduler: constant(")
 

@@ -31,7 +31,7 @@ def until(live, wanted, version=-1):
 def test_a_finished_study_is_the_report_and_nothing_more_happens(tmp_path):
     live = Live(finished(tmp_path), "s")
     with live.running():
-        update, changed = until(live, lambda update: "1-comparison" in update.order)
+        update, changed = until(live, lambda update: "1-how-to-read-it" in update.order)
         assert update.order[:2] == ("state", "1-header")
         assert "6 of 6 cells done" in changed["state"]
         assert "x is better than base" in changed["1-header"]
