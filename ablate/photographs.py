@@ -160,8 +160,10 @@ def fast_decoded(data: bytes, channels: Literal[1, 3], scale: int = 1) -> Pixels
     if channels != 3:  # its grey is the file's luma, and Pillow's that of the RGB image
         return None
     try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-        least = {"min_height": -(-height // scale), "min_width": -(-width // scale), "min_factor": scale} if scale > 1 else {}
+        least = {}
+        if scale > 1:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+            least = {"min_height": -(-height // scale), "min_width": -(-width // scale), "min_factor": scale}
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", **least).transpose(2, 0, 1)
     except ValueError:
         return None
