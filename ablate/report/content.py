@@ -274,7 +274,7 @@ def _missing(study: Study) -> Section | None:
 def _trainings(study: Study) -> Section | None:
     """What to look at in trainings that have a value."""
     found = training_notes(study)
-    return Section("Trainings to look at", notes=found) if found else None
+    return Section("Trainings to look at", notes=found, key="trainings") if found else None
 
 
 def _provenance(study: Study) -> Section | None:

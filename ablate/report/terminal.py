@@ -8,7 +8,6 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ablate.stats.summary import in_words, missing
-from ablate.stats.training import notes
 
 from .console import table, text
 from .tables import Table
@@ -33,15 +32,17 @@ def study_view(page: "Page", width: int) -> RenderableType:
             if study.imported:
                 parts += [text(f"does not count: {'; '.join(runs)}: {reason}", "yellow") for reason, runs in section.items]
     parts += [Text(), text(page.analysis.answer, "bold")]
+    looks = [
+        text(f"look at {note}", "yellow") for section in page.sections if section.key == "trainings" for note in section.notes
+    ]
     if study.imported:  # what has no value is told above
-        return Group(*parts, *(text(f"look at {note}", "yellow") for note in notes(study)))
+        return Group(*parts, *looks)
     failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
     for reason, cells in in_words(missing(study)).items():
         parts.append(text(f"no value: {'; '.join(cells)}: {reason}", "red"))
-    parts += [text(f"look at {note}", "yellow") for note in notes(study)]
-    return Group(*parts)
+    return Group(*parts, *looks)
 
 
 def table_view(shown: Table, width: int) -> RenderableType:
