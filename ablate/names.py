@@ -1,11 +1,10 @@
 """The names that a study has: of variants, levels, metrics. Some characters no spec lets into them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from ablate.plain import encodable
 
-Json = Any
+from .contracts import Json
 
 
 def checked(names: Iterable[str]) -> None:

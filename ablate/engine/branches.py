@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ablate.contracts import Json
 from ablate.errors import Problem
 from ablate.registry import Registry, build
 from ablate.spec.patch import join
@@ -18,8 +19,6 @@ from .seeding import generator
 COPIES = 64  # of images, so that each outcome of a draw without a probability in the spec happens to some of them
 MOST_BYTES = 64 << 20  # of the copies
 PROBABILITIES = {"p", "prob", "probability"}  # what such a parameter is called, here and in torchvision and kornia
-
-Json = Any
 
 
 def try_transforms(

@@ -15,7 +15,7 @@ from .choosing import chosen_runs, measured_somewhere
 from .directions import Goal, goal_of, is_rate
 from .reference import reference_of
 from .roles import Roles, roles_of, told
-from .runs import Curve, Json, Run, Runs
+from .runs import Curve, Run, Runs
 
 APART = 10.0  # times as large is the smallest of the upper values as the largest of the lower, where units are mixed
 CHANCE = 0.2  # percent: below, a rate may be that small

@@ -1,17 +1,15 @@
 """How a study compares: what a spec says of it, checked against the variants; and somebody's numbers by variant."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from ablate.contracts import TAKEN, Factor
+from ablate.contracts import TAKEN, Factor, Json
 from ablate.errors import MOST, Problem, did_you_mean, some_variants
 from ablate.spec.patch import join
 from ablate.spec.trainer import Trainer
 from ablate.study import Compare
 
 from .planned import Variant
-
-Json = Any
 
 
 def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:

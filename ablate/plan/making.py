@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from ablate.blocking import in_blocks
-from ablate.contracts import MOST_VARIANTS, Assignment, Factor
+from ablate.contracts import MOST_VARIANTS, Assignment, Factor, Json
 from ablate.errors import MOST, Problem, SpecError, describe, some_variants
 from ablate.registry import Registry, build
 from ablate.spec import Spec
@@ -22,7 +21,6 @@ from .comparing import block_problems, compare_of, metric_problems, published_of
 from .planned import Plan, Variant
 from .space import search_of
 
-Json = Any
 MOST_CELLS = 100_000  # of a study
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ablate.contracts import Choice, Factor, Range, Setting, Space
+from ablate.contracts import Choice, Factor, Json, Range, Setting, Space
 from ablate.errors import AblateError, Problem, describe, did_you_mean, some_variants
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, canonical_recipe
@@ -17,7 +16,6 @@ from ablate.study import Compare
 
 from .planned import Search, Variant
 
-Json = Any
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
 NOT_TUNABLE = [Problem("tune", "this trainer has no data apart from that of its results to judge settings by", "Remove `tune`.")]
 OWN_SPACE = "Correct it, or give these variants spaces of their own in `tune.spaces`."

@@ -8,9 +8,8 @@ or a component means.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ablate.contracts import Cell
+from ablate.contracts import Cell, Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.plan import PlannedCell
 from ablate.report.tables import plural
@@ -19,7 +18,6 @@ from ablate.store import Store
 
 from .job import Job
 
-Json = Any
 NOT_THERE = "not required"  # in place of a version
 
 

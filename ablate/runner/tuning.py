@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from ablate.contracts import Cell, Result, Setting, Space, Trial
+from ablate.contracts import Cell, Json, Result, Setting, Space, Trial
 from ablate.errors import EnvironmentProblem, describe
 from ablate.plan import Plan, PlannedCell, Variant
 from ablate.plan.planned import Search
@@ -25,7 +25,6 @@ from ablate.spec.recipe import Recipe
 from ablate.spec.trainer import trainer_of
 from ablate.study import Compare, Tried, TunedVariant, Tuning
 
-Json = Any
 Ended = Callable[[Sequence[str]], Mapping[str, Result | None]]  # as `Store.ended`
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.contracts import Cell, Environment, Result
+from ablate.contracts import Cell, Environment, Json, Result
 from ablate.errors import Problem
 from ablate.registry import Registry
 from ablate.spec.recipe import Recipe, trainer_component
@@ -19,7 +19,6 @@ from ablate.spec.recipe import Recipe, trainer_component
 if TYPE_CHECKING:
     from ablate.study import Compare
 
-Json = Any
 Record = dict[str, Json]
 Steps = Generator[Record | None, None, Result]
 

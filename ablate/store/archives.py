@@ -18,9 +18,10 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ablate import predictions
+from ablate.contracts import Json
 from ablate.errors import StoreError, UsageError
 from ablate.writing import REMEDY, replaced
 
@@ -28,7 +29,6 @@ from . import portable, sources
 from .sources import Item, Source
 from .store import Store
 
-Json = Any
 FORMAT = 1
 MOST_FILES = 1_000_000
 SUFFIXES = {"cells": "json", "predictions": "npz", "weights": "safetensors"}

@@ -10,14 +10,12 @@ import hmac
 import json
 import re
 import zlib
-from typing import Any
 
 from ablate import predictions
 
 from . import portable
 from .portable import Record
 
-Json = Any
 MARK = b"ablate 1"
 LARGEST = portable.LARGEST + predictions.LARGEST  # bytes of a cell, packed and unpacked
 SHORTEST = 16  # characters of a key

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ablate.contracts import Cell
 
@@ -22,7 +22,6 @@ from . import envelopes
 from .objects import Failed, Objects
 from .portable import KEY, Record
 
-Json = Any
 LEASE_SECONDS = 300.0
 LOOK_SECONDS = 5.0  # between two listings, while cells are waited for
 GENERATIONS = 1000  # leases of one cell

@@ -11,10 +11,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ablate import names
-from ablate.contracts import Cell, Result, believed
+from ablate.contracts import Cell, Json, Result, believed
 from ablate.errors import StoreError, UsageError, did_you_mean
 from ablate.spec.inputs import placeless
 from ablate.study import Study
@@ -25,8 +24,6 @@ from .access import Access, dump, load
 from .drivers import Drivers, shown
 from .keeping import Evaluations, Kept
 from .studies import read_study
-
-Json = Any
 
 
 def exists(directory: Path) -> bool:

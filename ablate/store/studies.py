@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablate import names
-from ablate.contracts import EPOCH_NUMBERS, Factor, believed
+from ablate.contracts import EPOCH_NUMBERS, Factor, Json, believed
 from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 
 from .access import Access, dump, load
 from .drivers import Drivers
 from .keeping import Evaluations, Kept
-
-Json = Any
 
 
 def read_study(access: Access, drivers: Drivers, kept: Kept, evaluations: Evaluations, name: str, plan: Json) -> Study:
