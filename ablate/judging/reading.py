@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ablate.blocking import named
-from ablate.contracts import MOST_VARIANTS
+from ablate.contracts import MOST_VARIANTS, Json
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 
 from .cells import SHOWN, Cell, cells_of, once_each

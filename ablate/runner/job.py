@@ -222,7 +222,7 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     notices: dict[Problem, list[str]] = {}
     for variant, recipe in recipes.items():
         said: list[Problem] = []
-        for problem in trainer_of(job.registry, recipe).trial(job.environment, devices.first(job.device), compare, said):
+        for problem in trainer_of(job.registry, recipe).preflight(job.environment, devices.first(job.device), compare, said):
             problems.setdefault(problem, []).append(variant)
         for notice in said:
             notices.setdefault(notice, []).append(variant)

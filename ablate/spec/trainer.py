@@ -165,8 +165,8 @@ class Trainer:
         not_told_at: Why there are no metrics at an epoch; empty where there are. It need not speak of those beyond `epochs`.
         facts: What is known of the data; once for all variants with the same data.
         remarks: What does not do what it says, with these facts and on this type of device.
-        trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to
-            the list. It gets how the study compares, or None where it is not told on the data that decides.
+        preflight: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended
+            to the list. It gets how the study compares, or None where it is not told on the data that decides.
         tunable: What `tune` has to know; None where settings of this recipe cannot be judged.
         extendable: Why a cell's training does not begin, on a device, as the same one with so many epochs does, so that it cannot
             go on from the end of that. None where the trainer goes on from no other cell.
@@ -194,7 +194,7 @@ class Trainer:
     not_told_at: Callable[[int], str] = lambda epoch: ""
     facts: Callable[[Environment], Facts] = lambda environment: Facts()
     remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
-    trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
+    preflight: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None
     extendable: Callable[[Cell, Environment, str, int], Iterable[Problem]] | None = None
     pace: Callable[[Cell, Environment, str, float], Generator[None, None, Pace]] | None = None

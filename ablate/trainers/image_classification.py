@@ -142,11 +142,11 @@ def image_classification(
 
         return problems(registry, cell, environment, torch.device(device), before)
 
-    def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
+    def preflight(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch
 
         from ablate.engine.deterministic import only_deterministic
-        from ablate.engine.trial import preflight
+        from ablate.engine.preflight import preflight
 
         with only_deterministic(deterministic):
             return preflight(registry, recipe, environment, torch.device(device), compare, notices)
@@ -174,7 +174,7 @@ def image_classification(
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
         remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_device_notes(recipe, device)],
-        trial=trial,
+        preflight=preflight,
         tunable=_tunable(recipe),
         extendable=extendable if devices == 1 else None,
         pace=pace,

@@ -15,8 +15,8 @@ from ablate import registry
 from ablate.cli import app
 from ablate.contracts import DataInfo
 from ablate.engine.build import parts
+from ablate.engine.preflight import preflight
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.errors import AblateError
 from ablate.plan import make_cells, make_plan
 from ablate.registry import KINDS

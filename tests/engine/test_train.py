@@ -10,9 +10,9 @@ from torch import nn
 from ablate.engine import data
 from ablate.engine.data import CHUNK
 from ablate.engine.pipeline import Pipeline
+from ablate.engine.preflight import preflight
 from ablate.engine.seeding import derive, generator
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan

@@ -35,12 +35,12 @@ FACTORS = 1000  # places of a schedule that are looked at, its first and last am
 
 def try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, info: DataInfo, images: int) -> Tensor:
     """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
-    with blame("model"), global_rng(0, "trial"):
+    with blame("model"), global_rng(0, "preflight"):
         output = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
             _check_logits(built.model, output, len(train[0]), _with_size(info, train[0]))
     if 1 in at_once(recipe, images):
-        with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
+        with blame("batch_size"), global_rng(0, "preflight"), torch.no_grad():
             built.model(train[0][:1])
     if built.step is None:
         with blame("loss"):
@@ -98,7 +98,7 @@ def try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device) 
     with blame("ema"):
         ema = average(built.model, recipe["ema"])
     built.model.train()
-    with blame("optimizer"), global_rng(0, "trial"):
+    with blame("optimizer"), global_rng(0, "preflight"):
         step = Step(built, recipe, device, sum_on(device))
         for number in range(STEPS):
             step.set_rates(built.schedule(number))
