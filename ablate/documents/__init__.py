@@ -73,10 +73,10 @@ def plan_record(
         counts[owners[planned.variant]].append(planned.cell.key in stored)
     variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in plan.infos()]
     cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
-    told: dict[str, Any] = {"name": plan.spec.name, "reference": plan.compare.reference, "variants": variants, "cells": cells}
+    record: dict[str, Any] = {"name": plan.spec.name, "reference": plan.compare.reference, "variants": variants, "cells": cells}
     others = [{"cells": count, "versions": dict(versions)} for count, versions in otherwise]
-    told |= {"notices": list(notices), "reused": list(job.reused), "other_versions": others}
-    return told | ({"tuning": plan.tuning.record()} if plan.tuning else {})
+    record |= {"notices": list(notices), "reused": list(job.reused), "other_versions": others}
+    return record | ({"tuning": plan.tuning.record()} if plan.tuning else {})
 
 
 def power(
@@ -204,10 +204,10 @@ def evaluate(
     """
     from .trained import component_of, evaluation_record
 
-    wanted = [component_of(one, "metrics") for one in metrics]
+    specs = [component_of(one, "metrics") for one in metrics]
     images = None if dataset is None else component_of(dataset, "dataset")
-    told = evaluation_record(study, wanted, images, name, (store, data_dir), device, lambda line: None, warnings.warn)
-    return _versioned(told)
+    record = evaluation_record(study, specs, images, name, (store, data_dir), device, lambda line: None, warnings.warn)
+    return _versioned(record)
 
 
 def components(kind: str | None = None, *, search: str = "", load: bool = False) -> dict[str, Any]:

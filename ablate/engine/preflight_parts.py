@@ -124,13 +124,13 @@ def _check_logits(model: nn.Module, output: object, count: int, info: DataInfo) 
         TypeError: They are no tensor.
         ValueError: They have another shape.
     """
-    wanted, logits = output_form(info, count), logits_of(model, output)
+    expected, logits = output_form(info, count), logits_of(model, output)
     if not isinstance(logits, Tensor):
         raise TypeError(
-            f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}, or that the model has a method "
+            f"its output is a {type(logits).__name__}; expected a tensor {list(expected)}, or that the model has a method "
             "`logits_of(output)`, which takes it from what the model returns"
         )
-    if tuple(logits.shape) != wanted:
+    if tuple(logits.shape) != expected:
         of = f"of {info.classes} classes" if info.targets == "class" else f"with {WORDS[info.targets]}"
-        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(wanted)}")
+        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(expected)}")
     return logits

@@ -18,7 +18,7 @@ from ablate.study import Stopping
 from ablate.trainers.declared import setting_problems
 
 from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
-from .planned import Plan, Variant
+from .planned import Plan, Variant, levels_as_name
 from .space import search_of
 
 MOST_CELLS = 100_000  # of a study
@@ -227,7 +227,7 @@ def _variant(
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
     """The levels that the spec names: those that change something, and base levels that have a name in the spec."""
     named = [f.name for f in factors if assignment[f.name] != f.base or f.base in document["factors"][f.name]]
-    return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
+    return levels_as_name({name: assignment[name] for name in named}) or "base"
 
 
 def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:

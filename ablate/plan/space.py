@@ -14,7 +14,7 @@ from ablate.spec.recipe import Memo, Recipe, resolve, resolve_component
 from ablate.spec.trainer import Tunable
 from ablate.study import Compare
 
-from .planned import Search, Variant
+from .planned import Search, Variant, levels_of_name
 
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
 NOT_TUNABLE = [Problem("tune", "this trainer has no data apart from that of its results to judge settings by", "Remove `tune`.")]
@@ -90,7 +90,7 @@ def _places(
 
 def _meant(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> list[str]:
     """The variants that a key of `spaces` is for: all at the levels that it names, or the one of this name."""
-    levels = {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
+    levels = levels_of_name(key)
     if levels.keys() <= {factor.name for factor in factors}:
         return [variant.name for variant in variants if variant.levels and levels.items() <= variant.levels.items()]
     return [variant.name for variant in variants if variant.name == key]

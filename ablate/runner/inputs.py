@@ -66,8 +66,8 @@ def inputs_of(plan: Plan, registry: Registry, directory: Path) -> dict[Named, Js
             for problem in _look(store, directory, one, plan, registry, found):
                 problems.setdefault(replace(problem, path=one.path), []).extend(variants)
     if problems:
-        told = [replace(one, message=f"{one.message} (in {some_variants(names)})") for one, names in problems.items()]
-        raise SpecError(plan.spec.source, told)
+        in_variants = [replace(one, message=f"{one.message} (in {some_variants(names)})") for one, names in problems.items()]
+        raise SpecError(plan.spec.source, in_variants)
     return found
 
 

@@ -67,8 +67,8 @@ def _versions(then: Mapping[str, Json], now: Mapping[str, Json]) -> dict[str, tu
     before, after = (dict(identity.get("packages", {})) for identity in (then, now))
     if {**then, "packages": None} != {**now, "packages": None}:
         return {}
-    told = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
-    return {name: (old, new) for name, old, new in told if old != new}
+    versions = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
+    return {name: (old, new) for name, old, new in versions if old != new}
 
 
 def with_reused(job: Job, store: Store, packages: Sequence[str]) -> Job:

@@ -64,8 +64,8 @@ def unreached(study: Study) -> dict[str, str]:
     """
     if study.epochs.empty:
         return {}
-    told = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
-    epochs = study.epochs[["epoch", *(name for name in told if name in study.epochs)]]
+    columns = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
+    epochs = study.epochs[["epoch", *(name for name in columns if name in study.epochs)]]
     rows: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
     done = study.cells[study.cells["status"] == "done"]
     weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}

@@ -284,5 +284,7 @@ def _copy(file: IO[bytes], target: Path, item: Item) -> None:
 
 
 def _numbers(record: Record) -> str:
-    told = [f"{name} {value:.6g}" if value is not None else f"{name} none" for name, value in list(record["metrics"].items())[:2]]
-    return ", ".join(told) or "no metric"
+    numbers = [
+        f"{name} {value:.6g}" if value is not None else f"{name} none" for name, value in list(record["metrics"].items())[:2]
+    ]
+    return ", ".join(numbers) or "no metric"

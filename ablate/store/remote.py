@@ -163,8 +163,8 @@ class Remote:
             return None
         latest = time.time() + LEASE_SECONDS
         try:
-            told = json.loads(envelopes.unsealed(name, data, self._secret))
-            return min(float(told["until"]), latest), str(told["owner"])[:100]
+            content = json.loads(envelopes.unsealed(name, data, self._secret))
+            return min(float(content["until"]), latest), str(content["owner"])[:100]
         except (ValueError, LookupError, TypeError, RecursionError):  # half-written, or not with this key
             return self._seen.setdefault(name, latest), "somebody"
 

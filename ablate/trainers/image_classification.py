@@ -154,8 +154,8 @@ def image_classification(
     def not_told_at(epoch: int) -> str:
         if stops:
             return "its step may have ended the training before"
-        told = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
-        return "" if told else f"it has {epochs} epochs and eval_every {eval_every}"
+        evaluated = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
+        return "" if evaluated else f"it has {epochs} epochs and eval_every {eval_every}"
 
     return Trainer(
         metrics={name: lower_is_better(registry, metric) for name, metric in metrics.items()},
