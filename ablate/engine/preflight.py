@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # it brings pandas, which workers do without
     from ablate.study import Compare
 
 FEW = 2  # images that a recipe is tried with
+ALONE = (
+    "With this batch_size an image goes through the model alone, in the last batch of an epoch or on a device. Choose another."
+)
 COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
 
 
@@ -102,6 +105,8 @@ def _with_hints(
     if other is None:
         return found
     left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device, None)}
+    if not left < {problem.path for problem in found}:  # nothing is better, or what comes before fails in its place
+        return found
     if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
         remedy = f'Give the dataset "channels": {other}.'
     else:
@@ -163,7 +168,7 @@ def _try(
             chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, FEW, FEW, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
-        return [Problem(error.field, str(error), _hint(tensors.info))]
+        return [Problem(error.field, str(error), ALONE if error.field == "batch_size" else _hint(tensors.info))]
     except TransformError as error:  # of one that changes with the epoch
         return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
