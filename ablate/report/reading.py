@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
+import pandas as pd
+
 from ablate.blocking import grid_of
 from ablate.plain import shorten
 from ablate.stats.factor_records import JudgedBy
@@ -20,6 +22,8 @@ SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; s
     "residual": "from what the terms of the design leave, not from seeds",
     "contrasts": "from the contrasts of the design (Lenth 1989), not from seeds",
 }
+MOST_GIVEN_UP = 8  # comparisons that a sentence names
+IMPORTED = "Imported, not planned before the run"
 
 
 def level(study: Study) -> str:
@@ -38,10 +42,6 @@ def interval_heading(study: Study) -> str:
 def together(study: Study) -> str:
     """Whether the intervals of several comparisons hold all together, or each for itself."""
     return TOGETHER[study.compare.correction] if len(study.variants) > 2 else ""
-
-
-MOST_GIVEN_UP = 8  # comparisons that a sentence names
-IMPORTED = "Imported, not planned before the run"
 
 
 def caption(study: Study) -> str:
@@ -98,18 +98,18 @@ def covered(study: Study, analysis: Analysis) -> str:
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
-    by_seed = study.split == "by_seed"
-    these = f"the {size}evaluation images that each seed drew" if by_seed else f"these {size}evaluation images"
+    by_seed, what = study.split == "by_seed", _evaluated(study, analysis)
+    these = f"the {size}evaluation {what} that each seed drew" if by_seed else f"these {size}evaluation {what}"
     have_intervals = any(map(math.isfinite, ends))
     if have_intervals and by_seed:
         told = _covered_by_splits(size)
     elif have_intervals:
-        told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
+        told = f"Intervals cover new seeds on the same {size}evaluation {what}, and not other {what}."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
         source = "the contrasts of the design (Lenth 1989)" if factorial.lenth else "what the terms leave"
         told = f"Intervals are from {source}; they cover no new seeds and none but {these}."
     else:
-        told = f"There are no intervals, neither for new seeds nor for other images than {these}."
+        told = f"There are no intervals, neither for new seeds nor for other {what} than {these}."
     if images is None or not images.standard_error > 0 or (by_seed and have_intervals):
         return told
     half = NormalDist().inv_cdf(1 - study.compare.alpha / 2) * images.standard_error
@@ -117,6 +117,13 @@ def covered(study: Study, analysis: Analysis) -> str:
         f"{told} So many others would move each rate, such as the reference's {images.rate:.4f}, by ± {half:.4f} "
         f"({level(study)} interval; binomial standard error {images.standard_error:.4f})."
     )
+
+
+def _evaluated(study: Study, analysis: Analysis) -> str:
+    """What metrics are measured on, as far as the runs tell: not every program is about images."""
+    if study.epochs.get("images_per_second", pd.Series(dtype=float)).notna().any():
+        return "images"
+    return "data" if analysis.images is None else "examples"
 
 
 def _covered_by_splits(size: str) -> str:
