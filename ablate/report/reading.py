@@ -10,7 +10,7 @@ from ablate.blocking import grid_of
 from ablate.plain import shorten
 from ablate.stats.factor_records import JudgedBy
 from ablate.stats.records import Analysis
-from ablate.study import Study
+from ablate.study import Stopping, Study
 
 from .tables import plural
 
@@ -21,6 +21,12 @@ SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; s
     "seeds": "",
     "residual": "from what the terms of the design leave, not from seeds",
     "contrasts": "from the contrasts of the design (Lenth 1989), not from seeds",
+}
+LOST = {
+    "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
+    "may owe it to the ones that are left.",
+    "worst": "Runs that failed or diverged count as worse than all others: comparisons with one are judged by ranks "
+    "(Wilcoxon), and have no interval.",
 }
 MOST_GIVEN_UP = 8  # comparisons that a sentence names
 IMPORTED = "Imported, not planned before the run"
@@ -137,6 +143,27 @@ def _covered_by_splits(size: str) -> str:
 
 def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     """Which test, correction, level and margin the verdicts come from."""
+    seeds = (
+        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
+        "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
+        f"there may be no difference, and no margin to find that out. {_more_seeds(study)}"
+    )
+    beside = (
+        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
+        "may err more often than it says; then the corrected p-value of a permutation test (robust p) stands beside the verdict."
+    )
+    more = (
+        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
+        "TOST."
+    )
+    return (
+        _tests(study, analysis),
+        f"{_margin(study, analysis)} {seeds}{_correlations(study, analysis)}",
+        f"{LOST[study.compare.failed]} {beside} {more}",
+    )
+
+
+def _tests(study: Study, analysis: Analysis) -> str:
     compare, rule = study.compare, study.stopping
     test = "the t-test of the differences within each seed" if compare.paired else "Welch's t-test"
     within = "Within each block, differences" if compare.blocks else "Differences"
@@ -148,50 +175,37 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     if not any(math.isfinite(effect.p_adjusted) for effect in analysis.effects):
         nothing = "Within each block nothing" if compare.blocks else "Nothing"
         tests = f"{nothing} is tested: no comparison has values enough to tell noise."
-    if rule:
-        tests += (
-            f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
-            "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
-            "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
-        )
-        if rule.futility is not None:
-            tests += (
-                f" A comparison got no more seeds where all {rule.most} would have decided it with a probability below "
-                f"{100 * rule.futility:g} % (futility; predictive probability, Spiegelhalter, Freedman and Blackburn 1986), "
-                "which makes no error more likely."
-            )
-    if compare.margin is None:
+    return f"{tests}{_stops(rule)}" if rule else tests
+
+
+def _stops(rule: Stopping) -> str:
+    text = (
+        f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
+        "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
+        "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
+    )
+    if rule.futility is None:
+        return text
+    return (
+        f"{text} A comparison got no more seeds where all {rule.most} would have decided it with a probability below "
+        f"{100 * rule.futility:g} % (futility; predictive probability, Spiegelhalter, Freedman and Blackburn 1986), "
+        "which makes no error more likely."
+    )
+
+
+def _margin(study: Study, analysis: Analysis) -> str:
+    margin, images = study.compare.margin, analysis.images
+    if margin is None:
         who = "The spec names" if study.imported is None else "There is"
-        margin = f"{who} no margin of importance, so no variant can be found equivalent to the reference."
-    else:
-        margin = (
-            f"Differences within ±{compare.margin:g} are of no importance: “no meaningful difference” is what two one-sided "
-            "tests (TOST) confirm."
-        )
-        images = analysis.images
-        if images and not math.isnan(images.rate) and compare.margin < (1 - 1e-9) / images.least:
-            margin += f" That is less than one of {images.least:,} evaluation images, so here nothing can be found equivalent."
-    seeds = (
-        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
-        "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
-        f"there may be no difference, and no margin to find that out. {_more_seeds(study)}"
+        return f"{who} no margin of importance, so no variant can be found equivalent to the reference."
+    text = (
+        f"Differences within ±{margin:g} are of no importance: “no meaningful difference” is what two one-sided "
+        "tests (TOST) confirm."
     )
-    more = (
-        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
-        "TOST."
-    )
-    lost = {
-        "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
-        "may owe it to the ones that are left.",
-        "worst": "Runs that failed or diverged count as worse than all others: comparisons with one are judged by ranks "
-        "(Wilcoxon), and have no interval.",
-    }[compare.failed]
-    beside = (
-        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
-        "may err more often than it says; then the corrected p-value of a permutation test (robust p) stands beside the verdict."
-    )
-    more = f"{lost} {beside} {more}"
-    return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more
+    if images is None or math.isnan(images.rate) or margin >= (1 - 1e-9) / images.least:
+        return text
+    one = f"one of {images.least:,} evaluation {_evaluated(study, analysis)}"
+    return f"{text} That is less than {one}, so here nothing can be found equivalent."
 
 
 def _more_seeds(study: Study) -> str:
