@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -99,42 +100,6 @@ def image_classification(
     recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value != ABSENT[name]}
     stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
-    def each(device: str) -> tuple[str, ...]:
-        return tuple(named(part(device, devices))) if device != CPU else (CPU,) * devices
-
-    def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
-        import torch
-
-        from ablate.engine.seeding import global_generators_kept
-        from ablate.engine.train import training
-
-        names = each(device)
-        with global_generators_kept():
-            if devices == 1:
-                return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
-            from ablate.engine.ranks import first
-
-            with first(cell, environment, names, controls) as ranks:
-                return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
-
-    def pace(cell: Cell, environment: Environment, device: str, seconds: float) -> Generator[None, None, Pace]:
-        import torch
-
-        from ablate.engine.pace import pace
-        from ablate.engine.seeding import global_generators_kept
-
-        begun, names = time.monotonic(), each(device)
-        with global_generators_kept():
-            if devices == 1:
-                return (yield from pace(registry, cell, environment, torch.device(names[0]), seconds))
-            from ablate.engine.ranks import first
-
-            with tempfile.TemporaryDirectory(prefix="ablate-pace-") as folder:
-                controls = Controls(Path(folder) / "state.safetensors", float("inf"))
-                with first(cell, environment, names, controls) as ranks:
-                    before = time.monotonic() - begun
-                    return (yield from pace(registry, cell, environment, ranks.device, seconds, ranks, before))
-
     def extendable(cell: Cell, environment: Environment, device: str, before: int) -> Iterable[Problem]:
         import torch
 
@@ -159,7 +124,7 @@ def image_classification(
 
     return Trainer(
         metrics={name: lower_is_better(registry, metric) for name, metric in metrics.items()},
-        train=train,
+        train=partial(_train, registry, devices),
         epochs=None if stops else epochs,
         threads=threads,
         devices=devices,
@@ -177,10 +142,52 @@ def image_classification(
         preflight=preflight,
         tunable=_tunable(recipe),
         extendable=extendable if devices == 1 else None,
-        pace=pace,
+        pace=partial(_pace, registry, devices),
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )
+
+
+def _train(registry: Registry, devices: int, cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
+    import torch
+
+    from ablate.engine.seeding import global_generators_kept
+    from ablate.engine.train import training
+
+    names = _each(device, devices)
+    with global_generators_kept():
+        if devices == 1:
+            return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
+        from ablate.engine.ranks import first
+
+        with first(cell, environment, names, controls) as ranks:
+            return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
+
+
+def _pace(
+    registry: Registry, devices: int, cell: Cell, environment: Environment, device: str, seconds: float
+) -> Generator[None, None, Pace]:
+    import torch
+
+    from ablate.engine.pace import pace
+    from ablate.engine.seeding import global_generators_kept
+
+    begun, names = time.monotonic(), _each(device, devices)
+    with global_generators_kept():
+        if devices == 1:
+            return (yield from pace(registry, cell, environment, torch.device(names[0]), seconds))
+        from ablate.engine.ranks import first
+
+        with tempfile.TemporaryDirectory(prefix="ablate-pace-") as folder:
+            controls = Controls(Path(folder) / "state.safetensors", float("inf"))
+            with first(cell, environment, names, controls) as ranks:
+                before = time.monotonic() - begun
+                return (yield from pace(registry, cell, environment, ranks.device, seconds, ranks, before))
+
+
+def _each(device: str, devices: int) -> tuple[str, ...]:
+    """The devices of a cell, one by one."""
+    return tuple(named(part(device, devices))) if device != CPU else (CPU,) * devices
 
 
 def _identity(device: str) -> Record:
