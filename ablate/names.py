@@ -33,6 +33,16 @@ def of_plan(plan: Mapping[str, Json]) -> Iterator[str]:
         yield from (told["variant"], told["untuned"], *(trial["name"] for trial in told["trials"]))
 
 
+def levels_as_name(levels: Mapping[str, str]) -> str:
+    """`a=x,b=y`, as variants of factors are called."""
+    return ",".join(f"{factor}={level}" for factor, level in levels.items())
+
+
+def levels_of_name(name: str) -> dict[str, str]:
+    """The factors and levels of `a=x,b=y`; a name of another form has a factor that no study has."""
+    return {part.partition("=")[0]: part.partition("=")[2] for part in name.split(",")}
+
+
 def says_itself(level: str) -> bool:
     """Whether a level says by itself what it is, as `adam` does, and 0.1 or true do not."""
     return level[:1].isalpha() and level.lower() not in ("true", "false", "null", "none", "nan", "inf", "yes", "no", "on", "off")

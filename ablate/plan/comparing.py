@@ -5,11 +5,12 @@ from typing import Literal
 
 from ablate.contracts import TAKEN, Factor, Json
 from ablate.errors import MOST, Problem, did_you_mean, some_variants
+from ablate.names import levels_of_name
 from ablate.spec.patch import join
 from ablate.spec.trainer import Trainer
 from ablate.study import Compare
 
-from .planned import Variant, levels_of_name
+from .planned import Variant
 
 
 def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:

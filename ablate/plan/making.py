@@ -7,6 +7,7 @@ from itertools import islice
 from ablate.blocking import in_blocks
 from ablate.contracts import MOST_VARIANTS, Assignment, Factor, Json
 from ablate.errors import MOST, Problem, SpecError, describe, some_variants
+from ablate.names import levels_as_name
 from ablate.registry import Registry, build
 from ablate.spec import Spec
 from ablate.spec.identity import canonical_json, canonical_recipe
@@ -18,7 +19,7 @@ from ablate.study import Stopping
 from ablate.trainers.declared import setting_problems
 
 from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
-from .planned import Plan, Variant, levels_as_name
+from .planned import Plan, Variant
 from .space import search_of
 
 MOST_CELLS = 100_000  # of a study

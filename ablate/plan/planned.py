@@ -13,16 +13,6 @@ from ablate.spec.trainer import Trainer
 from ablate.study import Compare, Input, Stopping, Tuning, VariantInfo
 
 
-def levels_as_name(levels: Mapping[str, str]) -> str:
-    """`a=x,b=y`, as variants of factors are called."""
-    return ",".join(f"{factor}={level}" for factor, level in levels.items())
-
-
-def levels_of_name(name: str) -> dict[str, str]:
-    """The factors and levels of `a=x,b=y`; a name of another form has a factor that no study has."""
-    return {part.partition("=")[0]: part.partition("=")[2] for part in name.split(",")}
-
-
 @dataclass(frozen=True)
 class Search:
     """What is searched.

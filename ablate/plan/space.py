@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from ablate.contracts import Choice, Factor, Json, Range, Setting, Space
 from ablate.errors import AblateError, Problem, describe, did_you_mean, some_variants
+from ablate.names import levels_of_name
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, canonical_recipe
 from ablate.spec.inputs import named
@@ -14,7 +15,7 @@ from ablate.spec.recipe import Memo, Recipe, resolve, resolve_component
 from ablate.spec.trainer import Tunable
 from ablate.study import Compare
 
-from .planned import Search, Variant, levels_of_name
+from .planned import Search, Variant
 
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
 NOT_TUNABLE = [Problem("tune", "this trainer has no data apart from that of its results to judge settings by", "Remove `tune`.")]
