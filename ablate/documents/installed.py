@@ -9,10 +9,8 @@ from ablate.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from ablate.registry import Component
 
-Json = dict[str, Any]
 
-
-def components_record(kind: str | None, search: str, load: bool) -> Json:
+def components_record(kind: str | None, search: str, load: bool) -> dict[str, Any]:
     """Components and hooks with what is wrong with them, without a version.
 
     Args:
@@ -49,7 +47,7 @@ def components_record(kind: str | None, search: str, load: bool) -> Json:
     return {"components": rows, "problems": list(registry.unreadable)}
 
 
-def component_record(kind: str, name: str) -> Json:
+def component_record(kind: str, name: str) -> dict[str, Any]:
     """A component with its parameters, or a hook with what it listens to, without a version.
 
     Raises:

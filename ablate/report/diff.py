@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ablate.contracts import Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.spec.patch import changes, flatten, join, replace, split
 from ablate.stats.summary import summarise
@@ -18,8 +19,6 @@ from .console import text
 from .data import finite
 from .tables import NOTHING, make_table
 from .terminal import table_view
-
-Json = Any
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ or a component means.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ablate.contracts import Cell
+from ablate.contracts import Cell, Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.plan import PlannedCell
 from ablate.report.tables import plural
@@ -19,7 +18,6 @@ from ablate.store import Store
 
 from .job import Job
 
-Json = Any
 NOT_THERE = "not required"  # in place of a version
 
 
@@ -69,8 +67,8 @@ def _versions(then: Mapping[str, Json], now: Mapping[str, Json]) -> dict[str, tu
     before, after = (dict(identity.get("packages", {})) for identity in (then, now))
     if {**then, "packages": None} != {**now, "packages": None}:
         return {}
-    told = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
-    return {name: (old, new) for name, old, new in told if old != new}
+    versions = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
+    return {name: (old, new) for name, old, new in versions if old != new}
 
 
 def with_reused(job: Job, store: Store, packages: Sequence[str]) -> Job:

@@ -110,10 +110,10 @@ class Sharing:
         stored = self._store.stored([cell.key for cell in cells])
         self._later |= stored - self._remote.finished
         there = self._remote.finished - stored - self._remote.told.refused.keys()
-        wanted = list({cell.key: cell for cell in cells if cell.key in there}.values())
+        common = list({cell.key: cell for cell in cells if cell.key in there}.values())
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for start in range(0, len(wanted), exchanging.AT_ONCE):
-                some = wanted[start : start + exchanging.AT_ONCE]
+            for start in range(0, len(common), exchanging.AT_ONCE):
+                some = common[start : start + exchanging.AT_ONCE]
                 came = zip(some, pool.map(self._remote.take, some), strict=True)
                 self._store_all([(cell, *told) for cell, told in came if told])
 

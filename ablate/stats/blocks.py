@@ -68,7 +68,7 @@ def blocks(study: Study) -> Blocks | None:
 
 def _values(study: Study, grid: Grid) -> Array:
     """`[variants, blocks, seeds]`, NaN where there is no value, infinite where a run counts as the worst."""
-    found, _ = samples(study, [own.get(block, "") for own in grid.variants.values() for block in grid.blocks])
+    found = samples(study, [own.get(block, "") for own in grid.variants.values() for block in grid.blocks])
     return found.reshape(len(grid.variants), len(grid.blocks), -1)
 
 

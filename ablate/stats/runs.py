@@ -64,8 +64,8 @@ def unreached(study: Study) -> dict[str, str]:
     """
     if study.epochs.empty:
         return {}
-    told = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
-    epochs = study.epochs[["epoch", *(name for name in told if name in study.epochs)]]
+    columns = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
+    epochs = study.epochs[["epoch", *(name for name in columns if name in study.epochs)]]
     done = study.cells[study.cells["status"] == "done"]
     weights = dict(zip(zip(done["variant"], done["seed"], strict=True), done["weights_sha256"], strict=True))
     references = study.references

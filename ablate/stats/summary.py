@@ -26,6 +26,12 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
 
 
+def ended(study: Study) -> set[tuple[str, int]]:
+    """Variant and seed of each cell that has ended, with a value or without."""
+    cells = study.cells[study.cells["status"].isin(["done", "failed"])]
+    return set(zip(cells["variant"], cells["seed"], strict=True))
+
+
 def diverged(study: Study) -> pd.DataFrame:
     """The cells that diverged: `variant`, `seed`, `epoch`, the first one whose loss or logits are not finite, and `why`.
 
@@ -101,16 +107,16 @@ def summarise(study: Study) -> pd.DataFrame:
     seconds, parameters = dict(list(done["seconds"])), dict(list(done["parameters"]))
     rows = []
     for name in (variant.name for variant in study.variants):
-        told, diverged = own.get(name, numbers["value"].iloc[:0]).dropna(), int(lost.get(name, 0))
+        valued, diverged = own.get(name, numbers["value"].iloc[:0]).dropna(), int(lost.get(name, 0))
         rows.append(
             {
                 "variant": name,
-                "n": len(told),
+                "n": len(valued),
                 "failed": int(failed.get(name, 0)),
                 "diverged": diverged,
-                "missing": int(cells.get(name, 0) - failed.get(name, 0)) - diverged - len(told),
-                "mean": told.mean() if len(told) else np.nan,
-                "sd": told.std(ddof=1) if len(told) > 1 else np.nan,
+                "missing": int(cells.get(name, 0) - failed.get(name, 0)) - diverged - len(valued),
+                "mean": valued.mean() if len(valued) else np.nan,
+                "sd": valued.std(ddof=1) if len(valued) > 1 else np.nan,
                 "published": last_published(published.get(name)),
                 "seconds": seconds[name].mean() if name in seconds else np.nan,
                 "parameters": parameters[name].iloc[0] if name in parameters else None,

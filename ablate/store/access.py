@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import StoreError
 from ablate.writing import REMEDY, storable
 
 from . import database
-
-Json = Any
 
 
 class Access:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablate import names
-from ablate.contracts import EPOCH_NUMBERS, Factor, believed
+from ablate.contracts import EPOCH_NUMBERS, Factor, Json, believed
 from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 
 from .access import Access, dump, load_all
 from .drivers import Drivers
 from .keeping import Evaluations, Kept
-
-Json = Any
 
 
 def read_study(access: Access, drivers: Drivers, kept: Kept, evaluations: Evaluations, name: str, plan: Json) -> Study:
@@ -69,14 +67,14 @@ def _is_of_images(access: Access, study: str) -> bool:
 
 def _evaluated(evaluations: Evaluations, name: str, cells: Any) -> tuple[Evaluated, ...]:
     """Adds to the cells a column for what was measured of them afterwards, and says what each of these columns is of."""
-    told: dict[str, Evaluated] = {}
+    by_column: dict[str, Evaluated] = {}
     for cell, column, one in evaluations.of_study(name):
-        if column not in told:
+        if column not in by_column:
             names.checked([column])
             cells[column] = float("nan")
-            told[column] = Evaluated(column, one.images, one.about)
+            by_column[column] = Evaluated(column, one.images, one.about)
         cells.loc[cells["key"] == cell, column] = float("nan") if one.value is None else one.value
-    return tuple(told.values())
+    return tuple(by_column.values())
 
 
 def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:

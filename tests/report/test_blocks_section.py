@@ -14,9 +14,9 @@ from rich.console import Console
 from studies import HOSTILE
 
 from ablate.report.content import page
+from ablate.report.critical_difference import AXIS, GAP, Scale, groups, ranks_picture
 from ablate.report.data import as_csv, as_json
 from ablate.report.files import FORMATS, render, write_all
-from ablate.report.ranks import AXIS, GAP, Scale, groups, ranks_picture
 from ablate.report.terminal import study_view
 from ablate.stats.blocks import blocks
 
