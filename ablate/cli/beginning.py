@@ -60,7 +60,11 @@ def init(
         """Asks until the answer is one."""
         say(err, about, "dim")
         while True:
-            answer = str(typer.prompt(question, default=usual, err=True))
+            try:
+                answer = str(typer.prompt(question, default=usual, err=True))
+            except typer.Abort:  # Ctrl-C or Ctrl-D
+                err.print()
+                raise KeyboardInterrupt from None
             try:
                 check(answer)
             except UsageError as error:

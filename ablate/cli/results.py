@@ -37,7 +37,7 @@ def report(
     studies: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC-or-STUDY...",
+            metavar="SPEC-or-STUDY",
             help="JSON file, or name of a stored study; several are joined.",
             show_default=False,
             autocompletion=completion.specs,

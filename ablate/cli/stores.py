@@ -76,7 +76,7 @@ def remove(study: StudyName, dry_run: DryRun = False, store: StoreDir = None) ->
 
     with Store(places.store_dir(store), create=False) as opened:
         found = take_away(opened, study, dry_run)
-    stay = f"; kept {_are(found.shared)} that other studies name" if found.shared else ""
+    stay = f"; kept {_are(found.shared)} that other studies name or use" if found.shared else ""
     say(out, f"{_verb(dry_run)} study {study!r} with {_in_words(found)}{stay}")
 
 
@@ -135,12 +135,14 @@ def merge(
     """Take all studies and finished cells of another store. Nothing of either is overwritten."""
     from ablate import places
     from ablate.errors import UsageError
-    from ablate.store import Store
+    from ablate.store import Store, exists
     from ablate.store.sources import source_of
 
     directory = places.store_dir(store)
     if other.resolve() == directory.resolve():
         raise UsageError(f"{other} is this store itself. Give another one.")
+    if not exists(other):
+        raise UsageError(f"{other}: there is no store. Give the directory of one, which has a file store.sqlite.")
     with Store(other, create=False) as theirs, Store(directory) as opened:
         _take(opened, source_of(theirs))
 

@@ -33,15 +33,21 @@ def study_view(page: "Page", width: int) -> RenderableType:
             if study.imported:
                 parts += [text(f"does not count: {'; '.join(runs)}: {reason}", "yellow") for reason, runs in section.items]
     parts += [Text(), text(page.analysis.answer, "bold")]
+    looks = [text(f"look at {note}", "yellow") for note in notes(study)]
     if study.imported:  # what has no value is told above
-        return Group(*parts, *(text(f"look at {note}", "yellow") for note in notes(study)))
+        return Group(*parts, *looks, *_more(page, "--format markdown"))
     failed = study.every_cell[study.every_cell["status"] == "failed"]
     for row in failed.itertuples():
         parts.append(text(f"failed: {row.variant}, seed {row.seed}: {row.error}", "red"))
     for reason, cells in in_words(missing(study)).items():
         parts.append(text(f"no value: {'; '.join(cells)}: {reason}", "red"))
-    parts += [text(f"look at {note}", "yellow") for note in notes(study)]
-    return Group(*parts)
+    return Group(*parts, *looks, *_more(page, f"ablate report {study.name} --format markdown"))
+
+
+def _more(page: "Page", command: str) -> Iterator[RenderableType]:
+    """What other formats have beside, and how it is printed."""
+    if titles := [section.title for section in page.sections if section.tables and section.key not in SHOWN]:
+        yield text(f"The report has more: {', '.join(titles)}. `{command}` prints it.", "dim")
 
 
 def table_view(shown: Table, width: int) -> RenderableType:

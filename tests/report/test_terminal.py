@@ -43,6 +43,12 @@ def test_a_factorial_has_its_terms_and_shares_below():
     assert "sum of squares" not in text
 
 
+def test_what_other_formats_have_beside_is_named():
+    study = make_study(seeds=5)
+    more = f"The report has more: Cost, Provenance. `ablate report {study.name} --format markdown` prints it."
+    assert more in " ".join(shown(study, 80).split())
+
+
 def test_failures_are_told(study):
     study.cells.loc[3, "status"] = "failed"
     study.cells.loc[3, "error"] = "RuntimeError: no [red]memory[/]"

@@ -320,7 +320,7 @@ def test_the_commands_hand_a_study_on(made, tmp_path):
     for words, message in (
         (("merge", there), "is this store itself"),
         (("import", tmp_path / "nothing.zip"), "there is no such file"),
-        (("merge", tmp_path / "nothing"), "there is no store in"),
+        (("merge", tmp_path / "nothing"), "nothing: there is no store. Give the directory of one"),
     ):
         result = CliRunner().invoke(app, ["store", *map(str, words), "--store", str(there)])
         assert message in str(result.exception)
