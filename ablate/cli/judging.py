@@ -82,7 +82,7 @@ def judge(
     question: Annotated[str, typer.Option("--question", help="What it asks, for the report.")] = "",
     format_: Annotated[
         str,
-        typer.Option("--format", help="terminal, html, markdown, latex, latex-document, csv, json, or files for all of them."),
+        typer.Option("--format", help="terminal, full, html, markdown, latex, latex-document, csv, json, or files for all."),
     ] = "terminal",
     output: Output = None,
     power: Annotated[bool, typer.Option("--power", help="Say too what more seeds would show.")] = False,

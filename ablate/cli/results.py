@@ -47,8 +47,8 @@ def report(
         str,
         typer.Option(
             "--format",
-            help="terminal, html, markdown, latex (tables to include), latex-document, csv, json, or files for all of them, with "
-            "the figures as SVG and PDF.",
+            help="terminal, full (all of it in the terminal), html, markdown, latex (tables to include), latex-document, csv, "
+            "json, or files for all of them, with the figures as SVG and PDF.",
         ),
     ] = "terminal",
     output: Output = None,
