@@ -166,7 +166,7 @@ def _taken_words(taken: "Taken") -> Iterator[str]:
     new += [f"{name} of {count:,}" for name, count in (("weights", taken.weights), ("predictions", taken.predictions)) if count]
     yield f"{', '.join(new)}; {plural(taken.known, 'cell')} known before"
     for name, here in taken.studies:
-        yield f"study {name!r}" + ("" if name == here else f" is called {here!r} here, where another study has its name")
+        yield f"study {name!r} is " + ("new here" if name == here else f"called {here!r} here, where another study has its name")
     if taken.running:
         yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
 
