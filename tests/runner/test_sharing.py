@@ -217,7 +217,7 @@ def test_leases_are_renewed_while_a_cell_is_trained(url, stores, monkeypatch):
 @pytest.mark.slower
 def test_a_run_takes_what_another_run_gave(url, tmp_path, spec, in_this_process):
     def run(name, **more):
-        with pytest.warns(UserWarning) as told:
+        with pytest.warns(UserWarning, match="remote .*shared|finished cells") as told:
             study = ablate.run(spec, store=tmp_path / name, device="cpu", progress=False, remote=url, **more)
         said.extend(str(one.message) for one in told)
         return study, next(line for line in reversed(said) if line.startswith("remote "))
