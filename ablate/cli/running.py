@@ -123,7 +123,7 @@ def run(
 def _show(study: Any, options: Any, as_json: bool, debug: bool) -> None:
     """Prints a report, and writes it in all formats."""
     from ablate import places
-    from ablate.report.console import err, out, text, wide
+    from ablate.report.console import err, out, say, wide
     from ablate.report.content import page
     from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
@@ -141,7 +141,7 @@ def _show(study: Any, options: Any, as_json: bool, debug: bool) -> None:
     _keep_thumbnails(made, options)
     directory = directory_of(places.store_dir(options.store) / "reports", study.name)
     write_all(made, directory)
-    err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
+    say(err, f"written to {directory}", "dim")
 
 
 def _keep_thumbnails(made: Any, options: Any) -> None:

@@ -79,15 +79,16 @@ def loaded_with_families(kind: str, name: str) -> Any:
 
 
 def kinds_of(name: str) -> list[str]:
-    """The kinds of the components and hooks that have this name.
+    """The kinds of the components and hooks that have this name; none where it is that of a kind alone.
 
     Raises:
-        UsageError: There is none.
+        UsageError: Nothing has it.
     """
     from ablate.registry import HOOK, KINDS, default
 
     names = {kind: {component.name for component in default().all(kind)} for kind in (*KINDS, HOOK)}
-    if kinds := [kind for kind, own in names.items() if name in own]:
+    kinds = [kind for kind, own in names.items() if name in own]
+    if kinds or name in names:
         return kinds
     known = {*names, *set().union(*names.values())}
     raise UsageError(f"nothing that is installed is called {name!r}. {did_you_mean(name, known)}")

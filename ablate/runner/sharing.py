@@ -30,8 +30,14 @@ WAITING = 64  # cells in memory, of those that were finished before
 
 
 @contextmanager
-def shared(url: str | None, store: Store, warn: Callable[[str], None]) -> Iterator["Sharing | None"]:
+def shared(url: str | None, store: Store, warn: Callable[[str], None], keep: bool = False) -> Iterator["Sharing | None"]:
     """What a run shares, and what it says of that at its end; None without a remote.
+
+    Args:
+        url: The remote.
+        store: The run's own.
+        warn: Called with messages for the user.
+        keep: Whether weights are to be kept, which what is taken does not have.
 
     Raises:
         UsageError: The URL or the key is none.
@@ -52,7 +58,7 @@ def shared(url: str | None, store: Store, warn: Callable[[str], None]) -> Iterat
         yield sharing
     finally:
         sharing.close()
-        warn(_summary(url, objects, remote))
+        warn(_summary(url, objects, remote, keep))
 
 
 def _secret() -> bytes | None:
@@ -72,9 +78,10 @@ def _reasons(objects: Objects) -> str:
     return "; ".join(f"{name}: {said}" for name, said in list(objects.counts.reasons.items())[:3]) or "no answer"
 
 
-def _summary(url: str, objects: Objects, remote: Remote) -> str:
+def _summary(url: str, objects: Objects, remote: Remote, keep: bool) -> str:
     told, counts = remote.told, objects.counts
-    said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken, {told.given:,} given"]
+    bare = " without weights" if keep and told.taken else ""
+    said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken{bare}, {told.given:,} given"]
     if told.lost:
         they = "is" if told.lost == 1 else "are"
         said.append(f"{plural(told.lost, 'cell')} could not be given, and {they} where the study is run again with --remote")
