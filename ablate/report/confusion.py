@@ -38,7 +38,8 @@ def confusion_picture(study: Study, found: PerImage) -> tuple[Picture, ...]:
         scale = max(float(np.abs(differences[name]).max()) for name in largest) or 1.0
         titles = {name: f"{name} − {reference}" for name in largest}
         panels += [Panel(partial(_matrix, titles[name], differences[name], scale, names), 3.6, 3.4) for name in largest]
-    caption = f"Percent of the images of each class (rows) by what {reference!r} says (columns), all cells together"
+    parts = "pixels" if found.targets == "mask" else "images"
+    caption = f"Percent of the {parts} of each class (rows) by what {reference!r} says (columns), all cells together"
     if largest:
         caption += "; beside it the difference in percentage points, where a variant says it more often (blue) or less (orange)"
     if len(largest) < len(differences):
