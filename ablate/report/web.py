@@ -85,7 +85,7 @@ def environment() -> Environment:
         "symbols": SYMBOLS,
         "imported": IMPORTED,
     }
-    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable, "pictured": pictured}
+    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable, "coded": coded, "pictured": pictured}
     made.tests |= {"symbol": lambda mark: mark.dashes is None}
     return made
 
@@ -109,6 +109,12 @@ def breakable(name: str) -> Markup:
     """A name that may go on in the next line after the signs that names have."""
     parts = re.split(r"(?<=[,/_=])(?=\w)", one_line(name))
     return Markup("<wbr>").join(parts)
+
+
+def coded(text: str) -> Markup:
+    """A sentence in which what stands between two backticks is code."""
+    parts = re.split(r"`([^`]+)`", one_line(text))
+    return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
 def verdict_class(cell: Any) -> str:

@@ -17,7 +17,7 @@ from studies import ATTRIBUTION, FACTORIAL, HOSTILE, analysis, effect, make_fact
 from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.files import render
-from ablate.report.web import html
+from ablate.report.web import coded, html
 from ablate.study import VariantInfo
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -55,6 +55,11 @@ def full():
     study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))])
     names = [variant.name for variant in study.variants[1:]]
     return page(study, analysis(*map(effect, names), factorial=FACTORIAL, attribution=ATTRIBUTION))
+
+
+def test_commands_in_a_sentence_are_code_and_nothing_else_is():
+    assert coded("`ablate run` goes on, `x") == "<code>ablate run</code> goes on, `x"
+    assert coded("`<b>` <i>") == "<code>&lt;b&gt;</code> &lt;i&gt;"
 
 
 def test_a_page_is_well_formed_and_needs_nothing_else(study):

@@ -8,6 +8,7 @@ import pytest
 
 from ablate import predictions
 from ablate.predictions import MaskPredictions, Predictions
+from ablate.report.confusion import short_names
 from ablate.report.content import page
 from ablate.report.files import render, write_all
 from ablate.stats.calibration import expected_error, reliability
@@ -198,6 +199,17 @@ def test_the_figure_shows_the_matrix_and_the_largest_differences(tmp_path):
     assert "The 2 of 3 variants that differ most" in picture.caption
     texts = {text.get_text() for axes in study.figure("confusion").axes for text in axes.texts}
     assert {"87", "13", "+13", "−13"} <= texts  # 20 of 23, 3 of 23
+
+
+def test_names_in_the_figure_tell_classes_and_variants_apart_and_stay_in_it(tmp_path):
+    assert short_names(["cat", "class number 7"], 14) == ["cat", "class number 7"]
+    assert short_names(["class number 10", "class number 11"], 14) == ["class …mber 10", "class …mber 11"]
+    names = ("base" * 20, "a rather long name, with=signs,and=more", "z" * 70)
+    made = study_with(tmp_path, names=names).figure("confusion")
+    made.draw_without_rendering()
+    for axes in made.axes:
+        panel = axes.get_subplotspec().get_position(made).transformed(made.transFigure)
+        assert axes.title.get_window_extent().x1 <= panel.x1 + 0.1 * panel.width
 
 
 PIXELS = np.array([[90, 10, 0], [5, 15, 0], [0, 0, 0]])
