@@ -89,4 +89,4 @@ def _matrix(title: str, values: Array, scale: float, names: Sequence[str], axes:
     axes.tick_params(length=0)
     axes.set_xlabel("said")
     axes.set_ylabel("class")
-    axes.set_title(wrapped(shorten(title, 64), 32), loc="left", fontsize=9)
+    axes.set_title(wrapped(shorten(title, 64), 28), loc="left", fontsize=9)
