@@ -13,9 +13,9 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from ablate.plain import one_line
+from ablate.plain import one_line, printable
 from ablate.version import __version__
 
 from .content import cells_done, overview
@@ -85,7 +85,14 @@ def environment() -> Environment:
         "symbols": SYMBOLS,
         "imported": IMPORTED,
     }
-    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable, "coded": coded, "pictured": pictured}
+    made.filters |= {
+        "minus": minus,
+        "color": css_color,
+        "breakable": breakable,
+        "coded": coded,
+        "in_lines": in_lines,
+        "pictured": pictured,
+    }
     made.tests |= {"symbol": lambda mark: mark.dashes is None}
     return made
 
@@ -115,6 +122,12 @@ def coded(text: str) -> Markup:
     """A sentence in which what stands between two backticks is code."""
     parts = re.split(r"`([^`]+)`", one_line(text))
     return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+
+
+def in_lines(text: str) -> tuple[str, Markup]:
+    """The first line of a message, and the others as they are."""
+    first, _, others = text.strip().partition("\n")
+    return first, escape(printable(others.rstrip()))
 
 
 def verdict_class(cell: Any) -> str:

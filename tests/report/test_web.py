@@ -57,6 +57,13 @@ def full():
     return page(study, analysis(*map(effect, names), factorial=FACTORIAL, attribution=ATTRIBUTION))
 
 
+def test_a_message_of_several_lines_keeps_them():
+    study = make_study(("base", "x"))
+    study.cells.loc[1, ["status", "error"]] = ["failed", "it ended.\nTraceback:\n  <b>line</b> 1\n    ^^^^\n"]
+    text = html([page(study)])
+    assert '<dt>it ended.</dt><dd><pre tabindex="0">Traceback:\n  &lt;b&gt;line&lt;/b&gt; 1\n    ^^^^</pre></dd>' in text
+
+
 def test_commands_in_a_sentence_are_code_and_nothing_else_is():
     assert coded("`ablate run` goes on, `x") == "<code>ablate run</code> goes on, `x"
     assert coded("`<b>` <i>") == "<code>&lt;b&gt;</code> &lt;i&gt;"
