@@ -108,6 +108,8 @@ def test_names_of_strangers_do_nothing_and_nothing_overflows(open_tab, tmp_path,
                 tab.until("document.querySelector('#part-1-comparison table') !== null")
                 tab.find("document.querySelector('details').open = true")
                 assert tab.find("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+                fits = "((part) => part.scrollWidth <= part.clientWidth)(document.querySelector('#state .scroll'))"
+                assert width > 390 or tab.find(fits), "a phone shows the numbers of the last epoch"
             strange = "script:not(body > script), img, image, iframe, base, [onerror], [onload], link[rel=stylesheet]"
             assert tab.find(f"document.querySelectorAll({json.dumps(strange)}).length") == 0
             assert tab.find("document.title") == "s"
