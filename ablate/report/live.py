@@ -78,7 +78,7 @@ def _place(cell: Training) -> str:
 
 def _moment(cell: Training) -> str:
     """When it was begun, which the page makes the time since then of."""
-    return time.strftime("%H:%M:%S", time.localtime(cell.started))
+    return time.strftime("since %H:%M:%S", time.localtime(cell.started))
 
 
 def _latest(cell: Training) -> str:
