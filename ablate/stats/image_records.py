@@ -16,7 +16,7 @@ class ByClass:
             pixels of all images together.
         value: The same of the variant.
         difference: `value - reference`.
-        low: Lower end of its confidence interval over seeds, as of the verdicts; all of this kind hold together.
+        low: Lower end of its confidence interval over seeds, as of the verdicts, within -1 and 1; all of this kind hold together.
         high: Its upper end.
     """
 

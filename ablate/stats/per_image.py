@@ -130,7 +130,8 @@ def _classes(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple
     values = np.concatenate([tables[name] for name in compared])
     other = np.concatenate([tables[references[name]] for name in compared])
     e = comparison.estimate(values, other, study.compare.paired)
-    low, high = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    ends = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    low, high = (np.clip(end, -1, 1) for end in ends)
     rows = []
     for name in compared:
         first = next(iter(cells[name].values()))

@@ -113,6 +113,16 @@ def test_a_variant_is_compared_in_every_class_and_on_every_image(tmp_path):
     assert found.disputed[0].worst_part == 0
 
 
+def test_no_interval_of_a_class_has_differences_that_cannot_be(tmp_path):
+    """With two seeds of which one is as good as the other is bad, Student's t alone would end far beyond 1."""
+    study = study_with(tmp_path, seeds=2)
+    said = predictions.read(study.predictions(study.cells["key"].iloc[-1]))
+    predictions.write(
+        study.predictions(study.cells["key"].iloc[-1]), predictions.packed(replace(said, answers=(said.labels + 1) % 3))
+    )
+    assert {(row.low, row.high) for row in per_image(study).classes} == {(-1, 1)}
+
+
 def test_what_is_not_there_is_counted_and_said(tmp_path):
     study = study_with(tmp_path)
     keys = study.cells["key"]
