@@ -89,7 +89,7 @@ def environment() -> Environment:
         "minus": minus,
         "color": css_color,
         "breakable": breakable,
-        "coded": coded,
+        "prose": prose,
         "in_lines": in_lines,
         "pictured": pictured,
     }
@@ -118,9 +118,9 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(parts)
 
 
-def coded(text: str) -> Markup:
-    """A sentence in which what stands between two backticks is code."""
-    parts = re.split(r"`([^`]+)`", one_line(text))
+def prose(text: str) -> Markup:
+    """A sentence in which what stands between two backticks is code, and no line begins with a %."""
+    parts = re.split(r"`([^`]+)`", one_line(text).replace(" %", "\N{NO-BREAK SPACE}%"))
     return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
