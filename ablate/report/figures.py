@@ -171,6 +171,7 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
     ]
     if not shown:
         return ()
+    curves = [(name, curve) for panel in shown for name, curve in study.published.get(panel, {}).items()]
     marks = variant_marks(study, summary)
     caption = "Mean of each variant at each epoch, with a band from its least to its most"
     if epochs.groupby("variant")["seed"].nunique().max() < 2:
@@ -180,8 +181,10 @@ def curves_picture(study: Study, summary: pd.DataFrame) -> tuple[Picture, ...]:
             f". In colour: the reference and the {len(marks) - 1} variants with the largest differences; "
             f"in grey, without bands: the other {len(study.variants) - len(marks)}"
         )
-    if any(isinstance(curve, list) for name in shown for curve in study.published.get(name, {}).values()):
+    if any(isinstance(curve, list) for _, curve in curves):
         caption += "; crosses: published"
+    drawn = {*epochs["variant"], *(name for name, curve in curves if isinstance(curve, list))}
+    marks = {name: mark for name, mark in marks.items() if name in drawn}
     panels = [Panel(partial(_curves, study, name, marks), 4.2, 3.1, _series(study, name, marks)) for name in shown]
     return (Picture("curves", f"{caption}.", tuple(panels), tuple(marks.values())),)
 

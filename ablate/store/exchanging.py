@@ -256,7 +256,7 @@ def write_predictions(store: Store, record: Record, data: bytes) -> bool:
         StoreError: They cannot be written.
     """
     with suppress(ValueError):
-        if len(predictions.unpacked(data).labels) == record["provenance"].get("evaluated_images"):
+        if len(predictions.unpacked(data)) == record["provenance"].get("evaluated_images"):
             file = store.kept.predictions_of(record["key"])
             try:
                 with replaced(file) as temporary:

@@ -69,6 +69,14 @@ def test_learning_curves_have_means_bands_and_published_values(study):
     assert "crosses: published" in picture.caption
 
 
+def test_a_variant_without_an_epoch_has_no_curve_to_be_hidden(study):
+    told = dataclasses.replace(study, epochs=study.epochs[study.epochs["variant"] != "x"])
+    (picture,) = figures.curves_picture(told, summarise(told))
+    assert [mark.label for mark in picture.key] == [one.name for one in picture.panels[0].series] == ["base", "y"]
+    colors = {mark.label: mark.color for mark in figures.curves_picture(study, summarise(study))[0].key}
+    assert picture.key[1].color == colors["y"], "a curve keeps its colour when others come"
+
+
 def test_of_many_variants_those_that_differ_most_have_colours():
     study = make_study(["base", *(f"v{i}" for i in range(30))])
     (picture,) = figures.curves_picture(study, summarise(study))

@@ -108,6 +108,8 @@ def test_names_of_strangers_do_nothing_and_nothing_overflows(open_tab, tmp_path,
                 tab.until("document.querySelector('#part-1-comparison table') !== null")
                 tab.find("document.querySelector('details').open = true")
                 assert tab.find("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+                fits = "((part) => part.scrollWidth <= part.clientWidth)(document.querySelector('#state .scroll'))"
+                assert width > 390 or tab.find(fits), "a phone shows the numbers of the last epoch"
             strange = "script:not(body > script), img, image, iframe, base, [onerror], [onload], link[rel=stylesheet]"
             assert tab.find(f"document.querySelectorAll({json.dumps(strange)}).length") == 0
             assert tab.find("document.title") == "s"
@@ -116,6 +118,25 @@ def test_names_of_strangers_do_nothing_and_nothing_overflows(open_tab, tmp_path,
             assert ground == ("rgb(20, 23, 26)" if dark else "rgb(255, 255, 255)")
             assert tab.said == []
             assert all(asked.startswith(address) for asked in tab.asked)
+
+
+def test_without_a_script_the_page_says_that_it_stands_still(open_tab, tmp_path):
+    with Store(tmp_path) as driver:
+        begin(driver)
+        driver.record_epoch(claim(driver, 0, 0), record(1, 0.25))
+        with serving(Live(tmp_path, "s")) as address:
+            tab = open_tab()
+            tab.tell("Emulation.setScriptExecutionDisabled", value=True)
+            tab.tell("Page.navigate", url=address)
+            wanted, end = ("Without JavaScript the page stays as it was", "since "), time.monotonic() + 60
+            while not all(words in (text := shown_in(tab)) for words in wanted):
+                assert time.monotonic() < end, text
+
+
+def shown_in(tab):
+    """The page as it stands in a tab that runs no script."""
+    root = tab.tell("DOM.getDocument")["root"]["nodeId"]
+    return tab.tell("DOM.getOuterHTML", nodeId=root)["outerHTML"]
 
 
 def names_in(tab):
