@@ -135,8 +135,7 @@ def test_without_a_script_the_page_says_that_it_stands_still(open_tab, tmp_path)
 
 def shown_in(tab):
     """The page as it stands in a tab that runs no script."""
-    root = tab.tell("DOM.getDocument")["root"]["nodeId"]
-    return tab.tell("DOM.getOuterHTML", nodeId=root)["outerHTML"]
+    return "\n".join(tab.tell("DOMSnapshot.captureSnapshot", computedStyles=[])["strings"])
 
 
 def names_in(tab):
