@@ -220,5 +220,6 @@ def _lost(study: Study, grid: Grid) -> Mapping[str, runs.Lost]:
     for name, own in grid.variants.items():
         each = [by_variant[variant] for variant in own.values()]
         ended, diverged, failed = (sum(getattr(one, what) for one in each) for what in ("runs", "diverged", "failed"))
-        found[name] = runs.Lost(ended, diverged, failed, each[0].word)
+        word = next((one.word for one in each if one.word != "diverged"), "diverged")
+        found[name] = runs.Lost(ended, diverged, failed, word)
     return found

@@ -30,7 +30,7 @@ class Lost:
         runs: That have ended.
         diverged: Done, without a finite value.
         failed: Ended by an error, or by their time limit.
-        word: What is said of those that are done without a finite value: of imported ones, nobody knows that they diverged.
+        word: What is said of those that are done without a finite value: not of all is it known that they diverged.
     """
 
     runs: int
@@ -45,12 +45,14 @@ class Lost:
 
 def lost(study: Study) -> dict[str, Lost]:
     """What became of the runs of each variant."""
-    numbers, word = summary.values(study), "diverged" if study.imported is None else "without a value"
+    numbers, gaps = summary.values(study), summary.missing(study)
     valued = numbers.loc[np.isfinite(numbers["value"].astype(float)), "variant"].value_counts()
+    unexplained = {*gaps.loc[gaps["epoch"].isna(), "variant"]}
     done, failed = (study.cells.loc[study.cells["status"] == status, "variant"].value_counts() for status in ("done", "failed"))
     found = {}
     for variant in (variant.name for variant in study.variants):
         ended, gone = int(done.get(variant, 0)), int(failed.get(variant, 0))
+        word = "without a value" if variant in unexplained else "diverged"
         found[variant] = Lost(ended + gone, ended - int(valued.get(variant, 0)), gone, word)
     return found
 

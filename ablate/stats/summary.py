@@ -11,7 +11,7 @@ from ablate.study import Study
 
 
 def values(study: Study, metric: str | None = None) -> pd.DataFrame:
-    """The number that counts of every cell that is done: `variant`, `seed`, `value`.
+    """The number that counts of every cell that is done: `variant`, `seed`, `value`, which is NaN where it has none.
 
     Args:
         study: The study.
@@ -20,9 +20,9 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
     metric = metric or study.compare.metric
     done = study.cells[study.cells["status"] == "done"]
     if study.compare.at != "last" or metric not in done:
-        epochs = study.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
-        last = epochs.groupby(["variant", "seed"])["epoch"].transform("max")
-        done = epochs[epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
+        last = study.epochs.groupby(["variant", "seed"])["epoch"].transform("max")
+        counted = study.epochs[study.epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
+        done = done[["variant", "seed"]].merge(counted[["variant", "seed", metric]], on=["variant", "seed"], how="left")
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
 
 
@@ -51,8 +51,11 @@ def missing(study: Study) -> pd.DataFrame:
     """
     numbers, metric = values(study), study.compare.metric
     gaps = numbers.loc[~np.isfinite(numbers["value"].astype(float)), ["variant", "seed"]]
+    if gaps.empty or study.epochs.empty:
+        return gaps.assign(epoch=np.nan, why=f"{metric} has no value: nothing was recorded of it")
     found = gaps.merge(diverged(study), on=["variant", "seed"], how="left")
-    reasons = {}
+    last = study.epochs.groupby(["variant", "seed"])["epoch"].max()
+    reasons = {cell: f"it ended after epoch {epoch}" for cell, epoch in last.items() if study.compare.at not in ("last", epoch)}
     if "missing" in study.epochs:
         for row in study.epochs[study.epochs["missing"].notna()].to_dict("records"):
             if study.compare.at in ("last", row["epoch"]):

@@ -245,13 +245,17 @@ def test_what_diverges_is_not_better_where_the_others_train(make_study):
     """Three of six runs have no value, and the other three are the best of all."""
     values = {"base": normal(0.9, 6, seed=1), "big": [NAN, 0.99, NAN, 0.985, 0.99, NAN]}
     (found,) = effects(make_study(values))
-    assert (found.verdict, found.where_it_trains, found.lost) == ("undecided", "better", "3 of 6 runs diverged")
+    assert (found.verdict, found.where_it_trains, found.lost) == ("undecided", "better", "3 of 6 runs without a value")
     assert found.p_adjusted < 0.05
     assert found.seeds_least is None  # more seeds are not what it needs
     (worse,) = effects(make_study({"base": values["base"], "big": [NAN, 0.6, NAN, 0.61, 0.6, NAN]}))
     assert (worse.verdict, worse.where_it_trains) == ("worse", None)
     (against,) = effects(make_study({"base": values["big"], "steady": values["base"]}))
-    assert (against.verdict, against.where_it_trains, against.lost_reference) == ("undecided", "worse", "3 of 6 runs diverged")
+    assert (against.verdict, against.where_it_trains, against.lost_reference) == (
+        "undecided",
+        "worse",
+        "3 of 6 runs without a value",
+    )
 
 
 def test_what_failed_is_said_and_lowers_n(make_study):
