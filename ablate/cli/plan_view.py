@@ -83,7 +83,7 @@ def _say_versions(reused: Any, otherwise: Any) -> None:
         options = " ".join(f"--reuse {name}" for name in versions)
         warn(
             f"{plural(count, 'cell')} to train {'is' if count == 1 else 'are'} stored as trained with {in_words(versions)}: "
-            f"ablate run {options} takes {'it' if count == 1 else 'them'}, and the report says so"
+            f"`ablate run SPEC {options}` takes {'it' if count == 1 else 'them'}, and the report says so"
         )
 
 
