@@ -16,7 +16,7 @@ from .common import app
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The spec that is written.")] = Path("study.json"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The spec that is written.")] = Path("study.json"),
     images: Annotated[
         str | None,
         typer.Option(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
+        typer.Argument(metavar="KIND", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", metavar="TEXT", help="Only those with this in their name, package or description.")
@@ -52,7 +52,7 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", show_default=False, autocompletion=completion.kinds)],
+    kind: Annotated[str, typer.Argument(metavar="KIND-or-NAME", show_default=False, autocompletion=completion.kinds)],
     name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -83,17 +83,19 @@ def _say_versions(reused: Any, otherwise: Any) -> None:
         options = " ".join(f"--reuse {name}" for name in versions)
         warn(
             f"{plural(count, 'cell')} to train {'is' if count == 1 else 'are'} stored as trained with {in_words(versions)}: "
-            f"ablate run {options} takes {'it' if count == 1 else 'them'}, and the report says so"
+            f"`ablate run SPEC {options}` takes {'it' if count == 1 else 'them'}, and the report says so"
         )
 
 
 def _estimated(job: Any, options: Any) -> Any:
+    from contextlib import nullcontext
+
     from ablate import places
+    from ablate.report.console import err
     from ablate.runner.estimating import estimate
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
-    if not exists(directory):
-        return estimate(job, options, None)
-    with Store(directory, create=False) as opened:
+    stored = Store(directory, create=False) if exists(directory) else nullcontext()
+    with stored as opened, err.status("looking how long cells take: recipes without finished ones are trained for a few seconds"):
         return estimate(job, options, opened)

@@ -73,13 +73,15 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     jobs = shared.jobs
     names = {recipe_text(planned.cell): planned.variant for planned in reversed(pending.values())}
     lengths, measurement = _stored(job, options, store, cells), Measurement()
-    sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
+    sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else list[str]()
     asked = [cell for cell in cells if recipe_text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
     local = executor_of(options.executor)["use"] == LOCAL
     if asked and local:
         measurement = measured(job, asked, shared)
         lengths |= {recipe: _of_paces(paces) for recipe, paces in measurement.paces.items()}
         sources += _measured_in_words(measurement, names, jobs)
+    elif sources:
+        sources[0] += ", without the seconds that workers take to start"
     unknown = list(_unknown(job, pending.values(), lengths, measurement, local))
     more = (at_most(job) or len(job.cells)) - len(job.cells)  # cells of trials that nobody knows yet
     if unknown or not lengths:

@@ -107,9 +107,11 @@ def _told(cells: Sequence[PlannedCell], chosen: Mapping[str, Other]) -> Iterator
     for versions, names in groups.items():
         some = [f"{name} ({count})" for name, count in names.items()]
         more = f" and {len(some) - 5} more variants" if len(some) > 5 else ""
+        count = sum(names.values())
+        mixed = " What differs between variants may be a difference of versions." if count < len(cells) else ""
         yield (
-            f"versions: {sum(names.values())} of {plural(len(cells), 'cell')} were trained with {versions} and taken by --reuse: "
-            f"{', '.join(some[:5])}{more}. What differs between variants may be a difference of versions."
+            f"versions: {count} of {plural(len(cells), 'cell')} were trained with {versions} and taken by --reuse: "
+            f"{', '.join(some[:5])}{more}.{mixed}"
         )
 
 

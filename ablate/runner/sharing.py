@@ -83,8 +83,8 @@ def _summary(url: str, objects: Objects, remote: Remote, keep: bool) -> str:
     bare = " without weights" if keep and told.taken else ""
     said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken{bare}, {told.given:,} given"]
     if told.lost:
-        they = "is" if told.lost == 1 else "are"
-        said.append(f"{plural(told.lost, 'cell')} could not be given, and {they} where the study is run again with --remote")
+        they = "it" if told.lost == 1 else "them"
+        said.append(f"{plural(told.lost, 'cell')} could not be given: running the study again with --remote gives {they}")
     if told.refused:
         why = list(dict.fromkeys(told.refused.values()))
         said.append(f"{plural(len(told.refused), 'cell')} there not believed ({'; '.join(why[:3])})")

@@ -178,7 +178,7 @@ def test_a_place_that_cannot_be_reached_stops_nothing(tmp_path, stores):
         finish(sharing, one, cell)
     assert one.stored([cell.key]) == {cell.key}
     assert "cannot be reached (NotADirectoryError" in told[0]
-    assert "1 cell could not be given, and is where the study is run again with --remote" in told[-1]
+    assert "1 cell could not be given: running the study again with --remote gives it" in told[-1]
 
 
 def test_no_thread_is_left(url, stores):
