@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.plain import aligned, fitted
+from ablate.plain import aligned, fitted, printable
 
 ROWS = [("kind", "name", "description"), ("optimizer", "adam", "Adam in a few words, which are too many for one line of it.")]
 
@@ -24,3 +24,13 @@ def test_the_last_column_goes_on_below_itself():
     first, second, third = fitted(ROWS, 60).splitlines()
     assert first == "kind       name  description"
     assert len(third) - len(third.lstrip()) == second.index("Adam")
+
+
+@pytest.mark.parametrize("text", ["👩\u200d👩\u200d👧", "❤\ufe0f\u200d🔥", "می\u200cخواهم", "क्\u200dष", "two\nlines"])
+def test_what_joins_letters_and_emoji_stays(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize("text", ["a\u200db", "\u200dä", "ä\u200c", "é\u200db", "م\u200c\u200cخ", "\u202ex", "x\x1b", "\u2066م"])
+def test_what_hides_or_moves_is_shown(text):
+    assert "�" in printable(text)
