@@ -3,12 +3,26 @@
 import textwrap
 from collections.abc import Sequence
 
+JOINERS = "\u200c\u200d"  # zero-width non-joiner and joiner
 LEAST = 40  # characters for the last column of a table that fits a window
 
 
 def printable(text: str) -> str:
-    """Text without control characters, so that no name can move the cursor or set the title of the window."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+    """Text without control characters, so that no name can move the cursor or set the title of the window.
+
+    What joins two letters of Persian, of Indic scripts or two emoji stays; between others it would only make names look alike.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if _shown(text, place) else "�" for place, character in enumerate(text))
+
+
+def _shown(text: str, place: int) -> bool:
+    character = text[place]
+    if character in JOINERS:
+        around = text[max(0, place - 1) : place] + text[place + 1 : place + 2]
+        return len(around) == 2 and not any(map(str.isascii, around)) and all(map(str.isprintable, around))
+    return character.isprintable() or character == "\n"
 
 
 def one_line(text: str) -> str:

@@ -86,7 +86,7 @@ def packed(told: Predictions | MaskPredictions) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _whole_numbers(told: Predictions | MaskPredictions) -> dict[str, Numbers]:
+def _whole_numbers(told: Predictions | MaskPredictions) -> dict[str, Any]:
     if isinstance(told, MaskPredictions):
         overlaps = np.where(np.isnan(told.overlaps), NO_VALUE, np.rint(np.nan_to_num(told.overlaps) * (NO_VALUE - 1)))
         numbers = {"pixels": told.pixels.astype(np.uint64), "containing": told.containing.astype(np.uint64)}

@@ -27,8 +27,8 @@ def predictions_of(logits: Tensor, labels: Tensor, shown: Part, targets: Targets
         told, confidence = (array.cpu().numpy() for array in answers(logits))
         return packed(Predictions(labels.cpu().numpy(), told, confidence, class_names, sample_digest(shown)))
     if targets == "mask" and len(class_names) <= MOST_CLASSES:
-        counted = (array.cpu().numpy() for array in counts(logits, labels))
-        return packed(MaskPredictions(*counted, class_names, sample_digest(shown)))
+        pixels, containing, overlaps = (array.cpu().numpy() for array in counts(logits, labels))
+        return packed(MaskPredictions(pixels, containing, overlaps, class_names, sample_digest(shown)))
     return None
 
 

@@ -159,7 +159,7 @@ def shown_images(study: Study, found: PerImage) -> Iterator[Thumbnail]:
     for image in found.disputed:
         said = (f"class {image.class_name}", f"{image.worst} says {image.said}")
         if found.targets == "mask":
-            said = tuple(f"{name} {part:.2f}" for name, part in ((image.best, image.best_part), (image.worst, image.worst_part)))
+            said = (f"{image.best} {image.best_part:.2f}", f"{image.worst} {image.worst_part:.2f}")
         yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", said)
 
 

@@ -120,8 +120,8 @@ def breakable(name: str) -> Markup:
 
 def prose(text: str) -> Markup:
     """A sentence in which what stands between two backticks is code, and no line begins with a %."""
-    parts = re.split(r"`([^`]+)`", one_line(text).replace(" %", "\N{NO-BREAK SPACE}%"))
-    return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+    parts = re.split(r"`([^`]+)`", str(escape(one_line(text))).replace(" %", "&nbsp;%"))
+    return Markup("".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts)))  # noqa: S704, escaped
 
 
 def in_lines(text: str) -> tuple[str, Markup]:

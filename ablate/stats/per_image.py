@@ -113,7 +113,8 @@ def rates(said: Told) -> Array:
     counts = confusion(said)
     right, own = np.diag(counts), counts.sum(axis=1)
     either = own + counts.sum(axis=0) - right if isinstance(said, MaskPredictions) else own
-    return np.divide(right, either, out=np.full(len(own), np.nan), where=own > 0)
+    found: Array = np.divide(right, either, out=np.full(len(own), np.nan), where=own > 0)
+    return found
 
 
 def images_of(said: Told) -> NDArray[np.int64]:

@@ -65,7 +65,7 @@ def test_a_message_of_several_lines_keeps_them():
 
 
 def test_commands_in_a_sentence_are_code_and_a_percentage_stays_together():
-    assert prose("at 95 % of 3") == "at 95\N{NO-BREAK SPACE}% of 3"
+    assert prose("at 95 % of 3") == "at 95&nbsp;% of 3"
     assert prose("`ablate run` goes on, `x") == "<code>ablate run</code> goes on, `x"
     assert prose("`<b>` <i>") == "<code>&lt;b&gt;</code> &lt;i&gt;"
 
