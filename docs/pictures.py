@@ -19,7 +19,7 @@ from ablate.places import store_dir
 DOCS = Path(__file__).parent
 COMMAND = ["run", "specs/quickstart.json"]
 WIDTH = 104  # columns of the terminal
-BROWSER = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,1425"]
+BROWSER = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,1510"]
 
 
 def output() -> str:

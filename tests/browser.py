@@ -62,7 +62,8 @@ class Tab:
 
     def _hear(self, event: Any) -> None:
         if event.get("method") == "Network.requestWillBeSent":
-            self.asked.append(event["params"]["request"]["url"])
+            address = event["params"]["request"]["url"]
+            self.asked += [address] if not address.startswith("data:") else []  # which has its picture in itself
         if event.get("method") == "Log.entryAdded":
             self.said.append(event["params"]["entry"]["text"])
         if event.get("method") == "Runtime.exceptionThrown":

@@ -5,9 +5,11 @@ Each factory says by `targets` which targets of a dataset it is for; one that sa
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ablate.contracts import IGNORED
 from ablate.registry.params import Fraction, Positive
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -16,10 +18,19 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def cross_entropy(*, label_smoothing: Fraction = 0) -> Loss:
     """Mean cross-entropy of logits `[N, K]` with class labels `[N]` or soft labels `[N, K]`, or of each pixel with a mask.
 
+    Of a batch in which no pixel counts it is 0, without gradient.
+
     Args:
         label_smoothing: Part of each label that is spread over all classes (Szegedy et al., 2015, arXiv 1512.00567).
     """
-    return lambda logits, targets: functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        mean = functional.cross_entropy(logits, targets, label_smoothing=label_smoothing)
+        if targets.ndim != 3 or targets.is_floating_point():
+            return mean
+        return torch.where((targets != IGNORED).any(), mean, torch.zeros_like(mean))  # the mean of no pixel is NaN
+
+    return loss
 
 
 cross_entropy.targets = ("class", "mask")  # type: ignore[attr-defined]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ablate.contracts import LOSS_NOT_FINITE, Cell, Result
-from ablate.predictions import Predictions, packed
 from ablate.registry import Registry
 from ablate.spec.recipe import lower_is_better
 from ablate.spec.trainer import Controls, Interrupted
@@ -20,7 +19,7 @@ from .ahead import Ahead
 from .batches import Images, chunks, split
 from .build import Parts, average, batches_of, follow, horizon_of, parts, pipelines
 from .epochs import follows, tell, tell_transforms
-from .evaluation import Record, answers, measured, predicted, with_images
+from .evaluation import Record, measured, predicted, with_images
 from .own_step import OwnStep
 from .prepared import Prepared, chunk_of, eval_batch_of, form_of, prepare
 from .ranks import SEVERAL, Ranks
@@ -28,6 +27,7 @@ from .sampling import Order
 from .seeding import derive, generator, seed_global
 from .step import Step
 from .steps import Batch
+from .told import predictions_of
 from .weights import weights_digest
 
 FORWARD = 1 / 3  # of the time of an image that is trained on, about, is that of one that is evaluated
@@ -203,12 +203,12 @@ class CellTraining:
         if self.device.type == "cuda" and self.step.eager_because:
             record["eager_because"] = self.step.eager_because
         if self._evaluates(self.at.epoch):
-            told, logits = self.evaluate(self.evaluation, record["train_loss"])
+            told, logits, labels = self.evaluate(self.evaluation, record["train_loss"])
             record |= told
             self._select(record)
             self._stop(record)
             if self.recipe["select"] is None and (record["epoch"] == self.recipe["epochs"] or "stopped" in record):
-                self._remember(record, logits)
+                self._remember(record, logits, labels)
         elif record["train_loss"] is None:
             record["diverged"] = LOSS_NOT_FINITE
         self.at.records.append(record)
@@ -247,13 +247,13 @@ class CellTraining:
         return self.ema.module if self.ema is not None else self.model
 
     @torch.no_grad()
-    def evaluate(self, part: Prepared, train_loss: float | None) -> tuple[Record, Tensor]:
-        """The recipe's metrics on these images, after an epoch with this loss, see `measured`; and the logits `[N, K]`."""
+    def evaluate(self, part: Prepared, train_loss: float | None) -> tuple[Record, Tensor, Tensor]:
+        """The recipe's metrics on these images, after an epoch with this loss, see `measured`; and what `predicted` gives."""
         model, epoch, autocast = self.evaluated, self.at.epoch, self.step.autocast
         model.eval()
         logits, labels = predicted(model, part, self.chunk, self.eval_batch, self.seed, epoch, autocast)
         metrics = with_images(self.parts.metrics, model, part, logits, labels, self.parts.loss, self.seed, epoch, autocast)
-        return measured(logits, labels, metrics, train_loss), logits
+        return measured(logits, labels, metrics, train_loss), logits, labels
 
     def result(self, keep: Path | None) -> Result:
         """What the training gave; the weights that the metrics are of are written to `keep`, where it is given."""
@@ -278,12 +278,10 @@ class CellTraining:
     def _form(self) -> weights.Form:
         return weights.Form(*self.forms, self.class_names, len(self.at.records), self.parts.horizon)
 
-    def _remember(self, record: Record, logits: Tensor) -> None:
-        """Keeps which class was said of each image, where that is what the model tells and the output was finite."""
-        if "diverged" not in record and self.forms[1].targets == "class":
-            told, confidence = (array.cpu().numpy() for array in answers(logits))
-            labels = self.shown.labels.cpu().numpy()
-            self.said = packed(Predictions(labels, told, confidence, self.class_names, data.sample_digest(self.shown)))
+    def _remember(self, record: Record, logits: Tensor, labels: Tensor) -> None:
+        """Keeps what was said of each image, where the output was finite."""
+        if "diverged" not in record:
+            self.said = predictions_of(logits, labels, self.shown, self.forms[1].targets, self.class_names)
 
     def _tested(self) -> Record:
         """The metrics on the test images with the selected weights; the selected epoch's record says why one has no value."""
@@ -293,8 +291,8 @@ class CellTraining:
             return dict.fromkeys(self.recipe["metrics"])
         self.evaluated.load_state_dict(self.at.selected)
         chosen = next(record for record in self.at.records if record.get("selected"))
-        found, logits = self.evaluate(self.test, chosen["train_loss"])
-        self._remember(found, logits)
+        found, logits, labels = self.evaluate(self.test, chosen["train_loss"])
+        self._remember(found, logits, labels)
         if any(found[name] is None for name in self.recipe["metrics"]):
             why = found.get("missing") or dict.fromkeys(self.recipe["metrics"], found["diverged"])
             chosen["missing"] = {name: f"{reason} (test images)" for name, reason in why.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.contracts import LOSS_NOT_FINITE
+from ablate.contracts import IGNORED, LOSS_NOT_FINITE
 
 from .accelerators import measured_on
 from .outputs import logits_of
@@ -31,7 +31,7 @@ class Evaluation:
     Attributes:
         model: A copy of the network, in evaluation mode, to do anything with.
         images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
-            A metric is not given photographs that are more than memory is kept for: the trial refuses it.
+            A metric is not given photographs that are more than memory is kept for: the preflight refuses it.
         labels: int64 `[N]`, or what else the dataset's targets are; masks as all transforms leave them.
         logits: `[N, K]`, of all images; of masks `[N, K, H, W]`.
         loss: The recipe's: (logits, labels) -> scalar.
@@ -75,18 +75,6 @@ def predicted(
                 outputs.append(logits_of(model, model(part.pipeline.on_batch(some))).float())
         told.append(labels_of_done)
     return torch.cat(outputs), torch.cat(told)
-
-
-def answers(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The most likely class of each image, int64 `[N]`, and its probability, float64 `[N]`.
-
-    Args:
-        logits: `[N, K]`.
-    """
-    logits = logits.to(measured_on(logits.device))
-    told = logits.argmax(dim=1)
-    best = logits.gather(1, told[:, None]).double()
-    return told, (best - logits.double().logsumexp(dim=1, keepdim=True)).exp().squeeze(1)
 
 
 def transformed(pipeline: Pipeline, seed: int, epoch: int, images: Tensor) -> Tensor:
@@ -153,6 +141,8 @@ def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], trai
     if train_loss is None or broken:
         why = f"the logits of {broken:,} of {len(logits):,} evaluated images are not finite" if broken else LOSS_NOT_FINITE
         return {**dict.fromkeys(metrics), "diverged": why}
+    if uncounted := _uncounted(labels):
+        return {**dict.fromkeys(metrics), "missing": dict.fromkeys(metrics, uncounted)}
     values = {name: float(metric(logits, labels)) for name, metric in metrics.items()}
     missing = {name: f"it is {value}" for name, value in values.items() if not math.isfinite(value)}
     record: Record = {name: None if name in missing else value for name, value in values.items()}
@@ -161,6 +151,13 @@ def measured(logits: Tensor, labels: Tensor, metrics: Mapping[str, Metric], trai
     if guessing := _guessing(logits, labels):
         record["at_chance"] = guessing
     return record
+
+
+def _uncounted(labels: Tensor) -> str:
+    """Why masks cannot be measured by, of which some metrics would give a number all the same; empty where they can."""
+    if labels.ndim != 3 or (labels != IGNORED).any():
+        return ""
+    return f"no pixel of the masks of {len(labels):,} evaluated images counts, as their transforms leave them"
 
 
 def _guessing(logits: Tensor, labels: Tensor) -> str:

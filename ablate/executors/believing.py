@@ -16,7 +16,7 @@ def unbelievable(cell: Cell, result: Result) -> str | None:
         return f"it has the metrics {_listed(result.metrics)}, and the recipe has {_listed(names)}"
     if result.predictions is not None:
         try:
-            said = len(unpacked(decoded(result.predictions)).labels)
+            said = len(unpacked(decoded(result.predictions)))
         except ValueError as error:
             return str(error)
         if said != result.evaluated_images:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablate.plain import shorten
+from ablate.plain import one_line, shorten
 from ablate.stats.comparison import Array
 from ablate.stats.image_records import PerImage
 from ablate.study import Study
 
 from .drawing import Panel, Picture
+from .figures import wrapped
 from .style import COLORS, INK
 
 if TYPE_CHECKING:  # matplotlib is there when axes are
@@ -32,18 +33,28 @@ def confusion_picture(study: Study, found: PerImage) -> tuple[Picture, ...]:
     own = rates.pop(reference)
     differences = {name: matrix - own for name, matrix in rates.items()}
     largest = sorted(differences, key=lambda name: -float(np.abs(differences[name]).sum()))[:MOST_VARIANTS]
-    names = [shorten(name, 14) for name in found.class_names]
+    names = short_names(found.class_names, 14)
     panels = [Panel(partial(_matrix, reference, own, 100.0, names), 3.6, 3.4)]
     if largest:
         scale = max(float(np.abs(differences[name]).max()) for name in largest) or 1.0
         titles = {name: f"{name} − {reference}" for name in largest}
         panels += [Panel(partial(_matrix, titles[name], differences[name], scale, names), 3.6, 3.4) for name in largest]
-    caption = f"Percent of the images of each class (rows) by what {reference!r} says (columns), all cells together"
+    parts = "pixels" if found.targets == "mask" else "images"
+    caption = f"Percent of the {parts} of each class (rows) by what {reference!r} says (columns), all cells together"
     if largest:
         caption += "; beside it the difference in percentage points, where a variant says it more often (blue) or less (orange)"
     if len(largest) < len(differences):
         caption += f". The {len(largest)} of {len(differences)} variants that differ most are drawn"
     return (Picture("confusion", f"{caption}.", tuple(panels)),)
+
+
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """Names of at most so many characters: their beginnings, or where some begin alike, beginnings and ends."""
+    beginnings = [shorten(name, most) for name in names]
+    if len(set(beginnings)) == len(names):
+        return beginnings
+    lines = map(one_line, names)
+    return [line if len(line) <= most else f"{line[: most // 2 - 1]}…{line[-(most // 2) :]}" for line in lines]
 
 
 def _percent(counts: Array) -> Array:
@@ -78,4 +89,4 @@ def _matrix(title: str, values: Array, scale: float, names: Sequence[str], axes:
     axes.tick_params(length=0)
     axes.set_xlabel("said")
     axes.set_ylabel("class")
-    axes.set_title(shorten(title, 45), loc="left", fontsize=9)
+    axes.set_title(wrapped(shorten(title, 64), 28), loc="left", fontsize=9)

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ablate.errors import AblateError
-from ablate.plain import printable
+from ablate.plain import printable, shorten
 from ablate.store.following import Now, Training
 from ablate.version import __version__
 from ablate.writing import storable
@@ -16,6 +16,7 @@ from .tables import duration, plural
 from .web import environment, policy, script
 
 SCRIPTS = ("report.js", "live.js")
+LONGEST = 400  # characters of a line of a message
 POLICY = policy(*SCRIPTS, more="; connect-src 'self'; frame-ancestors 'none'")
 
 
@@ -29,7 +30,7 @@ def live_page(study: str, version: int, parts: Mapping[str, str]) -> str:
 def state_part(study: str, now: Now) -> str:
     """How far it is: counts, the time that is left, cells that are trained, and the logs of those that failed."""
     rows = [{**vars(cell), "latest": _latest(cell), "place": _place(cell), "at": _moment(cell)} for cell in now.training]
-    failed = [{**vars(cell), "log": _lines(cell.log)} for cell in now.failed]
+    failed = [{**vars(cell), "error": _briefly(cell.error), "log": _lines(cell.log)} for cell in now.failed]
     left = None if now.seconds_left is None else duration(now.seconds_left)
     told: dict[str, Any] = {"study": study, "now": now, "words": _words(now), "left": left, "training": rows, "failed": failed}
     return str(_module().state_part(**told))
@@ -45,6 +46,12 @@ def problem_part(error: Exception) -> str:
 
 def _module() -> Any:
     return environment().get_template("state.html.jinja").module
+
+
+def _briefly(message: str) -> str:
+    """The first line of a message, which says what is wrong, and its last one, where programs say why."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    return " … ".join(shorten(line, LONGEST) for line in (*lines[:1], *lines[1:][-1:]))
 
 
 def _lines(text: str) -> Markup:
@@ -71,7 +78,7 @@ def _place(cell: Training) -> str:
 
 def _moment(cell: Training) -> str:
     """When it was begun, which the page makes the time since then of."""
-    return time.strftime("%H:%M:%S", time.localtime(cell.started))
+    return time.strftime("since %H:%M:%S", time.localtime(cell.started))
 
 
 def _latest(cell: Training) -> str:

@@ -17,6 +17,15 @@ from .thumbnails import Thumbnail
 
 MOST_ROWS = 40  # of the table of classes
 DIGITS = 4
+IOU = "the pixels that are of it and said to be of it, by those that are either, of all images together"
+OF_CLASSES = {  # by what was told of an image: the heading of how well a class is told, and what that is
+    "class": ("right", "Part of the images of each class that is right (recall)"),
+    "mask": ("IoU", f"Intersection over union (IoU) of each class: {IOU}"),
+}
+OF_IMAGES = {  # the same of an image
+    "class": "the part of their seeds that get them right",
+    "mask": "the IoU of an image, the mean over the classes of its mask and over seeds",
+}
 
 
 def sections(study: Study, analysis: Analysis, empty: Section) -> Iterator[Section]:
@@ -30,14 +39,15 @@ def sections(study: Study, analysis: Analysis, empty: Section) -> Iterator[Secti
     found = analysis.per_image
     if found is None or found.without == found.cells:  # made before there were any
         return
-    if not found.calibration:
+    if not found.class_names:
         yield replace(empty, title="Images", notes=tuple(_missing(found)))
         return
-    if found.paired or found.others or found.by_seed:
+    if found.paired or found.others or found.by_seed or found.disputed:
         yield _images(study, analysis, found, empty)
     if found.classes:
         yield _classes(study, found, empty)
-    yield _calibration(study, found, empty)
+    if found.calibration:
+        yield _calibration(study, found, empty)
 
 
 def _missing(found: PerImage) -> Iterator[str]:
@@ -74,21 +84,10 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
     level = f"{100 * (1 - study.compare.alpha):g} %"
     headings = ["variant", "verdict", "seeds", "only reference right", "only variant right", "difference"]
     headings += [f"{level} interval, images", "p (McNemar)"]
-    disputed = [
-        [
-            f"image {image.image:,}",
-            image.class_name,
-            f"{image.best} ({100 * image.best_part:.0f} %)",
-            f"{image.worst} ({100 * image.worst_part:.0f} %)",
-            image.said,
-        ]
-        for image in found.disputed
-    ]
-    columns = ["image", "class", "right most often", "right least often", "which says"]
     several_seeds = any(not math.isnan(pair.p_both) for pair in found.paired)
     tables = [make_table(headings, rows, ["verdict"])] if rows else []
     tables += [_both_sources(found, level)] if several_seeds else []
-    tables += [make_table(columns, disputed, columns)] if disputed else []
+    tables += [_disputed(found)] if found.disputed else []
     notes = []
     if rows:
         notes = [
@@ -110,13 +109,33 @@ def _images(study: Study, analysis: Analysis, found: PerImage, empty: Section) -
     if found.others:
         names = ", ".join(found.others)
         notes.append(f"Not compared image by image, because evaluated on other images than {reference}: {names}.")
-    if disputed:
-        notes.append(
-            f"The single images are those that variants{_in_block(study)} disagree on most, by the part of their seeds that get "
-            "them right."
-        )
+    if found.disputed:
+        by = OF_IMAGES[found.targets]
+        notes.append(f"The single images are those that variants{_in_block(study)} disagree on most, by {by}.")
     shown = tuple(shown_images(study, found))
     return replace(empty, title="Images", tables=tuple(tables), notes=(*notes, *_missing(found)), thumbnails=shown)
+
+
+def _disputed(found: PerImage) -> Table:
+    columns = ["image", "class", "right most often", "right least often", "which says"]
+    if found.targets == "mask":
+        rows = [
+            [f"image {one.image:,}", f"{one.best} ({one.best_part:.2f})", f"{one.worst} ({one.worst_part:.2f})"]
+            for one in found.disputed
+        ]
+        columns = ["image", "largest IoU", "smallest IoU"]
+    else:
+        rows = [
+            [
+                f"image {one.image:,}",
+                one.class_name,
+                f"{one.best} ({100 * one.best_part:.0f} %)",
+                f"{one.worst} ({100 * one.worst_part:.0f} %)",
+                one.said,
+            ]
+            for one in found.disputed
+        ]
+    return make_table(columns, rows, columns)
 
 
 def _both_sources(found: PerImage, level: str) -> Table:
@@ -139,6 +158,8 @@ def shown_images(study: Study, found: PerImage) -> Iterator[Thumbnail]:
         return
     for image in found.disputed:
         said = (f"class {image.class_name}", f"{image.worst} says {image.said}")
+        if found.targets == "mask":
+            said = (f"{image.best} {image.best_part:.2f}", f"{image.worst} {image.worst_part:.2f}")
         yield Thumbnail(study.thumbnails(found.images, image.image), f"image {image.image:,}", said)
 
 
@@ -159,10 +180,11 @@ def _classes(study: Study, found: PerImage, empty: Section) -> Section:
         if id(row) in shown
     ]
     level = f"{100 * (1 - study.compare.alpha):g} %"
-    headings = ["variant", "class", "images", "reference", "right", "difference", f"{level} interval, seeds"]
+    value, what = OF_CLASSES[found.targets]
+    headings = ["variant", "class", "images", "reference", value, "difference", f"{level} interval, seeds"]
     notes = [
-        "Part of the images of each class that is right (recall), mean of the seeds, with intervals over seeds on these very "
-        f"images that hold together for all {len(found.classes):,} differences."
+        f"{what}, mean of the seeds, with intervals over seeds on these very images that hold together for all "
+        f"{len(found.classes):,} differences."
     ]
     if len(found.classes) > len(rows):
         notes.append(f"The {len(rows)} largest of {len(found.classes):,} are shown; JSON and classes.csv have all.")

@@ -13,9 +13,9 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from ablate.plain import one_line
+from ablate.plain import one_line, printable
 from ablate.version import __version__
 
 from .content import cells_done, overview
@@ -85,7 +85,14 @@ def environment() -> Environment:
         "symbols": SYMBOLS,
         "imported": IMPORTED,
     }
-    made.filters |= {"minus": minus, "color": css_color, "breakable": breakable, "pictured": pictured}
+    made.filters |= {
+        "minus": minus,
+        "color": css_color,
+        "breakable": breakable,
+        "prose": prose,
+        "in_lines": in_lines,
+        "pictured": pictured,
+    }
     made.tests |= {"symbol": lambda mark: mark.dashes is None}
     return made
 
@@ -109,6 +116,18 @@ def breakable(name: str) -> Markup:
     """A name that may go on in the next line after the signs that names have."""
     parts = re.split(r"(?<=[,/_=])(?=\w)", one_line(name))
     return Markup("<wbr>").join(parts)
+
+
+def prose(text: str) -> Markup:
+    """A sentence in which what stands between two backticks is code, and no line begins with a %."""
+    parts = re.split(r"`([^`]+)`", str(escape(one_line(text))).replace(" %", "&nbsp;%"))
+    return Markup("".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts)))  # noqa: S704, escaped
+
+
+def in_lines(text: str) -> tuple[str, Markup]:
+    """The first line of a message, and the others as they are."""
+    first, _, others = text.strip().partition("\n")
+    return first, escape(printable(others.rstrip()))
 
 
 def verdict_class(cell: Any) -> str:

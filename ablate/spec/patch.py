@@ -7,11 +7,10 @@ they were written for; and removing what is not there is an error, because it wo
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import Problem, UsageError
 
-Json = Any
 _SEGMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<plain>[^.]+)')
 
 
@@ -149,4 +148,13 @@ def show(value: Json) -> str:
         return "{" + inner + "}" if use is None else f"{use.removeprefix('ablate-core:')}({inner})"
     if isinstance(value, list):
         return "[" + ", ".join(show(item) for item in value) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) and _reads_as_text(value) else json.dumps(value, ensure_ascii=False)
+
+
+def _reads_as_text(text: str) -> bool:
+    """Whether nobody takes a text without quotes for nothing, a number, or what else JSON has."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return text.strip() not in ("", "none")
+    return False

@@ -131,9 +131,10 @@ def fitted(model: Model) -> Fit:
 
 
 def _least_squares(matrix: Array, y: Array) -> tuple[Array, Array, int]:
-    """Coefficients, residuals, and their degrees of freedom."""
+    """Coefficients, residuals, and their degrees of freedom; without any, residuals are 0 and no rounding of it."""
     coefficients, _, rank, _ = np.linalg.lstsq(matrix, y)
-    return np.asarray(coefficients), y - matrix @ coefficients, len(y) - int(rank)
+    df = len(y) - int(rank)
+    return np.asarray(coefficients), (y - matrix @ coefficients) * (df > 0), df
 
 
 def _terms(study: Study, fit: Fit, aliases: Aliases) -> Iterator[Term]:

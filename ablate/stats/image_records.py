@@ -1,20 +1,22 @@
 """What is concluded image by image: plain records, as those in `records`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class ByClass:
-    """How often a variant is right in one class, against the reference, that of its block where there are some.
+    """How well a variant tells one class, against the reference, that of its block where there are some.
 
     Attributes:
         variant: Its name.
         class_name: The class.
-        images: Images of it that a cell was evaluated on.
-        reference: Part of them that the reference gets right (recall), mean of its seeds.
+        images: Images of it that a cell was evaluated on; of masks, those with a pixel of it.
+        reference: Part of them that the reference gets right (recall), mean of its seeds; of masks the IoU of the class, of the
+            pixels of all images together.
         value: The same of the variant.
         difference: `value - reference`.
-        low: Lower end of its confidence interval over seeds, as of the verdicts; all of this kind hold together.
+        low: Lower end of its confidence interval over seeds, as of the verdicts, within -1 and 1; all of this kind hold together.
         high: Its upper end.
     """
 
@@ -94,7 +96,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Mistake:
-    """Images of one class that the reference takes for another: `rate` is their part of the class, mean of its cells."""
+    """Images, or pixels, of one class that the reference takes for another: `rate` is their part of it, mean of its cells."""
 
     true: str
     said: str
@@ -107,12 +109,12 @@ class Disputed:
 
     Attributes:
         image: Its place among the evaluated images, from 0.
-        class_name: Its class.
+        class_name: Its class; empty where it has a mask.
         best: The variant that gets it right in most of its seeds.
-        best_part: The part of them.
+        best_part: The part of them; of a mask its IoU, the mean over the classes that it has, and over seeds.
         worst: The variant that gets it right in the fewest.
-        worst_part: The part of them.
-        said: What that one says most often.
+        worst_part: As `best_part`.
+        said: What that one says most often; empty where it has a mask.
     """
 
     image: int
@@ -134,12 +136,13 @@ class PerImage:
         damaged: Those whose predictions cannot be read.
         others: Variants that were not evaluated on the reference's images, so that nothing is paired with it.
         by_seed: Whether every seed has test images of its own: nothing is said of single images then.
+        targets: What was told of an image, one class or a mask. Of masks there are no `paired` and no `calibration`.
         classes: Every variant but the reference, in each class.
         paired: Every variant but the reference.
         calibration: Every variant.
         mistakes: The most frequent ones of the reference.
-        confusion: Of each variant (of the reference's block), the images of each class (rows) by what was said (columns), summed
-            over cells; nothing with more than 30 classes.
+        confusion: Of each variant (of the reference's block), the images, of masks the pixels, of each class (rows) by what was
+            said (columns), summed over cells; nothing with more than 30 classes.
         class_names: In the order of rows and columns.
         disputed: The images that variants (of the reference's block) disagree on most.
         images: The digest of the images that the reference was evaluated on; empty where every seed has its own.
@@ -150,6 +153,7 @@ class PerImage:
     damaged: int
     others: tuple[str, ...] = ()
     by_seed: bool = False
+    targets: Literal["class", "mask"] = "class"
     classes: tuple[ByClass, ...] = ()
     paired: tuple[Paired, ...] = ()
     calibration: tuple[Calibration, ...] = ()

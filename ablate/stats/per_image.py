@@ -1,4 +1,4 @@
-"""What was said of each image: by class, by pair of variants, image by image, and how sure.
+"""What was said of each image: by class, by pair of variants, image by image, and how sure; of masks by class and image.
 
 A verdict is about other seeds on the very same images. What is told of pairs here is about other images with the very same
 trained networks, and says so.
@@ -6,13 +6,14 @@ trained networks, and says so.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from ablate.errors import EnvironmentProblem
-from ablate.predictions import Predictions, read
+from ablate.predictions import MaskPredictions, Predictions, read
 from ablate.study import Study
 
 from . import comparison
@@ -26,7 +27,9 @@ MOST_IMAGES = 10
 MOST_CONFUSED = 30  # classes of a matrix that records have
 
 
-Cells = dict[str, dict[int, Predictions]]  # by variant and seed
+Told = Predictions | MaskPredictions
+Cells = Mapping[str, Mapping[int, Told]]  # by variant and seed
+CellsOfClasses = Mapping[str, Mapping[int, Predictions]]
 
 
 def per_image(study: Study) -> PerImage | None:
@@ -34,7 +37,7 @@ def per_image(study: Study) -> PerImage | None:
     done = study.cells[study.cells["status"] == "done"]
     if study.predictions is None or done.empty:
         return None
-    found: Cells = {variant.name: {} for variant in study.variants}
+    found: dict[str, dict[int, Told]] = {variant.name: {} for variant in study.variants}
     without = damaged = 0
     for row in done.itertuples():
         try:
@@ -50,75 +53,100 @@ def per_image(study: Study) -> PerImage | None:
     start = len(done), without, damaged
     if not reference:
         return PerImage(*start)
-    names = next(iter(reference.values())).class_names
-    references = study.references
-    others = tuple(name for name, own in found.items() if own and not _same_images(own, found.get(references[name], {})))
-    same = {name: own for name, own in found.items() if own and name not in others}
+    first = next(iter(reference.values()))
+    names, references, by_seed = first.class_names, study.references, study.split == "by_seed"
+    same = {name: own for name, own in found.items() if _same_images(own, found.get(references[name], {}), type(first))}
     beside = {name: own for name, own in same.items() if references[name] == study.compare.reference}
-    by_seed = study.split == "by_seed"
     matrices = {name: sum(confusion(said) for said in own.values()) for name, own in beside.items()}
     small = len(names) <= MOST_CONFUSED
-    return PerImage(
+    told = PerImage(
         *start,
-        others,
-        by_seed,
-        _classes(study, same, references),
-        () if by_seed else _paired(study, same, references),
-        tuple(calibration(name, own) for name, own in found.items() if own),
-        _mistakes(reference, names),
-        {name: tuple(tuple(map(int, row)) for row in np.asarray(matrix)) for name, matrix in matrices.items()} if small else None,
-        names,
-        () if by_seed else _disputed(beside, names),
-        "" if by_seed else next(iter(reference.values())).images,
+        targets="mask" if isinstance(first, MaskPredictions) else "class",
+        others=tuple(name for name, own in found.items() if own and name not in same),
+        by_seed=by_seed,
+        classes=_classes(study, same, references),
+        mistakes=_mistakes(reference, names),
+        confusion={name: tuple(tuple(map(int, row)) for row in np.asarray(m)) for name, m in matrices.items()} if small else None,
+        class_names=names,
+        disputed=() if by_seed else _disputed(beside, names),
+        images="" if by_seed else first.images,
+    )
+    if told.targets == "mask":
+        return told
+    of_classes = {
+        name: {seed: said for seed, said in own.items() if isinstance(said, Predictions)} for name, own in found.items()
+    }
+    return replace(
+        told,
+        paired=() if by_seed else _paired(study, {name: of_classes[name] for name in same}, references),
+        calibration=tuple(calibration(name, own) for name, own in of_classes.items() if own),
     )
 
 
-def _same_images(own: Mapping[int, Predictions], reference: Mapping[int, Predictions]) -> bool:
-    """Whether cells of the seeds that both have saw the same images."""
+def _same_images(own: Mapping[int, Told], reference: Mapping[int, Told], form: type[Told]) -> bool:
+    """Whether cells of the seeds that both have saw the same images, and said of them what is of this form."""
     seeds = own.keys() & reference.keys()
-    return bool(seeds) and all(
-        (own[seed].images, own[seed].class_names) == (reference[seed].images, reference[seed].class_names) for seed in seeds
+    fits = all(isinstance(said, form) for said in (*own.values(), *reference.values()))
+    return (
+        bool(seeds)
+        and fits
+        and all(
+            (own[seed].images, own[seed].class_names) == (reference[seed].images, reference[seed].class_names) for seed in seeds
+        )
     )
 
 
-def confusion(said: Predictions) -> NDArray[np.int64]:
-    """Images `[K, K]` by their class (rows) and by what was said (columns)."""
+def confusion(said: Told) -> NDArray[np.int64]:
+    """Images, or pixels of masks, `[K, K]` by their class (rows) and by what was said (columns)."""
+    if isinstance(said, MaskPredictions):
+        return said.pixels
     count = len(said.class_names)
     return np.bincount(said.labels * count + said.answers, minlength=count * count).reshape(count, count)
 
 
-def recall(said: Predictions) -> Array:
-    """Part of each class that is right, `[K]`; NaN where there is no image of it."""
+def rates(said: Told) -> Array:
+    """How well each class is told, `[K]`; NaN where there is no image, or no pixel, of it.
+
+    Of images it is the part of the class that is right (recall); of masks its IoU, the pixels of the class that are said to be of
+    it, by those that are either, of all images together.
+    """
     counts = confusion(said)
-    with np.errstate(invalid="ignore"):
-        found: Array = np.diag(counts) / counts.sum(axis=1)
+    right, own = np.diag(counts), counts.sum(axis=1)
+    either = own + counts.sum(axis=0) - right if isinstance(said, MaskPredictions) else own
+    found: Array = np.divide(right, either, out=np.full(len(own), np.nan), where=own > 0)
     return found
+
+
+def images_of(said: Told) -> NDArray[np.int64]:
+    """How many images there are of each class, `[K]`; of masks, in how many it has a pixel."""
+    return said.containing if isinstance(said, MaskPredictions) else confusion(said).sum(axis=1)
 
 
 def _classes(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[ByClass, ...]:
     seeds = sorted(set(study.cells["seed"]))
-    tables = {name: _recalls(own, seeds) for name, own in cells.items()}
+    tables = {name: _rates(own, seeds) for name, own in cells.items()}
     compared = [name for name in cells if name != references[name]]
     if not compared:
         return ()
     values = np.concatenate([tables[name] for name in compared])
     other = np.concatenate([tables[references[name]] for name in compared])
     e = comparison.estimate(values, other, study.compare.paired)
-    low, high = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    ends = comparison.interval(e, comparison.interval_alpha(study.compare, int((~np.isnan(e.se)).sum())))
+    low, high = (np.clip(end, -1, 1) for end in ends)
     rows = []
     for name in compared:
         first = next(iter(cells[name].values()))
-        rows += [(name, *told) for told in zip(first.class_names, confusion(first).sum(axis=1), strict=True)]
+        rows += [(name, *told) for told in zip(first.class_names, images_of(first), strict=True)]
     return tuple(
         ByClass(name, class_name, int(images), _mean(other[i]), _mean(values[i]), *map(float, (e.difference[i], low[i], high[i])))
         for i, (name, class_name, images) in enumerate(rows)
     )
 
 
-def _recalls(own: Mapping[int, Predictions], seeds: Sequence[int]) -> Array:
+def _rates(own: Mapping[int, Told], seeds: Sequence[int]) -> Array:
     """`[K, seeds]`; NaN where a seed is missing."""
     nothing = np.full(len(next(iter(own.values())).class_names), np.nan)
-    return np.stack([recall(own[seed]) if seed in own else nothing for seed in seeds], axis=-1)
+    return np.stack([rates(own[seed]) if seed in own else nothing for seed in seeds], axis=-1)
 
 
 def _mean(values: Array) -> float:
@@ -141,7 +169,7 @@ def mcnemar(differences: Array, seeds: int) -> float:
     return float(stats.chi2.sf(differences.sum() ** 2 / squares, 1))
 
 
-def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[Paired, ...]:
+def _paired(study: Study, cells: CellsOfClasses, references: Mapping[str, str]) -> tuple[Paired, ...]:
     names, told, fits = [name for name in cells if name != references[name]], [], []
     for name in names:
         own, reference = cells[name], cells[references[name]]
@@ -163,7 +191,7 @@ def _paired(study: Study, cells: Cells, references: Mapping[str, str]) -> tuple[
     return tuple(made)
 
 
-def _mistakes(reference: Mapping[int, Predictions], names: Sequence[str]) -> tuple[Mistake, ...]:
+def _mistakes(reference: Mapping[int, Told], names: Sequence[str]) -> tuple[Mistake, ...]:
     counts = np.stack([confusion(said) for said in reference.values()]).astype(float)
     with np.errstate(invalid="ignore"):
         rates = np.nan_to_num(counts / counts.sum(axis=2, keepdims=True)).mean(axis=0)
@@ -174,27 +202,30 @@ def _mistakes(reference: Mapping[int, Predictions], names: Sequence[str]) -> tup
 
 
 def _disputed(cells: Cells, names: Sequence[str]) -> tuple[Disputed, ...]:
-    """The images whose part of seeds that are right differs most between two variants; the first ones of equal ones."""
-    labels = next(iter(next(iter(cells.values())).values())).labels
+    """The images that two variants tell most differently well, mean of their seeds; the first ones of equal ones."""
     variants = list(cells)
-    parts = np.stack([np.mean([said.answers == labels for said in own.values()], axis=0) for own in cells.values()])
-    spread = np.ptp(parts, axis=0)
+    parts = np.stack([np.mean([_well(said) for said in own.values()], axis=0) for own in cells.values()])
+    spread = np.ptp(parts, axis=0)  # NaN where nothing of an image counts, which is sorted to the end
     made = []
     for image in np.argsort(-spread, kind="stable")[:MOST_IMAGES]:
-        if not spread[image]:
+        if not spread[image] > 0:
             break
         best, worst = int(parts[:, image].argmax()), int(parts[:, image].argmin())
-        said = np.array([told.answers[image] for told in cells[variants[worst]].values()])
-        wrong = np.bincount(said[said != labels[image]], minlength=len(names))
-        made.append(
-            Disputed(
-                int(image),
-                names[labels[image]],
-                variants[best],
-                float(parts[best, image]),
-                variants[worst],
-                float(parts[worst, image]),
-                names[int(wrong.argmax())],
-            )
-        )
+        class_name, said = _said(list(cells[variants[worst]].values()), image, names)
+        ends = (variants[best], float(parts[best, image]), variants[worst], float(parts[worst, image]))
+        made.append(Disputed(int(image), class_name, *ends, said))
     return tuple(made)
+
+
+def _well(said: Told) -> Array:
+    """How well each image is told: whether it is right; of masks its IoU."""
+    return said.overlaps if isinstance(said, MaskPredictions) else (said.answers == said.labels).astype(float)
+
+
+def _said(cells: Sequence[Told], image: int, names: Sequence[str]) -> tuple[str, str]:
+    """The class of an image, and what most of these cells say that do not get it right; nothing of masks, which have several."""
+    told = [said for said in cells if isinstance(said, Predictions)]
+    if not told:
+        return "", ""
+    label, answers = told[0].labels[image], np.array([said.answers[image] for said in told])
+    return names[label], names[int(np.bincount(answers[answers != label], minlength=len(names)).argmax())]

@@ -14,6 +14,7 @@ from pages import DOCS
 from ablate.cli import app
 from ablate.registry import KINDS, default
 from ablate.spec.recipe import DEFAULT_TRAINER, spec_schema
+from tests.browser import CHROMIUM, browser
 
 pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
 pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]  # it takes longer where the machine is shared
@@ -60,6 +61,18 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_missing(site):
                 assert (page.parent / target).is_file(), (page, link)
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", sheet.read_text("utf-8")), sheet
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_no_page_is_wider_than_its_window(site, tmp_path):
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    with browser(tmp_path) as open_tab:
+        tab, found = open_tab(), {}
+        tab.show(820)
+        for page in (page for page in site.rglob("*.html") if "_static" not in page.parts):
+            tab.go(page.as_uri())
+            found[page.name] = tab.find(wide)
+    assert {name: more for name, more in found.items() if more} == {}
 
 
 def text_of(page: Path) -> str:

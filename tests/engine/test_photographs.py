@@ -18,10 +18,10 @@ from ablate.components.image_folder import image_folder
 from ablate.contracts import Environment
 from ablate.engine import ahead, data, prepared
 from ablate.engine.build import pipelines
+from ablate.engine.preflight import preflight
 from ablate.engine.restoring import restored
 from ablate.engine.seeding import generator
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
 from ablate.plan import make_cells, make_plan

@@ -78,6 +78,14 @@ def test_marks_at_the_axis_of_epochs_are_whole_numbers(study, last):
     assert [mark for mark in axes.get_xticks() if low <= mark <= high] == list(range(1, last + 1))
 
 
+def test_a_variant_without_an_epoch_has_no_curve_to_be_hidden(study):
+    told = dataclasses.replace(study, epochs=study.epochs[study.epochs["variant"] != "x"])
+    (picture,) = figures.curves_picture(told, summarise(told))
+    assert [mark.label for mark in picture.key] == [one.name for one in picture.panels[0].series] == ["base", "y"]
+    colors = {mark.label: mark.color for mark in figures.curves_picture(study, summarise(study))[0].key}
+    assert picture.key[1].color == colors["y"], "a curve keeps its colour when others come"
+
+
 def test_of_many_variants_those_that_differ_most_have_colours():
     study = make_study(["base", *(f"v{i}" for i in range(30))])
     (picture,) = figures.curves_picture(study, summarise(study))

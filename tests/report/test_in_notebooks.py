@@ -19,7 +19,7 @@ from ablate.stats.records import Effect
 
 def test_it_shows_question_answer_and_verdicts(study):
     checked = Checked(study._repr_html_())
-    text = " ".join(checked.text)
+    text = " ".join(checked.text).replace("\N{NO-BREAK SPACE}", " ")
     titles = ("made, 12 of 12 cells done", "Does it help?", study.analysis().answer, "p (Holm)", "reference")
     assert sorted(titles, key=text.index) == list(titles)
     assert ("td", {"class": "better"}) in checked.tags

@@ -17,7 +17,7 @@ from studies import ATTRIBUTION, FACTORIAL, HOSTILE, analysis, effect, make_fact
 from ablate.contracts import Factor
 from ablate.report.content import page
 from ablate.report.files import render
-from ablate.report.web import html
+from ablate.report.web import html, prose
 from ablate.study import VariantInfo
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -55,6 +55,19 @@ def full():
     study = make_factorial([Factor("a", "off", ("on",)), Factor("b", "off", ("on",))])
     names = [variant.name for variant in study.variants[1:]]
     return page(study, analysis(*map(effect, names), factorial=FACTORIAL, attribution=ATTRIBUTION))
+
+
+def test_a_message_of_several_lines_keeps_them():
+    study = make_study(("base", "x"))
+    study.cells.loc[1, ["status", "error"]] = ["failed", "it ended.\nTraceback:\n  <b>line</b> 1\n    ^^^^\n"]
+    text = html([page(study)])
+    assert '<dt>it ended.</dt><dd><pre tabindex="0">Traceback:\n  &lt;b&gt;line&lt;/b&gt; 1\n    ^^^^</pre></dd>' in text
+
+
+def test_commands_in_a_sentence_are_code_and_a_percentage_stays_together():
+    assert prose("at 95 % of 3") == "at 95&nbsp;% of 3"
+    assert prose("`ablate run` goes on, `x") == "<code>ablate run</code> goes on, `x"
+    assert prose("`<b>` <i>") == "<code>&lt;b&gt;</code> &lt;i&gt;"
 
 
 def test_a_page_is_well_formed_and_needs_nothing_else(study):

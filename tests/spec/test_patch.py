@@ -64,6 +64,12 @@ def test_what_is_no_path_is_refused(path):
         split(path)
 
 
+def test_text_that_reads_like_something_else_is_quoted():
+    before, after = {"a": "", "b": "1", "c": "none", "d": "true", "e": None}, {"a": "x", "b": 1, "c": None, "d": True, "e": "é b"}
+    told = ('a: "" → x', 'b: "1" → 1', 'c: "none" → none', 'd: "true" → true', "e: none → é b")
+    assert changes(before, after) == told
+
+
 def test_changes_read_like_a_diff():
     before = {
         "optimizer": {"use": "ablate-core:sgd", "lr": 0.1},

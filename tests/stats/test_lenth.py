@@ -125,6 +125,7 @@ def test_one_seed_of_a_two_level_design_has_intervals_from_its_contrasts(screeni
     )
     assert np.isnan([(row.f, row.p) for row in found.anova]).all()
     assert math.isnan(found.residual_sd)
+    assert (found.anova[-1].source, found.anova[-1].df, found.anova[-1].sum_squares) == ("residual", 0, 0)
     assert "not from seeds" in found.note
     assert "effect sparsity" in found.note
 

@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from ablate import predictions
-from ablate.predictions import Predictions
+from ablate.predictions import MaskPredictions, Predictions
+from ablate.report.confusion import short_names
 from ablate.report.content import page
+from ablate.report.drawing import figure
 from ablate.report.files import render, write_all
 from ablate.stats.calibration import expected_error, reliability
-from ablate.stats.per_image import confusion, mcnemar, per_image, recall
+from ablate.stats.per_image import confusion, mcnemar, per_image, rates
 from tests.report.studies import HOSTILE, make_study
 
 NAMES = ("cat", "dog", "<b>fox</b>")
@@ -34,7 +37,7 @@ def differences(one, other):
 def test_the_confusion_matrix_is_that_of_scikit_learn():
     one, _ = answers_of_two()
     assert confusion(one).tolist() == [[20, 0, 3], [2, 14, 2], [2, 2, 15]]
-    assert recall(one) == pytest.approx([20 / 23, 14 / 18, 15 / 19], abs=1e-15)
+    assert rates(one) == pytest.approx([20 / 23, 14 / 18, 15 / 19], abs=1e-15)
 
 
 def test_mcnemar_is_that_of_statsmodels():
@@ -108,6 +111,16 @@ def test_a_variant_is_compared_in_every_class_and_on_every_image(tmp_path):
     assert (found.mistakes[0].true, found.mistakes[0].said) == ("cat", "<b>fox</b>")
     assert [row.best for row in found.disputed] == ["x"] * 10
     assert found.disputed[0].worst_part == 0
+
+
+def test_no_interval_of_a_class_has_differences_that_cannot_be(tmp_path):
+    """With two seeds of which one is as good as the other is bad, Student's t alone would end far beyond 1."""
+    study = study_with(tmp_path, seeds=2)
+    said = predictions.read(study.predictions(study.cells["key"].iloc[-1]))
+    predictions.write(
+        study.predictions(study.cells["key"].iloc[-1]), predictions.packed(replace(said, answers=(said.labels + 1) % 3))
+    )
+    assert {(row.low, row.high) for row in per_image(study).classes} == {(-1, 1)}
 
 
 def test_what_is_not_there_is_counted_and_said(tmp_path):
@@ -198,3 +211,82 @@ def test_the_figure_shows_the_matrix_and_the_largest_differences(tmp_path):
     assert "The 2 of 3 variants that differ most" in picture.caption
     texts = {text.get_text() for axes in study.figure("confusion").axes for text in axes.texts}
     assert {"87", "13", "+13", "−13"} <= texts  # 20 of 23, 3 of 23
+
+
+def test_names_in_the_figure_tell_classes_and_variants_apart_and_stay_in_it(tmp_path):
+    assert short_names(["cat", "class number 7"], 14) == ["cat", "class number 7"]
+    assert short_names(["class number 10", "class number 11"], 14) == ["class …mber 10", "class …mber 11"]
+    study = study_with(tmp_path, ("base" * 20, "variant" * 9), class_names=("a long name of a class", "dog", "cat"))
+    (picture,) = [p for section in page(study).sections for p in section.pictures if p.name == "confusion"]
+    for number, panel in enumerate(picture.panels):
+        made = figure(replace(picture, panels=(panel,)))
+        assert max(text.get_window_extent().x1 for text in made.findobj(Text) if text.get_text()) <= made.bbox.x1, number
+
+
+PIXELS = np.array([[90, 10, 0], [5, 15, 0], [0, 0, 0]])
+
+
+def study_of_masks(tmp_path):
+    """`x` takes five pixels fewer of the second class for the first one with every seed; no pixel is of the third class."""
+    study = make_study(("base", "x"), seeds=3)
+    study = replace(study, predictions=lambda key: tmp_path / f"{key}.npz")
+    for row in study.cells.itertuples():
+        better = row.variant == "x"
+        pixels = PIXELS + better * np.array([[5, -5, 0], [0, 0, 0], [0, 0, 0]])
+        overlaps = np.array([0.5, 0.25 + 0.5 * better, np.nan, 0.75])
+        said = MaskPredictions(pixels, np.array([3, 2, 0]), overlaps, NAMES, "x")
+        predictions.write(study.predictions(row.key), predictions.packed(said))
+    return study
+
+
+def test_masks_are_told_by_class_and_by_image(tmp_path):
+    found = per_image(study_of_masks(tmp_path))
+    assert (found.targets, found.paired, found.calibration, found.others) == ("mask", (), (), ())
+    assert [(row.class_name, row.images) for row in found.classes] == [("cat", 3), ("dog", 2), ("<b>fox</b>", 0)]
+    assert [row.reference for row in found.classes] == pytest.approx([90 / 105, 15 / 30, np.nan], nan_ok=True)
+    assert [row.value for row in found.classes] == pytest.approx([95 / 105, 15 / 25, np.nan], nan_ok=True)
+    assert found.confusion["base"] == ((270, 30, 0), (15, 45, 0), (0, 0, 0))
+    assert (found.mistakes[0].true, found.mistakes[0].said, found.mistakes[0].rate) == ("dog", "cat", 0.25)
+    (image,) = found.disputed
+    assert (image.image, image.best, image.worst, image.class_name, image.said) == (1, "x", "base", "", "")
+    assert (image.best_part, image.worst_part) == pytest.approx((0.75, 0.25), abs=1e-4)
+
+
+def test_a_report_of_masks_says_what_it_is_of(tmp_path):
+    shown = page(study_of_masks(tmp_path))
+    text = render([shown], "markdown")
+    assert "| x | dog | 2 | 0.5000 | 0.6000 | +0.1000 |" in text
+    assert "Intersection over union (IoU) of each class: the pixels that are of it and said to be of it" in text
+    assert "| image 1 | x (0.75) | base (0.25) |" in text
+    assert "Percent of the pixels of each class" in render([shown], "html")
+    assert not any(words in text for words in ("McNemar", "recall", "Calibration"))
+    write_all(shown, tmp_path / "report")
+    assert pd.read_csv(tmp_path / "report" / "classes.csv")["value"].tolist()[:2] == pytest.approx([95 / 105, 15 / 25])
+
+
+def test_masks_and_classes_are_not_compared(tmp_path):
+    study = study_of_masks(tmp_path)
+    for row in study.cells[study.cells["variant"] == "x"].itertuples():
+        predictions.write(study.predictions(row.key), predictions.packed(replace(answers_of_two()[0], images="x")))
+    found = per_image(study)
+    assert (found.others, found.classes, found.disputed) == (("x",), (), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pixels", np.full((3, 3), 2**60)),
+        ("pixels", np.ones((2, 3))),
+        ("containing", np.array([1, 1, 9])),
+        ("containing", np.ones(4)),
+        ("overlaps", np.zeros((2, 2))),
+        ("overlaps", np.zeros(0)),
+    ],
+)
+def test_what_no_masks_give_is_refused(name, value):
+    right = MaskPredictions(PIXELS, np.array([3, 2, 0]), np.array([0.5, np.nan, 1, 0]), NAMES, "x")
+    same = predictions.unpacked(predictions.decoded(predictions.packed(right)))
+    assert same.overlaps == pytest.approx(right.overlaps, abs=1e-5, nan_ok=True)
+    assert (same.pixels == PIXELS).all()
+    with pytest.raises(ValueError, match="the predictions"):
+        predictions.decoded(predictions.packed(replace(right, **{name: value})))

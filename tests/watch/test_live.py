@@ -143,4 +143,13 @@ def test_who_looks_early_is_told_that_it_decides_nothing():
     counts = dict.fromkeys(("running", "failed", "interrupted"), 0)
     assert "Verdicts so far" in state_part("s", Now(counts | {"done": 1, "missing": 1}, (), (), None))
     assert "Verdicts so far" not in state_part("s", Now(counts | {"done": 2, "missing": 0}, (), (), None))
-    assert "goes on with the other 1" in state_part("s", Now(counts | {"done": 1, "missing": 1}, (), (), None))
+    assert "run</code> goes on with the other 1" in state_part("s", Now(counts | {"done": 1, "missing": 1}, (), (), None))
+
+
+def test_a_failure_is_told_by_the_first_and_the_last_line_of_its_message():
+    message = "the program ended with exit code 1. The end of what it printed:\nTraceback:\n    ^^^^\nRuntimeError: no <file>\n"
+    failed = Failed("k", "x", 0, message, message), Failed("l", "x", 1, "it broke", "")
+    counts = dict.fromkeys(("done", "running", "interrupted", "missing"), 0) | {"failed": 2}
+    state = state_part("s", Now(counts, (), failed, None))
+    assert "exit code 1. The end of what it printed: … RuntimeError: no &lt;file&gt;</summary>" in state
+    assert "x, seed 1 failed: it broke</summary>" in state
