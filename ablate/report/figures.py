@@ -240,7 +240,7 @@ def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> N
     axes.autoscale_view()
     axes.set_xlabel("epoch")
     axes.set_title(shorten(panel.replace("_", " "), 50), loc="left", fontsize=9)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid()
 
 

@@ -69,6 +69,15 @@ def test_learning_curves_have_means_bands_and_published_values(study):
     assert "crosses: published" in picture.caption
 
 
+@pytest.mark.parametrize("last", [1, 2])
+def test_marks_at_the_axis_of_epochs_are_whole_numbers(study, last):
+    study = dataclasses.replace(study, epochs=study.epochs[study.epochs["epoch"] <= last])
+    (picture,) = figures.curves_picture(study, summarise(study))
+    axes = drawn(picture)
+    low, high = axes.get_xlim()
+    assert [mark for mark in axes.get_xticks() if low <= mark <= high] == list(range(1, last + 1))
+
+
 def test_a_variant_without_an_epoch_has_no_curve_to_be_hidden(study):
     told = dataclasses.replace(study, epochs=study.epochs[study.epochs["variant"] != "x"])
     (picture,) = figures.curves_picture(told, summarise(told))
