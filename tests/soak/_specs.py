@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
-Json = Any
+from ablate.contracts import Json
+
 SPECS = Path(__file__).parents[2] / "specs"
 RAW = (
     "NaN",

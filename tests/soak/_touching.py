@@ -7,12 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.registry import KINDS, default
 from ablate.registry.remembered import cache_folder
 
-Json = Any
 WATCH = """
 import json, os, sys, time
 opened, asked = [], []
