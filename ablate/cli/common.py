@@ -42,6 +42,10 @@ def _options(
 SpecPath = Annotated[
     Path, typer.Argument(metavar="SPEC", help="JSON file of a study.", show_default=False, autocompletion=completion.specs)
 ]
+StudyName = Annotated[
+    str,
+    typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False, autocompletion=completion.studies),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=JSON", help="Override a part of the spec, such as base.epochs=2."),

@@ -1,6 +1,7 @@
-"""What a shell offers for a half-written argument. Only metadata of packages and names of files are read."""
+"""What a shell offers for a half-written argument. Only metadata of packages, names of files and of stored studies are read."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
@@ -45,6 +46,24 @@ def specs(incomplete: str) -> list[str]:
         elif path.suffix in SPEC_SUFFIXES:
             found.append(f"{before}{path.name}")
     return found
+
+
+def studies(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Studies of the store."""
+    from ablate import places
+    from ablate.errors import AblateError
+    from ablate.store import Store, exists
+
+    directory = places.store_dir(ctx.params.get("store"))
+    if exists(directory):
+        with suppress(AblateError), Store(directory, create=False, read_only=True) as opened:
+            return _matching(opened.studies(), incomplete)
+    return []
+
+
+def specs_or_studies(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What `ablate report` takes."""
+    return [*studies(ctx, incomplete), *specs(incomplete)]
 
 
 def specs_or_datasets(incomplete: str) -> list[str]:

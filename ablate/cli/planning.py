@@ -87,7 +87,7 @@ def power(
             metavar="SPEC-or-STUDY",
             help="JSON file, or name of a stored study.",
             show_default=False,
-            autocompletion=completion.specs,
+            autocompletion=completion.specs_or_studies,
         ),
     ],
     seeds: Annotated[list[int] | None, typer.Option("--seeds", min=2, help="Seeds a variant; may be repeated.")] = None,

@@ -40,7 +40,7 @@ def report(
             metavar="SPEC-or-STUDY",
             help="JSON file, or name of a stored study; several are joined.",
             show_default=False,
-            autocompletion=completion.specs,
+            autocompletion=completion.specs_or_studies,
         ),
     ],
     format_: Annotated[
@@ -87,9 +87,23 @@ def _stored(spec: "Spec", store: "Store") -> str:
 @app.command()
 def diff(
     one: Annotated[
-        str, typer.Argument(metavar="CELL-or-STUDY", help="Key of a cell, or its start; or a study.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="CELL-or-STUDY",
+            help="Key of a cell, or its start; or a study.",
+            show_default=False,
+            autocompletion=completion.studies,
+        ),
     ],
-    other: Annotated[str, typer.Argument(metavar="CELL-or-STUDY", help="What it is compared with.", show_default=False)],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="CELL-or-STUDY",
+            help="What it is compared with.",
+            show_default=False,
+            autocompletion=completion.studies,
+        ),
+    ],
     store: StoreDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .common import AsJson, StoreDir, app, print_json, warn
+from .common import AsJson, StoreDir, StudyName, app, print_json, warn
 
 if TYPE_CHECKING:
     from ablate.store import Store
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 stores = typer.Typer(help="Look after a store: list, measure, remove, export, import, merge.", no_args_is_help=True)
 app.add_typer(stores, name="store")
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")]
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from .common import AsJson, DataDir, Device, StoreDir, app, as_text, print_json, print_text, warn
+from .common import AsJson, DataDir, Device, StoreDir, StudyName, app, as_text, print_json, print_text, warn
 
 
 @app.command()
 def predict(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)],
+    study: StudyName,
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Name of one of its variants.", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="IMAGES", help="Folder of images.", show_default=False)],
     seed: Annotated[
@@ -50,7 +50,7 @@ def predict(
 
 @app.command()
 def evaluate(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of a stored study.", show_default=False)],
+    study: StudyName,
     metric: Annotated[
         list[str] | None,
         typer.Option(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from . import completion
 from .common import StoreDir, app
 
 
@@ -11,7 +12,12 @@ from .common import StoreDir, app
 def watch(
     study: Annotated[
         str | None,
-        typer.Argument(metavar="STUDY", help="Name of a stored study; the newest unless given.", show_default=False),
+        typer.Argument(
+            metavar="STUDY",
+            help="Name of a stored study; the newest unless given.",
+            show_default=False,
+            autocompletion=completion.studies,
+        ),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Where it listens; any that is free unless given.", show_default=False)

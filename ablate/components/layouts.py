@@ -85,7 +85,7 @@ def _parted(whole: Listing, test: str | float) -> Listing:
         train += sorted(files[count:])
     said = (
         f"{whole.root}: nothing says which images are for the test, and {len(held):,} of {len(whole.files[0]):,} are: "
-        f'{part:.0%} of each class. Give the dataset "test": {part:g}, or another part, to say so yourself'
+        f'{100 * part:.0f} % of each class. Give the dataset "test": {part:g}, or another part, to say so yourself'
     )
     return replace(whole, files=(train, held), notices=(*whole.notices, *([] if isinstance(test, float) else [said])))
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +13,7 @@ from ablate.registry import Component, Loaded
 from ablate.registry.params import Parameter
 from ablate.spec.validation import expected
 
-from .console import text
+from .console import indented, text
 
 LAID_OUT = re.compile(r"^(\s|[-*>|`])", re.MULTILINE)
 
@@ -50,9 +49,9 @@ def component_page(loaded: Loaded) -> RenderableType:
         head = Table.grid(padding=(0, 2, 0, 0))
         head.add_row(text(parameter.name, "bold"), text(f"{taken}; {default}", "dim"))
         parts.append(head)
-        parts.append(Padding(text(parameter.doc), (0, 0, 0, 4)))
+        parts.append(indented(parameter.doc))
         if members:
-            parts.append(Padding(text(", ".join(members), "dim"), (0, 0, 0, 4)))
+            parts.append(indented(", ".join(members), "dim"))
     return Group(*parts)
 
 

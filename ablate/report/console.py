@@ -3,6 +3,7 @@
 from collections.abc import Container, Sequence
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,11 @@ def say(console: Console, message: object, style: str = "", head: str = "") -> N
     shown = text(broken(words, console.width) if console.is_terminal else words, style)
     shown.stylize("bold red", 0, len(head))
     console.print(shown, soft_wrap=True)
+
+
+def indented(value: object, style: str = "", by: int = 4) -> Padding:
+    """Text below a heading, whose lines begin some characters in."""
+    return Padding(text(value, style), (0, 0, 0, by), expand=False)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: bool = False, words: Container[str] = ()) -> Table:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from ablate.contracts import Json
@@ -15,7 +14,7 @@ from ablate.stats.summary import summarise
 from ablate.store import Store
 from ablate.study import Study
 
-from .console import text
+from .console import indented, text
 from .data import finite
 from .tables import NOTHING, decimals, make_table
 from .terminal import table_view
@@ -131,7 +130,7 @@ def diff_view(found: Difference, width: int) -> RenderableType:
     for part, title in titles.items():
         lines = getattr(found, part)
         parts += [Text(), text(title if lines else f"{title}: the same", "bold")]
-        parts += [Padding(text(line.removeprefix(".")), (0, 0, 0, 4), expand=False) for line in lines]
+        parts += [indented(line.removeprefix(".")) for line in lines]
     means = found.kind == "studies"
     form = ".4g"
     if means:

@@ -9,7 +9,7 @@ from ablate.contracts import Estimate
 from ablate.stats.placebo import Placebo
 from ablate.stats.power import Detectable, Needed, Noise
 
-from .console import table, text
+from .console import indented, table, text
 from .tables import duration, plural
 
 
@@ -27,11 +27,11 @@ def _power(noise: Noise, wanted: float, detectable: Sequence[Detectable], needed
         line += f"; results of one seed correlate at {noise.correlation:+.2f} over the variants"
     yield text(line)
     yield Text()
-    yield text(f"The smallest difference that is found with a probability of {wanted:.0%}:", "bold")
+    yield text(f"The smallest difference that is found with a probability of {_percent(wanted)}:", "bold")
     rows = [[str(d.n), f"{d.difference:.4g}", _range(d.low, d.high, ".4g", noise)] for d in detectable]
     yield table(["seeds a variant", "difference", "with the noise's interval"], rows, numeric=True)
     yield Text()
-    yield text(f"The seeds a variant that find a difference with a probability of {wanted:.0%}:", "bold")
+    yield text(f"The seeds a variant that find a difference with a probability of {_percent(wanted)}:", "bold")
     rows = [[f"{n.difference:.4g}", _count(n.n), _range(n.low, n.high, "", noise)] for n in needed]
     yield table(["difference", "seeds a variant", "with the noise's interval"], rows, numeric=True)
 
@@ -47,15 +47,19 @@ def _range(low: float | None, high: float | None, form: str, noise: Noise) -> st
     return f"{ends[0]} to {ends[1]}"
 
 
+def _percent(part: float) -> str:
+    return f"{100 * part:.3g} %"
+
+
 def placebo_view(found: Placebo) -> RenderableType:
     """How often a study of nothing finds something."""
-    interval = "" if found.low == found.high else f", 95 % interval {found.low:.1%} to {found.high:.1%}"
+    interval = "" if found.low == found.high else f", 95 % interval {_percent(found.low)} to {_percent(found.high)}"
     wrong = sum(verdict in ("better", "worse") for verdict in found.verdicts)
     return Group(
         text(f"False differences in this placebo: {wrong} of {len(found.verdicts)}.", "bold"),
         text(
             f"Of {found.studies:,} ways to share the same results out to the variants, {found.false:,} find a difference: "
-            f"{found.rate:.1%}{interval}; {found.alpha:.0%} is what the study allows."
+            f"{_percent(found.rate)}{interval}; {_percent(found.alpha)} is what the study allows."
         ),
     )
 
@@ -77,8 +81,8 @@ def _time(found: Estimate, price: float | None) -> Iterator[RenderableType]:
         if price is not None:
             ends = [None if seconds is None else seconds / 3600 * price for seconds in (found.seconds, found.low, found.high)]
             yield text(f"money: {_about(ends[0], ends[1] or 0.0, ends[2] or 0.0, '{:,.2f}'.format)} at {price:g} an hour", "bold")
-    yield from (text(f"    told by {source}") for source in found.sources)
-    yield from (text(f"    not known of {reason}") for reason in found.unknown)
+    lines = [*(f"told by {source}" for source in found.sources), *(f"not known of {reason}" for reason in found.unknown)]
+    yield from (indented(line) for line in lines)
 
 
 def _about(middle: float | None, low: float, high: float, form: Callable[[float], str]) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from ablate.stats.summary import in_words, missing
 
-from .console import table, text
+from .console import indented, table, text
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _all_sections(page: "Page", width: int) -> Iterator[RenderableType]:
             yield from (Text(), table_view(made, width))
         for name, lines in section.items:
             yield text(name, "bold")
-            yield from (Padding(text(line), (0, 0, 0, 4), expand=False) for line in lines)
+            yield from (indented(line) for line in lines)
         yield from [Text()] * bool(section.tables and section.notes)
         yield from (text(note, "dim") for note in section.notes)
 
@@ -83,4 +82,4 @@ def _blocks(shown: Table) -> Iterator[RenderableType]:
     for name, *cells in shown.rows:
         yield text(name, "bold")
         filled = [f"{heading} {cell}" for heading, cell in zip(shown.headings[1:], cells, strict=True) if cell]
-        yield Padding(text("; ".join(filled)), (0, 0, 0, 4), expand=False)
+        yield indented("; ".join(filled))

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 
 from ablate.spec.patch import show
 from ablate.stats.records import Tuned
 from ablate.study import Study, Tuning
 
-from .console import text
+from .console import indented, text
 from .reading import level
 from .tables import NOTHING, Table, duration, interval, make_table, measured, number, plural
 
@@ -85,6 +84,6 @@ def _view(tuning: Tuning) -> Iterator[RenderableType]:
         spaces.setdefault(tuple(told.space.items()), []).append(told.variant)
     for space, names in spaces.items():
         if len(spaces) > 1:
-            yield Padding(text("; ".join(names)), (0, 0, 0, 4), expand=False)
+            yield indented("; ".join(names))
         for path, domain in space:
-            yield Padding(text(f"{path}: {domain}"), (0, 0, 0, 8 if len(spaces) > 1 else 4), expand=False)
+            yield indented(f"{path}: {domain}", by=8 if len(spaces) > 1 else 4)

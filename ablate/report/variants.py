@@ -3,11 +3,10 @@
 from collections.abc import Container, Sequence
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 
 from ablate.study import VariantInfo
 
-from .console import text
+from .console import indented, text
 
 
 def variants_view(infos: Sequence[VariantInfo], references: Container[str], stored: dict[str, tuple[int, int]]) -> RenderableType:
@@ -18,5 +17,5 @@ def variants_view(infos: Sequence[VariantInfo], references: Container[str], stor
         line = text(info.name, "bold")
         note = "reference, " if info.name in references else ""
         parts.append(line.append(f"  ({note}{done} of {cells} stored)", "dim"))
-        parts += [Padding(text(change), (0, 0, 0, 4), expand=False) for change in info.changes]
+        parts += [indented(change) for change in info.changes]
     return Group(*parts)

@@ -93,7 +93,8 @@ def _look(
         message = f"there is no store in {directory}, where the weights of {asked} are looked for"
         yield Problem("", message, f"{RUN}, or give another store with --store.", outside=True)
     elif asked.study not in (known := store.studies()):
-        yield Problem("", f"the store in {directory} has no study {asked.study!r}", did_you_mean(asked.study, known) or f"{RUN}.")
+        hint = f"{did_you_mean(asked.study, known)} {RUN}.".lstrip()
+        yield Problem("", f"the store in {directory} has no study {asked.study!r}", hint)
     else:
         cells = store.study(asked.study).cells
         own = cells[cells["variant"] == asked.variant]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ablate.store import Store
+
 SPECS = Path(__file__).parents[2] / "specs"
 
 
@@ -52,6 +54,19 @@ def test_specs_are_json_files_here_and_one_level_down(tmp_path):
     assert offered("ablate run [", tmp_path) == ["[b].json"]
     assert offered("ablate run ", tmp_path) == ["[b].json", "a.json", "apart/c.json", "b.jsonc"]
     assert offered(f"ablate check {tmp_path}/ap", Path("/")) == [f"{tmp_path}/apart/c.json"]
+
+
+def test_studies_are_those_of_the_store(tmp_path):
+    assert offered("ablate watch ", tmp_path) == []
+    for store, names in (("ablate-store", ("second", "first")), ("apart", ("fifth",))):
+        with Store(tmp_path / store) as opened:
+            for name in names:
+                opened.save_study(name, {}, {}, [])
+    (tmp_path / "figures.json").touch()
+    assert offered("ablate predict f", tmp_path) == ["first"]
+    assert offered("ablate report f", tmp_path) == ["first", "figures.json"]
+    assert sorted(offered("ablate diff first ", tmp_path)) == ["first", "second"]
+    assert offered("ablate store remove --store apart f", tmp_path) == ["fifth"]
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash")

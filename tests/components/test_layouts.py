@@ -41,7 +41,7 @@ def test_class_folders_alone_are_parted_and_it_is_said(environment, folder):
     assert [int(value >= 100) for value in values(data.test)] == data.test.labels.tolist() == [0, 0, 1]
     (notice,) = image_folder(environment, path=str(folder), channels=1).notices()
     assert notice == (
-        f"{folder}: nothing says which images are for the test, and 3 of 15 are: 20% of each class. "
+        f"{folder}: nothing says which images are for the test, and 3 of 15 are: 20 % of each class. "
         'Give the dataset "test": 0.2, or another part, to say so yourself'
     )
     assert image_folder(environment, path=str(folder), channels=1, test=0.2).notices() == []

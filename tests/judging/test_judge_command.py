@@ -82,7 +82,7 @@ def test_formats_and_files(runs, tmp_path):
 def test_power_says_what_more_seeds_would_show(runs):
     told = call(runs, *FACTORS, "--power")
     assert "noise:" in told
-    assert "The seeds a variant that find a difference with a probability of 80%" in told
+    assert "The seeds a variant that find a difference with a probability of 80 %" in told
 
 
 def test_the_spec_that_would_decide_it(runs, tmp_path):

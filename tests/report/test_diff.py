@@ -48,7 +48,7 @@ def test_cells_differ_in_recipe_environment_and_results(store):
     found = difference(store, "aaaa" + "a" * 56 + "0000", "b" * 60 + "0001")
     assert found.kind == "cells"
     assert found.recipe == ("seed: 0 → 1", "optimizer.lr: 0.1 → 0.2")
-    assert found.environment == ("identity.packages.torch: 2.10 → 2.11", "machine.packages.torch: 2.10 → 2.11")
+    assert found.environment == ('identity.packages.torch: "2.10" → "2.11"', 'machine.packages.torch: "2.10" → "2.11"')
     results = {row["name"]: row for row in found.results}
     assert results["accuracy"] == {"name": "accuracy", "one": 0.5, "other": None, "difference": None}
     assert (results["status"]["one"], results["status"]["other"]) == ("done", "failed")
@@ -63,7 +63,7 @@ def test_studies_differ_in_spec_environment_and_results(store):
     found = difference(store, "apple", "berry")
     assert found.kind == "studies"
     assert found.recipe == ("base.optimizer.lr: 0.1 → 0.2", "seeds: 2 → 1")
-    assert found.environment == ("packages.torch: 2.10 → 2.11",)
+    assert found.environment == ('packages.torch: "2.10" → "2.11"',)
     (row,) = found.results
     assert {name: row[name] for name in ("one", "other", "difference", "one_n", "other_n", "other_sd")} == {
         "one": 0.625,

@@ -19,6 +19,7 @@ from ablate.executors.training import as_planned, messages
 from ablate.registry import build, default
 from ablate.registry.inputs import file_digest
 from ablate.runner.estimating import estimate
+from ablate.runner.inputs import RUN
 from ablate.runner.job import Options, prepare
 from ablate.runner.trained import cell_of
 from ablate.spec.identity import canonical_recipe
@@ -121,7 +122,7 @@ def test_what_is_not_there_is_told_at_once_and_before_anything_is_trained(folder
     code, told = problems(students(BASE | {"study": "teacher"}), folder)
     assert (code, told) == (
         2,
-        [(f"the store in {folder} has no study 'teacher' (in variant 'taught')", "Did you mean 'teachers'?")],
+        [(f"the store in {folder} has no study 'teacher' (in variant 'taught')", f"Did you mean 'teachers'? {RUN}.")],
     )
     _, told = problems(students(BASE | {"variant": "bas"}), folder)
     assert told == [("study 'teachers' has no variant 'bas' (in variant 'taught')", "Did you mean 'base'?")]
