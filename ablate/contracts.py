@@ -322,11 +322,11 @@ def believed(epochs: list[dict[str, Json]], metrics: dict[str, Json]) -> tuple[l
     The engine gives it none, and says why; earlier versions gave it those of the first class, which is what `argmax` makes of
     NaN.
     """
-    told = [
+    records = [
         epoch | {name: None for name in metrics if name in epoch} | {"diverged": epoch.get("diverged", LOSS_NOT_FINITE)}
         if epoch.get("train_loss", 0.0) is None
         else epoch
         for epoch in epochs
     ]
     counted = next((epoch for epoch in epochs if epoch.get("selected")), epochs[-1] if epochs else {})
-    return told, dict.fromkeys(metrics) if counted.get("train_loss", 0.0) is None else metrics
+    return records, dict.fromkeys(metrics) if counted.get("train_loss", 0.0) is None else metrics

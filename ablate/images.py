@@ -102,18 +102,18 @@ def look(source: Source, name: str) -> Look:
     """
 
     def found(image: "Image", data: bytes) -> Look:
-        told = [_orientation(image, data)]
-        lies = told[0] == "upright" and image.getexif()[ORIENTATION] in range(5, 9)
+        remarks = [_orientation(image, data)]
+        lies = remarks[0] == "upright" and image.getexif()[ORIENTATION] in range(5, 9)
         if getattr(image, "is_animated", False):
-            told.append("frames")
+            remarks.append("frames")
         if image.mode in _SIXTEEN_BITS or image.mode in ("I", "F"):
-            told.append("deep")
+            remarks.append("deep")
             if np.asarray(_eight_bits(image, image)).max() < 16:
-                told.append("dark")
+                remarks.append("dark")
         elif image.has_transparency_data and _alpha(image).min() < 255:
-            told.append("clear")
+            remarks.append("clear")
         height, width = (image.width, image.height) if lies else (image.height, image.width)
-        return Look(tuple(remark for remark in told if remark), height, width)
+        return Look(tuple(remark for remark in remarks if remark), height, width)
 
     return _with(source, name, found)
 

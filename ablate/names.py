@@ -1,11 +1,10 @@
 """The names that a study has: of variants, levels, metrics. Some characters no spec lets into them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from ablate.plain import encodable
 
-Json = Any
+from .contracts import Json
 
 
 def checked(names: Iterable[str]) -> None:
@@ -32,6 +31,16 @@ def of_plan(plan: Mapping[str, Json]) -> Iterator[str]:
         yield from (cell["study"], cell["variant"])
     for told in (plan.get("tuning") or {}).get("variants", ()):
         yield from (told["variant"], told["untuned"], *(trial["name"] for trial in told["trials"]))
+
+
+def levels_as_name(levels: Mapping[str, str]) -> str:
+    """`a=x,b=y`, as variants of factors are called."""
+    return ",".join(f"{factor}={level}" for factor, level in levels.items())
+
+
+def levels_of_name(name: str) -> dict[str, str]:
+    """The factors and levels of `a=x,b=y`; a name of another form has a factor that no study has."""
+    return {part.partition("=")[0]: part.partition("=")[2] for part in name.split(",")}
 
 
 def says_itself(level: str) -> bool:

@@ -110,13 +110,13 @@ class Photographs:
         folder, pixels = self._files(place).folder, self._files(place).pixels
         if scale == 1 and pixels is not None:
             return pixels[at : at + self.channels * height * width].reshape(height, width, -1).transpose(2, 0, 1)
-        data = self.encoded(place)
+        data, name = self.encoded(place), f"{folder}: the record at byte {offset:,}"
         try:
-            if kind == FAST_JPEG and (fast := fast_decoded(data, self.channels, scale)) is not None:
-                return fast
-            return decode(data, f"{folder}: the record at byte {offset:,}", self.channels, scale=scale)
-        except EnvironmentProblem as error:  # it could be decoded when it was written
-            raise DiskProblem(f"{error} Delete {folder.parent}, and it is made again.") from error
+            fast = fast_decoded(data, self.channels, scale) if kind == FAST_JPEG else None
+            return decode(data, name, self.channels, scale=scale) if fast is None else fast
+        except (EnvironmentProblem, ValueError) as error:  # it could be decoded when it was written
+            why = f"{name}: cannot be read as an image: {error}." if isinstance(error, ValueError) else str(error)
+            raise DiskProblem(f"{why} Delete {folder.parent}, and it is made again.") from error
 
 
 def joined(parts: Sequence[Photographs]) -> Photographs:
@@ -152,17 +152,20 @@ class Records:
 
 
 def fast_decoded(data: bytes, channels: Literal[1, 3], scale: int = 1) -> Pixels | None:
-    """The pixels of a JPEG file by simplejpeg, which lets other threads work; None where it is not installed, or refuses."""
+    """The pixels of a JPEG file by simplejpeg, which lets other threads work; None where it is not installed, or does not fit.
+
+    Raises:
+        ValueError: The file is damaged, or of a kind that it does not read. Pillow gives some pixels for damaged ones.
+    """
     try:
         import simplejpeg
     except ImportError:
         return None
     if channels != 3:  # its grey is the file's luma, and Pillow's that of the RGB image
         return None
-    try:
+    least = {}
+    if scale > 1:
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
-        least = {"min_height": -(-height // scale), "min_width": -(-width // scale), "min_factor": scale} if scale > 1 else {}
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", **least).transpose(2, 0, 1)
-    except ValueError:
-        return None
+        least = {"min_height": -(-height // scale), "min_width": -(-width // scale), "min_factor": scale}
+    pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", **least).transpose(2, 0, 1)
     return pixels

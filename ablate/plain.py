@@ -57,6 +57,18 @@ def fitted(rows: Sequence[Sequence[str]], width: int) -> str:
     return "".join(head.ljust(start) + _wrapped(row[-1], width, start).lstrip() for head, row in zip(heads, lines, strict=True))
 
 
+def broken(text: str, width: int) -> str:
+    """Text whose lines go on below themselves. A word that is longer than a line, such as an address, stays whole."""
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    rest = line.lstrip(" ")
+    indent = " " * (len(line) - len(rest))
+    parts = textwrap.wrap(rest, max(width - len(indent), LEAST), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(indent + part for part in parts)
+
+
 def _wrapped(text: str, width: int, indent: int) -> str:
     made = textwrap.fill(text, max(width, indent + 1), initial_indent=" " * indent, subsequent_indent=" " * indent)
     return f"{made}\n"

@@ -1,19 +1,24 @@
 """The benchmark at its smallest size: every figure is there and the ways agree. How fast anything is, is not tested."""
 
+import io
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
-from ablate.bench import PARTS, studies
+from ablate.bench import PARTS, loading, studies
 from ablate.bench.common import Size
 from ablate.bench.run import SMALLEST
 from ablate.cli import app
+from ablate.components import recorded
 from ablate.contracts import Environment
 from ablate.errors import AblateError
+from ablate.photographs import Photographs
 
 pytestmark = pytest.mark.timeout(900)  # whole studies in processes of their own, on a machine that may be shared
 Q1 = json.loads((Path(__file__).parents[1] / "specs" / "q1.json").read_text())
@@ -43,6 +48,22 @@ def studies_here(monkeypatch, in_this_process):
 
     for module in ("epochs", "studies"):
         monkeypatch.setattr(f"ablate.bench.{module}.run_ablate", run)
+
+
+def test_photographs_that_were_begun_ahead_of_what_is_measured_are_not_counted(tmp_path, monkeypatch, capsys):
+    """Of a way that was left after its first batch, threads would go on to decode the next chunk."""
+    content = io.BytesIO()
+    Image.new("RGB", (60, 40)).save(content, "JPEG")
+    recorded.write(tmp_path / "encoded", [0] * 12, [(f"{n}.jpg", content.getvalue()) for n in range(12)], 3, decoded=False)
+    decoded, counts = [], []
+    original = Photographs.decoded
+    monkeypatch.setattr(Photographs, "decoded", lambda *which: decoded.append(which) or original(*which))
+    monkeypatch.setattr(loading, "WAYS", {"it": partial(loading.ours, kept="encoded", batch=2, chunk=4)})
+    monkeypatch.setattr(loading, "_cpu_seconds", lambda: counts.append(len(decoded)) or 0.0)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)  # that of the tests stays
+    loading.main("it", tmp_path)
+    assert counts == [12, 24]
+    assert json.loads(capsys.readouterr().out)["images"] == 12
 
 
 @pytest.mark.parametrize("part", [part for part in PARTS if part != "gpu"])  # which `tests/pretended` has

@@ -9,12 +9,11 @@ from PIL import Image
 from torchvision import transforms
 
 from ablate.components.transforms import color, normalize, policies, random
+from ablate.contracts import Json
 from ablate.engine.data import CHUNK
 from ablate.registry import build, default
 
 from .common import Size, augmented, compare, figure
-
-Json = Any
 
 
 def _pairs(side: int) -> dict[str, tuple[Callable[..., Any], Any, str]]:

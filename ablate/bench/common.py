@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ablate.contracts import Data, Environment
+from ablate.contracts import Data, Environment, Json
 from ablate.registry import build, default
 
-Json = Any
 OPTIMIZERS: Mapping[str, Json] = {
     "sgd": {"use": "sgd", "lr": 0.001, "momentum": 0.9},
     "adam": {"use": "adam", "lr": 0.001},

@@ -6,14 +6,13 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ablate.components.models import net, torchvision
-from ablate.contracts import DataInfo, Result
+from ablate.contracts import DataInfo, Json, Result
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.runner.job import Job, save
@@ -21,8 +20,6 @@ from ablate.spec import load
 from ablate.store import Store
 
 from .common import NORMALIZE, OPTIMIZERS, Size, compare, figure, run_ablate, timed
-
-Json = Any
 
 
 def _tiny(name: str, seeds: int) -> Json:

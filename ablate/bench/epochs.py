@@ -3,8 +3,8 @@
 import statistics
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import UsageError
 from ablate.plan import make_plan
 from ablate.registry import default
@@ -16,7 +16,6 @@ from .common import NORMALIZE, Size, an_epoch, figure, new_store, run_ablate, st
 from .script import check
 from .studies import TOLERANCE, finish, recipes_of, start_script, with_epochs
 
-Json = Any
 EPOCHS = (1, 3)  # that are measured of a study that is extrapolated
 
 

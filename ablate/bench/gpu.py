@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablate.contracts import Cell, Result
+from ablate.contracts import Cell, Json, Result
 from ablate.engine.turns import arithmetic
 from ablate.errors import AblateError, UsageError
 from ablate.executors import Settings, order
@@ -31,7 +31,6 @@ from .common import NORMALIZE, OPTIMIZERS, Size, figure, new_store, run_ablate, 
 from .epochs import distinct_recipes
 from .studies import RESNET18, TOLERANCE, finish, start_script
 
-Json = Any
 SECONDS = 500  # for all of it; what is not begun by then is not measured
 EPOCHS = 6  # at most, of cells at once
 BY_HAND = 4, 2  # epochs, of which the first is not counted, and repetitions, at most

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from ablate.components import recorded
+from ablate.contracts import Json
 from ablate.errors import EnvironmentProblem
 from ablate.executors import KEEP_MEMORY
 from ablate.photographs import Photographs
@@ -20,7 +20,6 @@ from ablate.photographs import Photographs
 from .common import Size, figure
 from .loading import WAYS
 
-Json = Any
 MADE = (375, 500)  # height and width of photographs that are made where the dataset has none
 MOST = 2000  # photographs that are loaded
 ALONE = "decoding alone"  # simplejpeg, whole photographs

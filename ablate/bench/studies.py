@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ablate.contracts import Json
 from ablate.plan import make_plan
 from ablate.registry import default
 from ablate.spec import load
@@ -15,7 +16,6 @@ from ablate.spec.recipe import Recipe
 
 from .common import NORMALIZE, OPTIMIZERS, Size, an_epoch, augmented, compare, figure, new_store, run_ablate, study, write_arrays
 
-Json = Any
 Accuracies = dict[str, float]  # of each optimizer, the mean over seeds
 TOLERANCE = 0.05  # of a mean accuracy, where the ways draw different random numbers
 LOADERS = 8  # at most so many worker processes load a script's images, where the GPU would wait for them

@@ -32,6 +32,7 @@ __all__ = [
 def main() -> None:
     """Entry point: turns what goes wrong into a message and an exit code."""
     output.prepare()
+    gc.set_threshold(200_000, 20, 50)  # a command keeps most of what it makes, and looking through it takes time
     atexit.register(gc.freeze)  # or the interpreter's last collection goes through all that was imported: a fifth of `judge`
     try:
         _run()

@@ -16,7 +16,7 @@ from .common import app
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The spec that is written.")] = Path("study.json"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The spec that is written.")] = Path("study.json"),
     images: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +42,7 @@ def init(
 ) -> None:
     """Write the spec of a first study: asks where the images are, for the model, what to vary, and how many seeds."""
     from ablate.registry import default
-    from ablate.report.console import err, out, text
+    from ablate.report.console import err, out, say
     from ablate.report.files import write
     from ablate.runner.job import Options, prepare
 
@@ -58,13 +58,17 @@ def init(
 
     def asked(question: str, about: str, usual: str, check: Callable[[str], object]) -> str:
         """Asks until the answer is one."""
-        err.print(text(about, "dim"))
+        say(err, about, "dim")
         while True:
-            answer = str(typer.prompt(question, default=usual, err=True))
+            try:
+                answer = str(typer.prompt(question, default=usual, err=True))
+            except typer.Abort:  # Ctrl-C or Ctrl-D
+                err.print()
+                raise KeyboardInterrupt from None
             try:
                 check(answer)
             except UsageError as error:
-                err.print(text(str(error), "red"), soft_wrap=True)
+                say(err, error, "red")
             else:
                 return answer
 
@@ -89,4 +93,4 @@ def init(
     made = document(name, images, model, vary, seeds)
     prepare(made, (), Options(download=False))  # nothing is written that `check` would refuse
     write(file, laid_out(made) + "\n")
-    out.print(text(f"written to {file}. What it varies, and how many cells that are: ablate check {file}"), soft_wrap=True)
+    say(out, f"written to {file}. What it varies, and how many cells that are: ablate check {file}")

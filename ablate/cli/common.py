@@ -13,10 +13,11 @@ from ablate.version import JSON_VERSION
 
 from . import completion, output
 
-HELP = """Ablation studies: which part of a recipe makes the difference, by how much, how sure.
-
-Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 something outside is missing or broken (data, disk,
-device, package); 4 `judge --fail-on` found what it names; 70 an error in ablate itself; 130 interrupted."""
+HELP = (
+    "Ablation studies: which part of a recipe makes the difference, by how much, how sure.\n\n"
+    "Exit codes: 0 all is well; 1 a cell failed; 2 wrong usage or a wrong spec; 3 something outside is missing or broken (data, "
+    "disk, device, package); 4 `judge --fail-on` found what it names; 70 an error in ablate itself; 130 interrupted."
+)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -76,9 +77,9 @@ Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks and the l
 
 def complain(message: str, code: ExitCode) -> NoReturn:
     """Ends the process with a message."""
-    from ablate.report.console import err, text
+    from ablate.report.console import err, say
 
-    err.print(text("error: ", "bold red").append_text(text(message)), soft_wrap=True)
+    say(err, message, head="error: ")
     sys.exit(code)
 
 
@@ -99,6 +100,6 @@ def as_text(document: Mapping[str, Any], versioned: bool = True) -> str:
 
 
 def warn(message: str) -> None:
-    from ablate.report.console import err, text
+    from ablate.report.console import err, say
 
-    err.print(text(message, "yellow"), soft_wrap=True)
+    say(err, message, "yellow")

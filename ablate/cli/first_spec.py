@@ -4,13 +4,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.registry import Component, default
 from ablate.spec.strict import parse
 
-Json = Any
 SMALL, LARGE = 64, 224  # height and width that images of a folder are brought to, for the small network and for others
 VARIED: dict[str, str] = {
     "batch_norm": "batch normalisation in the network",

@@ -82,7 +82,7 @@ def judge(
     question: Annotated[str, typer.Option("--question", help="What it asks, for the report.")] = "",
     format_: Annotated[
         str,
-        typer.Option("--format", help="terminal, html, markdown, latex, latex-document, csv, json, or files for all of them."),
+        typer.Option("--format", help="terminal, full, html, markdown, latex, latex-document, csv, json, or files for all."),
     ] = "terminal",
     output: Output = None,
     power: Annotated[bool, typer.Option("--power", help="Say too what more seeds would show.")] = False,
@@ -161,7 +161,7 @@ def _show_power(study: "Study") -> None:
 
 def _write_spec(path: Path, study: "Study", reading: "Reading", differences: Any) -> None:
     from ablate.judging.deciding import PROGRAM, deciding_spec, partial
-    from ablate.report.console import err, text
+    from ablate.report.console import err, say
     from ablate.report.files import write
 
     document = deciding_spec(study, reading, differences)
@@ -175,7 +175,7 @@ def _write_spec(path: Path, study: "Study", reading: "Reading", differences: Any
         message += f" It starts {PROGRAM}, which stands for your program: correct `argv`, then run `ablate check {path} --probe`."
         if some := partial(reading):
             message += f" A level that has no {', '.join(some[:5])} is given that of another: look whether the program minds."
-    err.print(text(message, "dim"), soft_wrap=True)
+    say(err, message, "dim")
 
 
 def _fail_on(made: "Page") -> None:

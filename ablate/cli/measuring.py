@@ -15,7 +15,7 @@ from .common import AsJson, DataDir, Device, app, print_json
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PART]...", help="All of them unless given, but `gpu`.", show_default=False),
+        typer.Argument(metavar="PART", help="All of them unless given, but `gpu`.", show_default=False),
     ] = None,
     dataset: Annotated[str, typer.Option("--dataset", metavar="JSON", help="The images of the studies.")] = '{"use": "cifar10"}',
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often everything is measured; medians are shown.")] = 3,

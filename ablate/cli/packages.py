@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="[KIND]", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
+        typer.Argument(metavar="KIND", help="Only this kind.", show_default=False, autocompletion=completion.kinds),
     ] = None,
     search: Annotated[
         str | None, typer.Option("--search", metavar="TEXT", help="Only those with this in their name, package or description.")
@@ -39,7 +39,10 @@ def list_(
     found = told["components"]
     columns = ("kind", "name", "package", *(["problem"] if any(one["problem"] for one in found) else []), "description")
     rows = [[{**one, "package": f"{one['distribution']} {one['version']}"}[column] for column in columns] for one in found]
-    if sys.stdout.isatty():
+    if not found:
+        has = f"has {search!r} in its name, package or description" if search else "is installed"
+        warn(f"no {kind or 'component'} {has}")
+    elif sys.stdout.isatty():
         sys.stdout.write(fitted([columns, *rows], shutil.get_terminal_size().columns))
     else:
         sys.stdout.write(aligned([columns, *rows]))
@@ -49,7 +52,7 @@ def list_(
 
 @app.command()
 def show(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", show_default=False, autocompletion=completion.kinds)],
+    kind: Annotated[str, typer.Argument(metavar="KIND-or-NAME", show_default=False, autocompletion=completion.kinds)],
     name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, autocompletion=completion.components)] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,15 +61,12 @@ def show(
     The kind may be left out: then everything of the name is shown.
     """
     from ablate.documents.installed import component_record, kinds_of
-    from ablate.registry import HOOK, KINDS
     from ablate.report.console import out
 
-    if name is None:
-        if kind in (*KINDS, HOOK):
-            raise UsageError(f"give the name of a component, too: ablate list {kind} says which there are.")
-        kinds, name = kinds_of(kind), kind
-    else:
-        kinds = [kind]
+    kinds = [kind] if name else kinds_of(kind)
+    name = name or kind
+    if not kinds:
+        raise UsageError(f"give the name of a component, too: ablate list {kind} says which there are.")
     if as_json and len(kinds) > 1:
         raise UsageError(f"--json is of one component. Give a kind before {name!r}: {' or '.join(kinds)}.")
     for place, one in enumerate(kinds):
@@ -117,7 +117,7 @@ def fetch(
     from ablate import places
     from ablate.contracts import Environment
     from ablate.registry import default
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
     from ablate.runner.job import plan_of
     from ablate.spec import is_file
     from ablate.spec.identity import canonical_json
@@ -135,7 +135,7 @@ def fetch(
             raise UsageError(f"dataset {what!r} needs {', '.join(required)}: fetch it with a spec.")
         ready = [fetched(default(), {"use": what}, environment)]
     for line in ready:
-        out.print(text(line), soft_wrap=True)
+        say(out, line)
 
 
 @app.command("new-plugin")
@@ -154,9 +154,9 @@ def new_plugin(
     directory: Annotated[Path, typer.Option("--directory", metavar="DIR", help="Where its folder is made.")] = Path("."),
 ) -> None:
     """Write a plugin that can be installed and passes its tests: a small example of its kind to begin with."""
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
 
     from .new_plugin import write
 
     for path in write(name, kind, directory):
-        out.print(text(path), soft_wrap=True)
+        say(out, path)

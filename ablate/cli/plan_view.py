@@ -10,10 +10,8 @@ def show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price:
 
     from ablate.documents import plan_record
     from ablate.report.console import out, text, wide
-    from ablate.report.tables import plural
     from ablate.report.tuning import tuning_view
     from ablate.report.variants import variants_view
-    from ablate.runner.job import at_most
 
     job, stored, otherwise = _as_stored(job, options)
     found = _estimated(job, options) if timed else None
@@ -31,14 +29,9 @@ def show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price:
     console.print(
         variants_view(infos, job.plan.references.values(), {name: (sum(done), len(done)) for name, done in counts.items()})
     )
-    done, total, seeds = sum(p.cell.key in stored for p in job.cells), len(job.cells), len(job.plan.seeds)
     if tuning:
         console.print("", tuning_view(tuning), sep="\n")
-        total = at_most(job) or total
-        each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned and {seeds} untuned"
-        console.print(text(f"\nat most {total} cells, for each variant {each}: {done} stored, {total - done} to train"))
-    else:
-        console.print(text(f"\n{total} cells ({len(infos)} variants × {seeds} seeds), {done} stored, {total - done} to train"))
+    console.print(text("\n" + _counts(job, sum(planned.cell.key in stored for planned in job.cells))))
     if found:
         from ablate.report.power import time_view
 
@@ -46,6 +39,20 @@ def show_plan(job: Any, options: Any, as_json: bool, timed: bool = False, price:
     for notice in notices:
         warn(notice)
     _say_versions(job.reused, otherwise)
+
+
+def _counts(job: Any, done: int) -> str:
+    """How many cells there are, are stored, and are to be trained."""
+    from ablate.report.tables import plural
+    from ablate.runner.job import at_most
+
+    total, seeds, tuning, stopping = len(job.cells), len(job.plan.seeds), job.plan.tuning, job.plan.stopping
+    if tuning:
+        total = at_most(job) or total
+        each = f"{tuning.trials} trials of {plural(tuning.seeds, 'seed')}, {plural(seeds, 'seed')} tuned and {seeds} untuned"
+        return f"at most {total} cells, for each variant {each}: {done} stored, {total - done} to train"
+    count = f"{len(job.plan.infos())} variants × {f'{stopping.least} to ' if stopping else ''}{seeds} seeds"
+    return f"{'at most ' if stopping else ''}{total} cells ({count}), {done} stored, {total - done} to train"
 
 
 def _as_stored(job: Any, options: Any) -> tuple[Any, set[str], list[Any]]:
@@ -76,17 +83,19 @@ def _say_versions(reused: Any, otherwise: Any) -> None:
         options = " ".join(f"--reuse {name}" for name in versions)
         warn(
             f"{plural(count, 'cell')} to train {'is' if count == 1 else 'are'} stored as trained with {in_words(versions)}: "
-            f"ablate run {options} takes {'it' if count == 1 else 'them'}, and the report says so"
+            f"`ablate run SPEC {options}` takes {'it' if count == 1 else 'them'}, and the report says so"
         )
 
 
 def _estimated(job: Any, options: Any) -> Any:
+    from contextlib import nullcontext
+
     from ablate import places
+    from ablate.report.console import err
     from ablate.runner.estimating import estimate
     from ablate.store import Store, exists
 
     directory = places.store_dir(options.store)
-    if not exists(directory):
-        return estimate(job, options, None)
-    with Store(directory, create=False) as opened:
+    stored = Store(directory, create=False) if exists(directory) else nullcontext()
+    with stored as opened, err.status("looking how long cells take: recipes without finished ones are trained for a few seconds"):
         return estimate(job, options, opened)

@@ -60,21 +60,21 @@ def check(
 def _show_probe(job: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from ablate.report.console import err, out, text
+    from ablate.report.console import err, out, say
     from ablate.runner.probing import in_words, probe
 
     references = job.plan.references
-    found = list(probe(job, lambda name: err.print(text(f"{name} …", "dim"), soft_wrap=True)))
+    found = list(probe(job, lambda name: say(err, f"{name} …", "dim")))
     if as_json:
         print_json({"variants": [asdict(one) for one in found]})
     else:
         changes = {info.name: info.changes for info in job.plan.infos()}
         for one in found:
             reference = references[one.variant]
-            out.print(text(f"{one.variant}{'  (reference, twice)' if one.variant == reference else ''}", "bold"), soft_wrap=True)
+            say(out, f"{one.variant}{'  (reference, twice)' if one.variant == reference else ''}", "bold")
             for line in changes[one.variant]:
-                out.print(text(f"    {line}"), soft_wrap=True)
-            out.print(text(f"    {in_words(one, reference)}"), soft_wrap=True)
+                say(out, f"    {line}")
+            say(out, f"    {in_words(one, reference)}")
     if failed := sum(bool(one.error) for one in found):
         complain(f"{failed} of {len(found)} variants failed", ExitCode.FAILED_CELLS)
 
@@ -126,7 +126,7 @@ def power(
 
 
 def _write_follow_up(path: Path, study: str, overrides: Any, store: Any, differences: Any, probability: float) -> None:
-    from ablate.report.console import err, text
+    from ablate.report.console import err, say
     from ablate.report.files import write
     from ablate.runner import power as planning
 
@@ -139,4 +139,4 @@ def _write_follow_up(path: Path, study: str, overrides: Any, store: Any, differe
         f"written to {path}: {seeds['min']} to {seeds['max']} seeds a variant that study {study!r} has not had, from "
         f"{seeds['first']} on, until every comparison is decided. Its error rate is its own: report both studies."
     )
-    err.print(text(message, "dim"), soft_wrap=True)
+    say(err, message, "dim")

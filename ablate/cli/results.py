@@ -37,7 +37,7 @@ def report(
     studies: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC-or-STUDY...",
+            metavar="SPEC-or-STUDY",
             help="JSON file, or name of a stored study; several are joined.",
             show_default=False,
             autocompletion=completion.specs,
@@ -47,8 +47,8 @@ def report(
         str,
         typer.Option(
             "--format",
-            help="terminal, html, markdown, latex (tables to include), latex-document, csv, json, or files for all of them, with "
-            "the figures as SVG and PDF.",
+            help="terminal, full (all of it in the terminal), html, markdown, latex (tables to include), latex-document, csv, "
+            "json, or files for all of them, with the figures as SVG and PDF.",
         ),
     ] = "terminal",
     output: Output = None,

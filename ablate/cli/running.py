@@ -123,7 +123,8 @@ def run(
 def _show(study: Any, options: Any, as_json: bool, debug: bool) -> None:
     """Prints a report, and writes it in all formats."""
     from ablate import places
-    from ablate.report.console import err, out, text, wide
+    from ablate.plain import printable
+    from ablate.report.console import err, out, say, wide
     from ablate.report.content import page
     from ablate.report.files import directory_of, render, write_all
     from ablate.report.terminal import study_view
@@ -138,10 +139,11 @@ def _show(study: Any, options: Any, as_json: bool, debug: bool) -> None:
             _show_placebo(study)
     if debug:
         _show_logs(study, options)
-    _keep_thumbnails(made, options)
     directory = directory_of(places.store_dir(options.store) / "reports", study.name)
-    write_all(made, directory)
-    err.print(text(f"written to {directory}", "dim"), soft_wrap=True)
+    with err.status(f"writing {printable(str(directory))}"):
+        _keep_thumbnails(made, options)
+        write_all(made, directory)
+    say(err, f"written to {directory}", "dim")
 
 
 def _keep_thumbnails(made: Any, options: Any) -> None:

@@ -36,19 +36,19 @@ def show_pages(pages: Sequence["Page"], format_: str, output: Path | None, repor
         UsageError: What is for the terminal cannot be written to a file.
     """
     from ablate.report.console import out, text, wide
-    from ablate.report.files import FORMATS, directory_of, render, write, write_all
+    from ablate.report.files import FORMATS, TERMINAL, directory_of, render, write, write_all
     from ablate.report.terminal import study_view
 
-    if format_ == "terminal" and output is None:
+    if format_ in TERMINAL and output is None:
         console = wide(out)
         for index, made in enumerate(pages):
-            console.print(*[""] * min(index, 1), study_view(made, console.width), sep="\n")
+            console.print(*[""] * min(index, 1), study_view(made, console.width, format_ == "full"), sep="\n")
     elif format_ == "files":
         target = output or reports
         for made in pages:
             for path in write_all(made, target if output and len(pages) == 1 else directory_of(target, made.study.name)):
                 out.print(text(path), soft_wrap=True)
-    elif format_ == "terminal":
+    elif format_ in TERMINAL:
         raise UsageError(f"--output needs a --format: {', '.join(FORMATS)} or files.")
     elif output is None:
         print_text(render(pages, format_))

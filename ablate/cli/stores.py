@@ -48,7 +48,7 @@ def list_(store: StoreDir = None, as_json: AsJson = False) -> None:
 def size(store: StoreDir = None, as_json: AsJson = False) -> None:
     """Say how large a store is, part by part, and how much of it no study names."""
     from ablate import documents, places
-    from ablate.report.console import out, table, text, wide
+    from ablate.report.console import out, say, table, wide
     from ablate.report.tables import room
     from ablate.store import Store
     from ablate.store.tidying import size as measured
@@ -63,28 +63,28 @@ def size(store: StoreDir = None, as_json: AsJson = False) -> None:
     wide(out).print(table(["part", "holds", "size"], [*rows, ["all", "", room(found.bytes)]], numeric=True))
     if found.unnamed.nothing:
         return
-    out.print(text(f"\nNo study names {_in_words(found.unnamed)}: `ablate store gc` removes that."), soft_wrap=True)
+    say(out, f"\nNo study names {_in_words(found.unnamed)}: `ablate store gc` removes that.")
 
 
 @stores.command()
 def remove(study: StudyName, dry_run: DryRun = False, store: StoreDir = None) -> None:
     """Remove a study, and those of its cells that no other study names. Its report in `reports` stays."""
     from ablate import places
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
     from ablate.store import Store
     from ablate.store.tidying import remove as take_away
 
     with Store(places.store_dir(store), create=False) as opened:
         found = take_away(opened, study, dry_run)
-    stay = f"; kept {_are(found.shared)} that other studies name" if found.shared else ""
-    out.print(text(f"{_verb(dry_run)} study {study!r} with {_in_words(found)}{stay}"), soft_wrap=True)
+    stay = f"; kept {_are(found.shared)} that other studies name or use" if found.shared else ""
+    say(out, f"{_verb(dry_run)} study {study!r} with {_in_words(found)}{stay}")
 
 
 @stores.command()
 def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
     """Remove what no study names: cells with their weights, predictions, logs and checkpoints; and what killed runs left."""
     from ablate import places
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
     from ablate.store import Store
     from ablate.store.tidying import collect
 
@@ -92,7 +92,7 @@ def gc(dry_run: DryRun = False, store: StoreDir = None) -> None:
         found = collect(opened, dry_run)
     stay = f"; kept {_are(found.running)} that a run trains now" if found.running else ""
     what = "nothing to remove" if found.nothing else f"{_verb(dry_run)} {_in_words(found)}"
-    out.print(text(f"{what}{stay}"), soft_wrap=True)
+    say(out, f"{what}{stay}")
 
 
 @stores.command()
@@ -103,14 +103,14 @@ def export(
 ) -> None:
     """Write a study with its finished cells, their predictions and kept weights, to one file that `import` takes."""
     from ablate import places
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
     from ablate.report.tables import plural, room
     from ablate.store import Store
     from ablate.store.archives import export as write
 
     with Store(places.store_dir(store), create=False) as opened:
         cells = write(opened, study, file)
-    out.print(text(f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}"), soft_wrap=True)
+    say(out, f"written to {file}: {plural(cells, 'finished cell')}, {room(file.stat().st_size)}")
 
 
 @stores.command("import")
@@ -135,23 +135,25 @@ def merge(
     """Take all studies and finished cells of another store. Nothing of either is overwritten."""
     from ablate import places
     from ablate.errors import UsageError
-    from ablate.store import Store
+    from ablate.store import Store, exists
     from ablate.store.sources import source_of
 
     directory = places.store_dir(store)
     if other.resolve() == directory.resolve():
         raise UsageError(f"{other} is this store itself. Give another one.")
+    if not exists(other):
+        raise UsageError(f"{other}: there is no store. Give the directory of one, which has a file store.sqlite.")
     with Store(other, create=False) as theirs, Store(directory) as opened:
         _take(opened, source_of(theirs))
 
 
 def _take(opened: "Store", source: "Source") -> None:
-    from ablate.report.console import out, text
+    from ablate.report.console import out, say
     from ablate.store.exchanging import take_over
 
     taken = take_over(opened, source)
     for line in _taken_words(taken):
-        out.print(text(line), soft_wrap=True)
+        say(out, line)
     for line in taken_warnings(taken):
         warn(line)
 
@@ -164,7 +166,7 @@ def _taken_words(taken: "Taken") -> Iterator[str]:
     new += [f"{name} of {count:,}" for name, count in (("weights", taken.weights), ("predictions", taken.predictions)) if count]
     yield f"{', '.join(new)}; {plural(taken.known, 'cell')} known before"
     for name, here in taken.studies:
-        yield f"study {name!r}" + ("" if name == here else f" is called {here!r} here, where another study has its name")
+        yield f"study {name!r} is " + ("new here" if name == here else f"called {here!r} here, where another study has its name")
     if taken.running:
         yield f"{plural(taken.running, 'cell')} left to the run that trains them here"
 

@@ -25,14 +25,14 @@ def predict(
 ) -> None:
     """Say the class of each image of a folder, by a trained model whose weights were kept, as CSV: path, class, probability."""
     from ablate.documents.trained import prediction_record
-    from ablate.report.console import err, text
+    from ablate.report.console import err, say
     from ablate.report.data import guarded
     from ablate.report.files import write
     from ablate.runner.predicting import COLUMNS
     from ablate.writing import storable
 
     document = prediction_record(study, variant, folder, seed, store, device, warn)
-    err.print(text(f"{variant}, seed {document['seed']}", "dim"), soft_wrap=True)
+    say(err, f"{variant}, seed {document['seed']}", "dim")
     if as_json:
         content = as_text(document)
     else:
@@ -76,7 +76,7 @@ def evaluate(
     """Measure finished cells by another metric, or on other images, with their kept weights. Nothing is trained."""
     from ablate import places
     from ablate.documents.trained import component_of, evaluation_record
-    from ablate.report.console import err, out, text, wide
+    from ablate.report.console import err, out, say, text, wide
     from ablate.report.content import evaluated
     from ablate.report.terminal import table_view
     from ablate.store import Store
@@ -88,7 +88,7 @@ def evaluate(
         name,
         (store, data_dir),
         device,
-        lambda line: err.print(text(line, "dim"), soft_wrap=True),
+        lambda line: say(err, line, "dim"),
         warn,
     )
     if as_json:

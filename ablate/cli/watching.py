@@ -11,7 +11,7 @@ from .common import StoreDir, app
 def watch(
     study: Annotated[
         str | None,
-        typer.Argument(metavar="[STUDY]", help="Name of a stored study; the newest unless given.", show_default=False),
+        typer.Argument(metavar="STUDY", help="Name of a stored study; the newest unless given.", show_default=False),
     ] = None,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Where it listens; any that is free unless given.", show_default=False)
@@ -26,7 +26,7 @@ def watch(
 
     from ablate import places
     from ablate.errors import UsageError
-    from ablate.report.console import err, out, text
+    from ablate.report.console import err, out, say
     from ablate.store import Store
     from ablate.watch.live import Live
     from ablate.watch.server import serving
@@ -38,8 +38,8 @@ def watch(
             raise UsageError(f"{directory} has no study yet. Run one first.")
         opened.study(name)
     with serving(Live(directory, name), port) as address:
-        out.print(text(address), soft_wrap=True)
-        err.print(text(f"{name} is shown there as long as this runs; Ctrl-C ends it.", "dim"), soft_wrap=True)
+        say(out, address)
+        say(err, f"{name} is shown there as long as this runs; Ctrl-C ends it.", "dim")
         try:
             while True:
                 time.sleep(3600)

@@ -61,7 +61,9 @@ def _append(records: IO[bytes], pixels: IO[bytes] | None, name: str, data: bytes
     image = decode(data, name, channels)
     kind = OTHER
     if data.startswith(JPEG_BEGINS):
-        fast = fast_decoded(data, channels)
+        fast = None
+        with suppress(ValueError):
+            fast = fast_decoded(data, channels)
         kind = FAST_JPEG if fast is not None and np.array_equal(fast, image) else JPEG
     row = [records.tell(), len(data), *image.shape[1:], kind, 0, 0]
     records.write(data)

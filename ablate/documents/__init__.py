@@ -12,11 +12,10 @@ from ablate.version import JSON_VERSION
 if TYPE_CHECKING:
     from ablate.runner.job import Job
 
-Json = dict[str, Any]
 Place = Path | str | None
 
 
-def study(found: Study) -> Json:
+def study(found: Study) -> dict[str, Any]:
     """A study and what is concluded from it, as `ablate report STUDY --json` prints it.
 
     Args:
@@ -35,7 +34,7 @@ def check(
     store: Place = None,
     data_dir: Place = None,
     device: str = "auto",
-) -> Json:
+) -> dict[str, Any]:
     """The plan of a spec, as `ablate check --json` prints it. Nothing is built or fetched.
 
     Raises:
@@ -59,7 +58,7 @@ def check(
 
 def plan_record(
     job: "Job", stored: Collection[str], notices: Sequence[str], otherwise: Sequence[tuple[int, Mapping[str, Any]]] = ()
-) -> Json:
+) -> dict[str, Any]:
     """A plan, without a version.
 
     Args:
@@ -74,10 +73,10 @@ def plan_record(
         counts[owners[planned.variant]].append(planned.cell.key in stored)
     variants = [{**vars(info), "cells": len(counts[info.name]), "stored": sum(counts[info.name])} for info in plan.infos()]
     cells = [{"variant": p.variant, "seed": p.seed, "key": p.cell.key, "stored": p.cell.key in stored} for p in job.cells]
-    told: Json = {"name": plan.spec.name, "reference": plan.compare.reference, "variants": variants, "cells": cells}
+    record: dict[str, Any] = {"name": plan.spec.name, "reference": plan.compare.reference, "variants": variants, "cells": cells}
     others = [{"cells": count, "versions": dict(versions)} for count, versions in otherwise]
-    told |= {"notices": list(notices), "reused": list(job.reused), "other_versions": others}
-    return told | ({"tuning": plan.tuning.record()} if plan.tuning else {})
+    record |= {"notices": list(notices), "reused": list(job.reused), "other_versions": others}
+    return record | ({"tuning": plan.tuning.record()} if plan.tuning else {})
 
 
 def power(
@@ -89,7 +88,7 @@ def power(
     seeds: Sequence[int] = (),
     differences: Sequence[float] = (),
     probability: float = 0.8,
-) -> Json:
+) -> dict[str, Any]:
     """What a study can show, as `ablate power --json` prints it.
 
     Raises:
@@ -101,7 +100,7 @@ def power(
     return _versioned(finite(asdict(power_of(study, overrides, store, sd, seeds, differences, probability))))
 
 
-def status(store: Place = None) -> Json:
+def status(store: Place = None) -> dict[str, Any]:
     """The studies of a store and how far each is, as `ablate status --json` prints it.
 
     Raises:
@@ -120,7 +119,7 @@ def status(store: Place = None) -> Json:
     return _versioned({"studies": rows})
 
 
-def store_list(store: Place = None) -> Json:
+def store_list(store: Place = None) -> dict[str, Any]:
     """The studies of a store with what they share and their sizes, as `ablate store list --json` prints it.
 
     Raises:
@@ -134,7 +133,7 @@ def store_list(store: Place = None) -> Json:
         return _versioned({"studies": [asdict(one) for one in listed(opened)]})
 
 
-def store_size(store: Place = None) -> Json:
+def store_size(store: Place = None) -> dict[str, Any]:
     """How large a store is, part by part, as `ablate store size --json` prints it.
 
     Raises:
@@ -149,7 +148,7 @@ def store_size(store: Place = None) -> Json:
     return _versioned({"bytes": found.bytes, **asdict(found)})
 
 
-def diff(one: str, other: str, *, store: Place = None) -> Json:
+def diff(one: str, other: str, *, store: Place = None) -> dict[str, Any]:
     """Two cells or two studies side by side, as `ablate diff --json` prints it.
 
     Raises:
@@ -165,7 +164,7 @@ def diff(one: str, other: str, *, store: Place = None) -> Json:
 
 def predict(
     study: str, variant: str, images: Path | str, *, seed: int | None = None, store: Place = None, device: str = "auto"
-) -> Json:
+) -> dict[str, Any]:
     """What a kept model says of the images of a folder, as `ablate predict --json` prints it.
 
     Raises:
@@ -186,7 +185,7 @@ def evaluate(
     store: Place = None,
     data_dir: Place = None,
     device: str = "auto",
-) -> Json:
+) -> dict[str, Any]:
     """Measures finished cells, as `ablate evaluate --json` does; the values are columns of `load_study(study).cells`.
 
     Args:
@@ -205,13 +204,13 @@ def evaluate(
     """
     from .trained import component_of, evaluation_record
 
-    wanted = [component_of(one, "metrics") for one in metrics]
+    specs = [component_of(one, "metrics") for one in metrics]
     images = None if dataset is None else component_of(dataset, "dataset")
-    told = evaluation_record(study, wanted, images, name, (store, data_dir), device, lambda line: None, warnings.warn)
-    return _versioned(told)
+    record = evaluation_record(study, specs, images, name, (store, data_dir), device, lambda line: None, warnings.warn)
+    return _versioned(record)
 
 
-def components(kind: str | None = None, *, search: str = "", load: bool = False) -> Json:
+def components(kind: str | None = None, *, search: str = "", load: bool = False) -> dict[str, Any]:
     """What can be used, as `ablate list --json` prints it.
 
     Raises:
@@ -222,7 +221,7 @@ def components(kind: str | None = None, *, search: str = "", load: bool = False)
     return _versioned(components_record(kind, search, load))
 
 
-def component(kind: str, name: str) -> Json:
+def component(kind: str, name: str) -> dict[str, Any]:
     """A component with its parameters, or a hook, as `ablate show --json` prints it.
 
     Raises:
@@ -233,7 +232,7 @@ def component(kind: str, name: str) -> Json:
     return _versioned(component_record(kind, name))
 
 
-def schema(name: str) -> Json:
+def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of a document: `study`, `studies`, `check`, `probe`, `power`, `status`, `diff`, `list`, `show`, …
 
     Raises:
@@ -244,5 +243,5 @@ def schema(name: str) -> Json:
     return schema_of(name)
 
 
-def _versioned(content: Mapping[str, Any]) -> Json:
+def _versioned(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": JSON_VERSION, **content}

@@ -9,10 +9,8 @@ from ablate.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from ablate.registry import Component
 
-Json = dict[str, Any]
 
-
-def components_record(kind: str | None, search: str, load: bool) -> Json:
+def components_record(kind: str | None, search: str, load: bool) -> dict[str, Any]:
     """Components and hooks with what is wrong with them, without a version.
 
     Args:
@@ -49,7 +47,7 @@ def components_record(kind: str | None, search: str, load: bool) -> Json:
     return {"components": rows, "problems": list(registry.unreadable)}
 
 
-def component_record(kind: str, name: str) -> Json:
+def component_record(kind: str, name: str) -> dict[str, Any]:
     """A component with its parameters, or a hook with what it listens to, without a version.
 
     Raises:
@@ -81,15 +79,16 @@ def loaded_with_families(kind: str, name: str) -> Any:
 
 
 def kinds_of(name: str) -> list[str]:
-    """The kinds of the components and hooks that have this name.
+    """The kinds of the components and hooks that have this name; none where it is that of a kind alone.
 
     Raises:
-        UsageError: There is none.
+        UsageError: Nothing has it.
     """
     from ablate.registry import HOOK, KINDS, default
 
     names = {kind: {component.name for component in default().all(kind)} for kind in (*KINDS, HOOK)}
-    if kinds := [kind for kind, own in names.items() if name in own]:
+    kinds = [kind for kind, own in names.items() if name in own]
+    if kinds or name in names:
         return kinds
     known = {*names, *set().union(*names.values())}
     raise UsageError(f"nothing that is installed is called {name!r}. {did_you_mean(name, known)}")

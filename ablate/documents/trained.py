@@ -6,14 +6,13 @@ from typing import Any
 
 from ablate.errors import UsageError
 
-Json = dict[str, Any]
 Place = Path | str | None
 Say = Callable[[str], None]
 
 
 def prediction_record(
     study: str, variant: str, images: Path | str, seed: int | None, store: Place, device: str, warn: Say
-) -> Json:
+) -> dict[str, Any]:
     """The class of each image of a folder, without a version.
 
     Raises:
@@ -41,7 +40,7 @@ def evaluation_record(
     device: str,
     tell: Say,
     warn: Say,
-) -> Json:
+) -> dict[str, Any]:
     """Measures finished cells, and names the columns that their study has for it, without a version.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ablate.contracts import Json
 from ablate.errors import Problem
 from ablate.registry import Registry, build
 from ablate.spec.patch import join
@@ -18,8 +19,6 @@ from .seeding import generator
 COPIES = 64  # of images, so that each outcome of a draw without a probability in the spec happens to some of them
 MOST_BYTES = 64 << 20  # of the copies
 PROBABILITIES = {"p", "prob", "probability"}  # what such a parameter is called, here and in torchvision and kornia
-
-Json = Any
 
 
 def try_transforms(
@@ -73,7 +72,7 @@ def with_probability(spec: Json, probability: float) -> Json:
 
 
 def _applied(pipeline: Pipeline, name: str, transform: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    draws = None if getattr(transform, "deterministic", False) else generator(0, f"trial/{name}")
+    draws = None if getattr(transform, "deterministic", False) else generator(0, f"preflight/{name}")
     return pipeline.apply(name, transform, images, labels, draws)
 
 
@@ -111,7 +110,7 @@ def _try_nested(registry: Registry, spec: Mapping[str, Json], path: str, images:
 
 
 def _first_that_works(place: str, transform: Any, inputs: list[Tensor]) -> Tensor:
-    pipeline = Pipeline({}, "trial", 0)
+    pipeline = Pipeline({}, "preflight", 0)
     errors = []
     for images in (inputs[0], inputs[-1]):
         try:
@@ -124,7 +123,7 @@ def _first_that_works(place: str, transform: Any, inputs: list[Tensor]) -> Tenso
 def notes_of_random_evaluation(pipeline: Pipeline, images: Tensor) -> Iterator[Problem]:
     """Names the transforms of evaluation that draw: what they draw is noise in the result."""
     for name, transform in pipeline.transforms.items():
-        draws = generator(0, f"trial/{name}")
+        draws = generator(0, f"preflight/{name}")
         before = draws.get_state()
         given = None if getattr(transform, "deterministic", False) else draws
         images, _ = pipeline.apply(name, transform, images, images, given)

@@ -11,12 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ablate.contracts import Json
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.registry.inputs import file_digest
 from ablate.spec.trainer import Extension
 from ablate.writing import REMEDY, replaced
 
-Json = Any
 FORMAT = "ablate-checkpoint-2"
 _TENSOR = "__tensor__"
 _DICT = "__dict__"

@@ -74,7 +74,7 @@ def try_epochs(parts: Parts, transforms: Mapping[str, Any], part: Prepared) -> N
                 tell(epoch, parts.horizon, getattr(parts, name))
         chunk = part.chunk(epoch, 0, torch.arange(len(part.labels)))
         images = part.pipeline.on_batch(part.pipeline.on_chunk(*chunk, 0, epoch, 0)[0])
-        with blame("model"), global_rng(0, "trial"), torch.no_grad():
+        with blame("model"), global_rng(0, "preflight"), torch.no_grad():
             _forward(parts.model, images, epoch)
 
 

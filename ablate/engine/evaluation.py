@@ -31,7 +31,7 @@ class Evaluation:
     Attributes:
         model: A copy of the network, in evaluation mode, to do anything with.
         images: uint8 `[N, C, H, W]`, as the first transforms of evaluation leave them that draw nothing and keep uint8.
-            A metric is not given photographs that are more than memory is kept for: the trial refuses it.
+            A metric is not given photographs that are more than memory is kept for: the preflight refuses it.
         labels: int64 `[N]`, or what else the dataset's targets are; masks as all transforms leave them.
         logits: `[N, K]`, of all images; of masks `[N, K, H, W]`.
         loss: The recipe's: (logits, labels) -> scalar.

@@ -51,7 +51,7 @@ def problems(registry: Registry, cell: Cell, environment: Environment, device: t
     other = next((place for place in range(before * per_epoch) if rates[0](place) != rates[1](place)), None)
     if other is not None:
         epoch = other // per_epoch + 1
-        yield Problem("scheduler", f"its rates in epoch {epoch} are others of {recipe['epochs']} epochs than of {before}")
+        yield Problem("scheduler", f"of {recipe['epochs']} epochs its rates in epoch {epoch} differ from those of {before}")
     yield from _nested(registry, recipe)
 
 

@@ -49,10 +49,10 @@ def together(transform: Any, images: Tensor, masks: Tensor, draws: Generator | N
         raise ValueError(UNKNOWN)
     low, high = masks.amin(), masks.amax()
     images, moved = transform.with_masks(images, masks, draws)
-    wanted = (len(masks), 1, *images.shape[2:])
-    if not isinstance(moved, Tensor) or moved.dtype != torch.int64 or tuple(moved.shape) != wanted:
+    expected = (len(masks), 1, *images.shape[2:])
+    if not isinstance(moved, Tensor) or moved.dtype != torch.int64 or tuple(moved.shape) != expected:
         form = f"{moved.dtype} {list(moved.shape)}" if isinstance(moved, Tensor) else f"a {type(moved).__name__}"
-        raise TypeError(f"makes masks that are {form} beside images of {list(images.shape)}: give int64 {list(wanted)}")
+        raise TypeError(f"makes masks that are {form} beside images of {list(images.shape)}: give int64 {list(expected)}")
     if ((moved < low) & (moved != 0)).any() or (moved > high).any():
         raise ValueError("makes masks with classes that none of them had: take the nearest pixel, and fill with 0")
     return images, moved

@@ -38,9 +38,9 @@ def label_problems(name: str, labels: Any, images: Any, classes: int, targets: T
     if not isinstance(labels, np.ndarray):
         return
     count = len(images)
-    fits, wanted = _form(labels.shape, count, images, classes, targets)
+    fits, expected = _form(labels.shape, count, images, classes, targets)
     if not fits:
-        yield f"there are {count} {name} images and labels of {list(labels.shape)}: give {wanted}"
+        yield f"there are {count} {name} images and labels of {list(labels.shape)}: give {expected}"
     elif not labels.size:
         yield f"there are no {name} images: give at least one"
     elif labels.dtype == DTYPES[targets]:

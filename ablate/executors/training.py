@@ -60,13 +60,13 @@ def messages(order: Message, should_stop: Callable[[], bool], elsewhere: bool = 
 
 def failure(error: Exception) -> Message:
     """The message that a cell failed with this exception, which is being handled."""
-    told = {"event": "failed", "error": describe(error), "traceback": traceback.format_exc()}
+    message = {"event": "failed", "error": describe(error), "traceback": traceback.format_exc()}
     torch = sys.modules.get("torch")  # not every trainer needs it
     if torch is None:
-        return told | {"memory": False, "broken": False}
+        return message | {"memory": False, "broken": False}
     chain = list(_chain(error))  # transforms and factories are named by an exception around theirs
     memory = any(isinstance(one, torch.OutOfMemoryError) or NO_MEMORY.search(str(one)) for one in chain)
-    return told | {"memory": memory, "broken": not memory and any(isinstance(one, torch.AcceleratorError) for one in chain)}
+    return message | {"memory": memory, "broken": not memory and any(isinstance(one, torch.AcceleratorError) for one in chain)}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import UsageError
 from ablate.runner import power as planning
 from ablate.spec.patch import replace, split
@@ -14,7 +14,6 @@ from ablate.study import Study
 from .reading import Reading
 from .runs import NOT_SET, Run
 
-Json = Any
 SUFFIX = "-decide"
 PROGRAM = "{here}/train.py"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ablate.blocking import named
-from ablate.contracts import MOST_VARIANTS
+from ablate.contracts import MOST_VARIANTS, Json
 from ablate.errors import Problem, SpecError, UsageError, did_you_mean
 
 from .cells import SHOWN, Cell, cells_of, once_each
@@ -15,7 +15,7 @@ from .choosing import chosen_runs, measured_somewhere
 from .directions import Goal, goal_of, is_rate
 from .reference import reference_of
 from .roles import Roles, roles_of, told
-from .runs import Curve, Json, Run, Runs
+from .runs import Curve, Run, Runs
 
 APART = 10.0  # times as large is the smallest of the upper values as the largest of the lower, where units are mixed
 CHANCE = 0.2  # percent: below, a rate may be that small

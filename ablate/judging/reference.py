@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ablate.blocking import named
 from ablate.errors import UsageError, did_you_mean
+from ablate.names import levels_as_name
 
 from .naming import BASES
 from .roles import Roles
@@ -26,7 +27,7 @@ def reference_of(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked:
 def _chosen(variants: Mapping[str, Mapping[str, str]], roles: Roles, asked: str | None) -> tuple[str, str]:
     if asked is not None:
         for name, levels in variants.items():
-            if asked in (name, ",".join(f"{factor}={level}" for factor, level in levels.items())):
+            if asked in (name, levels_as_name(levels)):
                 return name, f"Reference: {name}, as said"
         raise UsageError(f"--reference {asked}: there is no such variant. {did_you_mean(asked, variants)}")
     bases = [name for name, levels in variants.items() if all(level.lower() in BASES for level in levels.values())]

@@ -141,8 +141,8 @@ def _label(run: Run, name: str) -> str:
 def _check_names(names: Mapping[str, None], asked: Mapping[str, Sequence[str]]) -> None:
     wrong = [(option, name) for option, given in asked.items() for name in given if name not in names]
     if wrong:
-        told = "\n".join(f"{option} {name}: the runs have no such setting. {did_you_mean(name, names)}" for option, name in wrong)
-        raise UsageError(told)
+        lines = (f"{option} {name}: the runs have no such setting. {did_you_mean(name, names)}" for option, name in wrong)
+        raise UsageError("\n".join(lines))
 
 
 def _seed_of(values: Mapping[str, Sequence[str]], names: Sequence[str]) -> str | None:
@@ -222,21 +222,21 @@ def _separates(labels: Sequence[str], variants: Mapping[tuple[str, ...], Sequenc
 
 
 def _confounded(roles: Roles, names: Sequence[str], variants: Mapping[tuple[str, ...], Sequence[int]]) -> str:
-    told = []
+    lines = []
     for name in names[:MOST_SHOWN]:
         by_value: defaultdict[str, dict[str, None]] = defaultdict(dict)
         for key, runs in variants.items():
             for run in runs:
                 by_value[roles.values[name][run]].setdefault("/".join(key))
         parts = [f"{shorten(value, 40)} in {shorten(_few(list(found)), 80)}" for value, found in list(by_value.items())[:3]]
-        told.append(f"  {name}: {'; '.join(parts)}{' …' if len(by_value) > 3 else ''}")
+        lines.append(f"  {name}: {'; '.join(parts)}{' …' if len(by_value) > 3 else ''}")
     if len(names) > MOST_SHOWN:
-        told.append(f"  and {len(names) - MOST_SHOWN} more: {_few(names[MOST_SHOWN:], 12)}")
+        lines.append(f"  and {len(names) - MOST_SHOWN} more: {_few(names[MOST_SHOWN:], 12)}")
     flags = " ".join(f"--ignore {name}" for name in names) if len(names) <= 12 else "--ignore NAME, which may have a *"
     return "\n".join(
         [
             "variants differ in what is not declared, so nobody can tell what makes the difference:",
-            *told,
+            *lines,
             f"Compare it, with --factor NAME. Or where it belongs to a level, or does not matter: {flags}",
         ]
     )

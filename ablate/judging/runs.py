@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Json = Any
+from ablate.contracts import Json
+
 Status = Literal["done", "failed", "running", "interrupted"]
 NOT_SET = "(not set)"  # what a run has of a setting that only others have
 

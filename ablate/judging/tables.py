@@ -178,10 +178,10 @@ def _check_step(grid: Grid, groups: Collection[Sequence[int]], step: str | None,
         pairs = set(zip(map(repr, grid.columns[step]), map(repr, cells), strict=True))
         repeats = min(Counter(map(repr, cells)).values()) > 1
         if repeats and len(pairs) > len({at for at, _ in pairs}):
-            told = ", ".join(f"{column} {grid.columns[column][run[0]]}" for column in known)
+            of_run = ", ".join(f"{column} {grid.columns[column][run[0]]}" for column in known)
             raise UsageError(
-                f"{grid.source}: rows of one run ({told}) differ in {name!r}, so nobody can tell whether {step!r} has steps of a "
-                f"run. Name {name!r} with --factor, --block or --seed, or choose one of its values with --where. Or say that "
+                f"{grid.source}: rows of one run ({of_run}) differ in {name!r}, so nobody can tell whether {step!r} has steps of "
+                f"a run. Name {name!r} with --factor, --block or --seed, or choose one of its values with --where. Or say that "
                 f'{step!r} has the steps: --source \'{{"use": "table", "step": {json.dumps(step)}}}\'.'
             )
 
@@ -208,9 +208,9 @@ def _run(grid: Grid, rows: Sequence[int], step: str | None, numbers: Sequence[st
     steps = [0 if step is None else _whole(grid, row, step) for row in rows]
     for name in numbers:
         cells = grid.columns[name]
-        told = [(at, value) for at, row in zip(steps, rows, strict=True) if (value := cells[row]) is not None]
-        if told:
-            metrics[name] = Curve([at for at, _ in told], [float(value) for _, value in told])
+        points = [(at, value) for at, row in zip(steps, rows, strict=True) if (value := cells[row]) is not None]
+        if points:
+            metrics[name] = Curve([at for at, _ in points], [float(value) for _, value in points])
     name = grid.rows[first] if len(rows) == 1 else f"{grid.rows[first]} to {grid.rows[last].rpartition(' ')[2]}"
     told_status = _status(settings)
     return Run(name, settings, metrics, *told_status)
@@ -233,9 +233,9 @@ def curves(grid: Grid) -> dict[str, Curve]:
         step = None
     steps: list[int] = []
     for row in range(len(grid.rows)):
-        told = step is not None and grid.columns[step][row] is not None
+        numbered = step is not None and grid.columns[step][row] is not None
         steps.append(
-            _whole(grid, row, step) if told and step else steps[-1] if steps and step else row if len(grid.rows) > 1 else 0
+            _whole(grid, row, step) if numbered and step else steps[-1] if steps and step else row if len(grid.rows) > 1 else 0
         )
     found = {}
     for name in (name for name, cells in grid.columns.items() if name != step and is_number(cells)):

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ablate.contracts import Environment
+from ablate.contracts import Environment, Json
 from ablate.errors import DiskProblem, Problem, SpecError, UsageError, problem_of
 from ablate.registry import Registry
 from ablate.spec import Spec
@@ -13,8 +12,6 @@ from ablate.spec.inputs import named, placeless, with_files
 from ablate.spec.patch import get, split
 
 from .planned import Plan, PlannedCell, Variant
-
-Json = Any
 
 
 def placebo(plan: Plan) -> Plan:

@@ -1,17 +1,16 @@
 """How a study compares: what a spec says of it, checked against the variants; and somebody's numbers by variant."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from ablate.contracts import TAKEN, Factor
+from ablate.contracts import TAKEN, Factor, Json
 from ablate.errors import MOST, Problem, did_you_mean, some_variants
+from ablate.names import levels_of_name
 from ablate.spec.patch import join
 from ablate.spec.trainer import Trainer
 from ablate.study import Compare
 
 from .planned import Variant
-
-Json = Any
 
 
 def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
@@ -89,14 +88,14 @@ def _not_told(trainer: Trainer, epoch: int) -> str:
 
 def _goal(name: str, variants: Sequence[Variant], found: list[Problem]) -> Literal["maximize", "minimize"]:
     """Which way is better, as the metric says in every variant; where it does not say, the spec has to."""
-    told = {variant.trainer.metrics[name] for variant in variants if name in variant.trainer.metrics}
+    directions = {variant.trainer.metrics[name] for variant in variants if name in variant.trainer.metrics}
     hint = 'Add "goal": "maximize" or "goal": "minimize" to `compare`.'
-    if None in told:
+    if None in directions:
         message = f"nothing says whether {name!r} is better when it is larger or when it is smaller"
         found.append(Problem("compare.goal", message, hint))
-    elif len(told) > 1:
+    elif len(directions) > 1:
         found.append(Problem("compare.goal", f"{name!r} is better when it is larger in some variants, smaller in others", hint))
-    return "minimize" if told == {True} else "maximize"
+    return "minimize" if directions == {True} else "maximize"
 
 
 def published_of(
@@ -128,9 +127,9 @@ def published_of(
 
 def _levels(key: str, factors: Sequence[Factor]) -> tuple[tuple[str, str], ...]:
     """The levels that a name means, none where it means nothing; `a=x` leaves other factors at their base, `base` leaves all."""
-    wanted = {} if key == "base" else {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
+    levels = {} if key == "base" else levels_of_name(key)
     assignment = {factor.name: factor.base for factor in factors}
-    return tuple((assignment | wanted).items()) if wanted.keys() <= assignment.keys() else ()
+    return tuple((assignment | levels).items()) if levels.keys() <= assignment.keys() else ()
 
 
 def metric_problems(trainer: Trainer) -> Iterator[Problem]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from ablate.blocking import in_blocks
-from ablate.contracts import MOST_VARIANTS, Assignment, Factor
+from ablate.contracts import MOST_VARIANTS, Assignment, Factor, Json
 from ablate.errors import MOST, Problem, SpecError, describe, some_variants
+from ablate.names import levels_as_name
 from ablate.registry import Registry, build
 from ablate.spec import Spec
 from ablate.spec.identity import canonical_json, canonical_recipe
@@ -22,7 +22,6 @@ from .comparing import block_problems, compare_of, metric_problems, published_of
 from .planned import Plan, Variant
 from .space import search_of
 
-Json = Any
 MOST_CELLS = 100_000  # of a study
 
 
@@ -229,7 +228,7 @@ def _variant(
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
     """The levels that the spec names: those that change something, and base levels that have a name in the spec."""
     named = [f.name for f in factors if assignment[f.name] != f.base or f.base in document["factors"][f.name]]
-    return ",".join(f"{name}={assignment[name]}" for name in named) or "base"
+    return levels_as_name({name: assignment[name] for name in named}) or "base"
 
 
 def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from ablate.blocking import references
-from ablate.contracts import Cell, Factor, Space
+from ablate.contracts import Cell, Factor, Json, Space
 from ablate.spec import Spec
 from ablate.spec.inputs import Named
 from ablate.spec.patch import changes
 from ablate.spec.recipe import Recipe
 from ablate.spec.trainer import Trainer
 from ablate.study import Compare, Input, Stopping, Tuning, VariantInfo
-
-Json = Any
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ablate.contracts import Choice, Factor, Range, Setting, Space
+from ablate.contracts import Choice, Factor, Json, Range, Setting, Space
 from ablate.errors import AblateError, Problem, describe, did_you_mean, some_variants
+from ablate.names import levels_of_name
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, canonical_recipe
 from ablate.spec.inputs import named
@@ -17,7 +17,6 @@ from ablate.study import Compare
 
 from .planned import Search, Variant
 
-Json = Any
 FIRST_SEED = 2**32  # of trials; the seeds that a spec may name are smaller
 NOT_TUNABLE = [Problem("tune", "this trainer has no data apart from that of its results to judge settings by", "Remove `tune`.")]
 OWN_SPACE = "Correct it, or give these variants spaces of their own in `tune.spaces`."
@@ -92,7 +91,7 @@ def _places(
 
 def _meant(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> list[str]:
     """The variants that a key of `spaces` is for: all at the levels that it names, or the one of this name."""
-    levels = {part.partition("=")[0]: part.partition("=")[2] for part in key.split(",")}
+    levels = levels_of_name(key)
     if levels.keys() <= {factor.name for factor in factors}:
         return [variant.name for variant in variants if variant.levels and levels.items() <= variant.levels.items()]
     return [variant.name for variant in variants if variant.name == key]

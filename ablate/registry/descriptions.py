@@ -1,21 +1,21 @@
-"""The first line of each component's documentation, read from its source: nothing is imported, and nothing breaks a list."""
+"""The first paragraph of each component's documentation, read from its source: nothing is imported, and nothing breaks a list."""
 
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
-from inspect import cleandoc
 from pathlib import Path
 
 from .component import Component
+from .params import summary
 
 LARGEST = 2_000_000  # bytes of a module that is read
 HOPS = 4  # modules of a package that a name may come through
 
 
 def description(component: Component) -> str:
-    """The first line of a factory's docstring; empty where its source does not tell it, as where it is made by a program."""
+    """The summary of a factory's docstring; empty where its source does not tell it, as where it is made by a program."""
     module, _, name = component.target.partition(":")
     for _ in range(HOPS):
         found = _names(module)
@@ -44,7 +44,7 @@ def _names(module: str) -> _Names:
             package = module if path.name == "__init__.py" else module.rpartition(".")[0]
             for node in ast.parse(path.read_bytes()).body:
                 if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                    docs[node.name] = cleandoc(ast.get_docstring(node) or "").partition("\n")[0]
+                    docs[node.name] = summary(ast.get_docstring(node) or "")
                 elif isinstance(node, ast.ImportFrom):
                     source = _source(package, node)
                     imported |= {alias.asname or alias.name: (source, alias.name) for alias in node.names}

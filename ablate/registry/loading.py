@@ -100,10 +100,10 @@ def _main() -> None:
 def _listen(component: Component) -> None:
     from .hooks import Hooks
 
-    told: list[str] = []
-    Hooks(told.append).register_one(component)
-    if told:
-        raise BrokenComponent(told[0])
+    warnings: list[str] = []
+    Hooks(warnings.append).register_one(component)
+    if warnings:
+        raise BrokenComponent(warnings[0])
 
 
 if __name__ == "__main__":

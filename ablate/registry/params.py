@@ -7,15 +7,18 @@ anything is built and an editor can complete it.
 
 import inspect
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 Schema = dict[str, Any]
 Marker = TypeVar("Marker")
 Factory = Callable[..., Any]
+SECTION = re.compile(r"[A-Z]\w+:")  # of a docstring, such as its arguments
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,12 @@ class Signature:
         return schema
 
 
+def summary(doc: str) -> str:
+    """The first paragraph of documentation, as one line; a section such as `Args:` is none of it."""
+    lines = takewhile(lambda line: line.strip() and not SECTION.fullmatch(line), doc.strip().split("\n"))
+    return " ".join(" ".join(lines).split())
+
+
 def signature(factory: Factory) -> Signature:
     """What a spec can set on `factory`.
 
@@ -180,7 +189,8 @@ def signature(factory: Factory) -> Signature:
     """
     from docstring_parser import parse as parse_docstring
 
-    doc = parse_docstring(inspect.getdoc(factory) or "")
+    text = inspect.getdoc(factory) or ""
+    doc = parse_docstring(text)
     docs = {param.arg_name: " ".join((param.description or "").split()) for param in doc.params}
     hints = typing.get_type_hints(factory, include_extras=True)
     parameters = {}
@@ -194,8 +204,7 @@ def signature(factory: Factory) -> Signature:
         if name not in hints:
             raise SignatureError(f"parameter {name!r} has no annotation")
         parameters[name] = _parameter(parameter, hints[name], docs.get(name, ""))
-    long = "\n\n".join(part for part in (doc.short_description, doc.long_description) if part)
-    return Signature(parameters, doc.short_description or "", long)
+    return Signature(parameters, summary(text), (doc.description or "").strip())
 
 
 def _parameter(parameter: inspect.Parameter, annotation: Any, doc: str) -> Parameter:

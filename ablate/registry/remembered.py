@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.writing import replaced
 
 from . import params, sources
@@ -22,7 +22,6 @@ from .component import Component, Loaded, normalized
 from .descriptions import module_file
 from .params import Absent, Choices, Nested, Parameter, Signature
 
-Json = Any
 FORMAT = 2  # of the files
 LARGEST = 20_000_000  # bytes of one
 FILES = 100  # that are kept; each edit of an editable package makes another

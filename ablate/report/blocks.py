@@ -52,8 +52,8 @@ def _verdict(one: Across) -> str:
         f"of the reference, {one.lost_reference}" if one.lost_reference else "",
         f"by the mean difference alone {one.verdict_by_size}" if one.verdict_by_size != one.verdict else "",
     ]
-    told = "; ".join(filter(None, beside))
-    return f"{one.verdict} ({told})" if told else one.verdict
+    word = "; ".join(filter(None, beside))
+    return f"{one.verdict} ({word})" if word else one.verdict
 
 
 def sizes_table(study: Study, found: Blocks) -> Table:

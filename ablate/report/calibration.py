@@ -19,12 +19,12 @@ SMALLEST = 20  # images of a bin: the part of fewer that is right is noise
 
 def reliability_picture(study: Study, found: PerImage) -> tuple[Picture, ...]:
     """The reference, and the variants whose calibration errors differ most from its own."""
-    told = {row.variant: row for row in found.calibration if any(images >= SMALLEST for *_, images in row.bins)}
-    reference = told.pop(study.compare.reference, None)
+    rows = {row.variant: row for row in found.calibration if any(images >= SMALLEST for *_, images in row.bins)}
+    reference = rows.pop(study.compare.reference, None)
     if reference is None:
         return ()
-    others = sorted(told.values(), key=lambda row: -abs(row.error - reference.error))[: MOST - 1]
-    drawn = [reference, *(row for row in told.values() if row in others)]
+    others = sorted(rows.values(), key=lambda row: -abs(row.error - reference.error))[: MOST - 1]
+    drawn = [reference, *(row for row in rows.values() if row in others)]
     colors = (INK, *COLORS)
     marks = [Mark(row.variant, color, ()) for row, color in zip(drawn, colors, strict=False)]
     series = tuple(_series(row) for row in drawn)
@@ -32,9 +32,9 @@ def reliability_picture(study: Study, found: PerImage) -> tuple[Picture, ...]:
         f"Part of the images that is right, in each of {BINS} bins of confidence with at least {SMALLEST} images, of all cells; "
         "below the line a network is overconfident"
     )
-    if len(others) < len(told):
+    if len(others) < len(rows):
         caption += (
-            f". The reference and the {len(others)} of {len(told)} variants whose errors differ most from its own are drawn"
+            f". The reference and the {len(others)} of {len(rows)} variants whose errors differ most from its own are drawn"
         )
     return (Picture("reliability", f"{caption}.", (Panel(partial(_draw, series, marks), 3.9, 3.4, series),), tuple(marks)),)
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablate.plain import printable
+from ablate.plain import broken, printable
 
 out = Console()
 err = Console(stderr=True)
@@ -15,6 +15,14 @@ err = Console(stderr=True)
 def text(value: object, style: str = "") -> Text:
     """Text in which rich finds no markup."""
     return Text(printable(str(value)), style=style)
+
+
+def say(console: Console, message: object, style: str = "", head: str = "") -> None:
+    """Prints a message, with a head in red: in a terminal with its lines broken between words, elsewhere as it is."""
+    words = f"{head}{printable(str(message))}"
+    shown = text(broken(words, console.width) if console.is_terminal else words, style)
+    shown.stylize("bold red", 0, len(head))
+    console.print(shown, soft_wrap=True)
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], numeric: bool = False, words: Container[str] = ()) -> Table:

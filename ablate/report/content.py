@@ -17,10 +17,10 @@ from ablate.study import Study
 from . import per_image
 from .blocks import block_notes, over, sizes_table, verdicts_table
 from .cost import cost
+from .critical_difference import ranks_picture
 from .designs import factorial_notes, shares_notes, shares_table, terms_table, variances_table, where_alone
 from .figures import attribution_picture, curves_picture, effects_picture, interactions_picture, terms_picture
 from .page import Page, Section
-from .ranks import ranks_picture
 from .reading import caption, covered, given_up, interval_heading, p_heading, reading
 from .tables import NOTHING, Table, count, decimals, interval, make_table, measured, number, plural, probability, ranges
 from .tuning import notes as tuning_notes
@@ -274,7 +274,7 @@ def _missing(study: Study) -> Section | None:
 def _trainings(study: Study) -> Section | None:
     """What to look at in trainings that have a value."""
     found = training_notes(study)
-    return Section("Trainings to look at", notes=found) if found else None
+    return Section("Trainings to look at", notes=found, key="trainings") if found else None
 
 
 def _provenance(study: Study) -> Section | None:

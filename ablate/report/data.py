@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ablate.blocking import grid_of
+from ablate.contracts import Json
 from ablate.spec.patch import show
 from ablate.stats.records import Analysis, Effect, Tuned
 from ablate.stats.summary import in_words, missing, reproduction
@@ -19,7 +20,6 @@ from .page import Page
 from .reading import IMPORTED
 from .tuning import setting
 
-Json = Any
 EFFECT_COLUMNS = {"n": "n_compared"} | {
     field.name: field.name for field in fields(Effect) if field.name not in ("variant", "n", "difference")
 }

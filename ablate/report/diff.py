@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from ablate.contracts import Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.spec.patch import changes, flatten, join, replace, split
 from ablate.stats.summary import summarise
@@ -16,10 +17,8 @@ from ablate.study import Study
 
 from .console import text
 from .data import finite
-from .tables import NOTHING, make_table
+from .tables import NOTHING, decimals, make_table
 from .terminal import table_view
-
-Json = Any
 
 
 @dataclass(frozen=True)
@@ -133,20 +132,27 @@ def diff_view(found: Difference, width: int) -> RenderableType:
         lines = getattr(found, part)
         parts += [Text(), text(title if lines else f"{title}: the same", "bold")]
         parts += [Padding(text(line.removeprefix(".")), (0, 0, 0, 4), expand=False) for line in lines]
-    rows = [[row["name"], _shown(row, "one"), _shown(row, "other"), _shown(row, "difference", "+")] for row in found.results]
-    first = "variant" if found.kind == "studies" else "result"
+    means = found.kind == "studies"
+    form = ".4g"
+    if means:
+        form = f".{decimals(row[side] for row in found.results for side in ('one', 'other') if row[side] is not None)}f"
+    rows = [
+        [row["name"], _shown(row, "one", form), _shown(row, "other", form), _shown(row, "difference", form, "+")]
+        for row in found.results
+    ]
+    first = "variant" if means else "result"
     headings = [first, *(names if names[0] != names[1] else ["one", "other"]), "difference"]
     return Group(*parts, Text(), table_view(make_table(headings, rows), width))
 
 
-def _shown(row: dict[str, Json], side: str, sign: str = "") -> str:
-    """A value as a table has it, with standard deviation and number of cells where it is the mean of some."""
+def _shown(row: dict[str, Json], side: str, form: str, sign: str = "") -> str:
+    """A value in a format such as `.2f`, with standard deviation and number of cells where it is the mean of some."""
     value = row[side]
     if value is None:
         return NOTHING
     if not isinstance(value, float):
         return f"{value:{sign}d}" if isinstance(value, int) else str(value)[:16]
-    shown = f"{value:{sign}.4g}"
+    shown = f"{value:{sign}{form}}"
     if (sd := row.get(f"{side}_sd")) is not None:
-        shown += f" ± {sd:.2g}"
+        shown += f" ± {sd:{form}}"
     return f"{shown} (n {row[f'{side}_n']})" if f"{side}_n" in row else shown

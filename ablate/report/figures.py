@@ -201,13 +201,14 @@ def variant_marks(study: Study, summary: pd.DataFrame) -> dict[str, Mark]:
     return {reference: Mark(reference, INK, ())} | {mark.label: mark for mark in styles}
 
 
-def _by_epoch(study: Study, panel: str) -> pd.DataFrame:
+def _by_epoch(epochs: pd.DataFrame, panel: str) -> pd.DataFrame:
     """Mean, least and most of each variant at each epoch."""
-    return study.epochs.dropna(subset=[panel]).groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
+    return epochs.dropna(subset=[panel]).groupby(["variant", "epoch"])[panel].agg(["mean", "min", "max"])
 
 
 def _series(study: Study, panel: str, marks: dict[str, Mark]) -> tuple[Series, ...]:
-    means = {name: own.droplevel(0) for name, own in _by_epoch(study, panel)["mean"].groupby("variant")}
+    marked = study.epochs[study.epochs["variant"].isin(list(marks))]
+    means = {name: own.droplevel(0) for name, own in _by_epoch(marked, panel)["mean"].groupby("variant")}
     return tuple(
         Series(name, tuple(means[name].index), tuple(means[name]), along="epoch") if name in means else Series(name)
         for name in marks
@@ -218,7 +219,7 @@ def _curves(study: Study, panel: str, marks: dict[str, Mark], axes: "Axes") -> N
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
 
-    summary = _by_epoch(study, panel)
+    summary = _by_epoch(study.epochs, panel)
     present = set(summary.index.get_level_values("variant"))
     others = [variant.name for variant in study.variants if variant.name in present - marks.keys()]
     grey = [summary.loc[name]["mean"] for name in others]

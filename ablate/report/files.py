@@ -13,6 +13,7 @@ from . import data, drawing, latex, web
 from .markdown import markdown
 from .page import Page
 
+TERMINAL = ("terminal", "full")  # the verdicts, and the whole report
 FORMATS: Mapping[str, Callable[[Sequence[Page]], str]] = {
     "markdown": markdown,
     "latex": latex.fragment,
@@ -30,7 +31,7 @@ def render(pages: Sequence[Page], name: str) -> str:
         UsageError: There is no such format.
     """
     if name not in FORMATS:
-        raise UsageError(f"there is no format {name!r}. {did_you_mean(name, [*FORMATS, 'terminal', 'files'])}")
+        raise UsageError(f"there is no format {name!r}. {did_you_mean(name, [*TERMINAL, *FORMATS, 'files'])}")
     return storable(FORMATS[name](pages))
 
 

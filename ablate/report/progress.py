@@ -14,7 +14,7 @@ from ablate.plain import printable
 from ablate.registry.hooks import CellInfo, hookimpl
 from ablate.study import Study
 
-from .console import err, text
+from .console import err, say
 from .content import cells_done
 from .remaining import Remaining
 from .tables import duration
@@ -47,7 +47,7 @@ class Lines:
 
     def line(self, message: str, style: str = "", state: str = "") -> None:
         self._last = time.monotonic()
-        self._console.print(text(f"{message}; {state}" if state else message, style), soft_wrap=True)
+        say(self._console, f"{message}; {state}" if state else message, style)
 
     def update(self, done: float, total: int, state: str, latest: str) -> None:
         if latest and time.monotonic() - self._last >= LINE_SECONDS:
@@ -65,7 +65,7 @@ class Bar:
         self._task = progress.add_task("starting", total=None)
 
     def line(self, message: str, style: str = "", state: str = "") -> None:
-        self._console.print(text(message, style), soft_wrap=True)
+        say(self._console, message, style)
 
     def update(self, done: float, total: int, state: str, latest: str) -> None:
         self._progress.update(self._task, total=total, completed=done, description=state)

@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 from statistics import NormalDist
 
+import pandas as pd
+
 from ablate.blocking import grid_of
 from ablate.plain import shorten
 from ablate.stats.factor_records import JudgedBy
 from ablate.stats.records import Analysis
-from ablate.study import Study
+from ablate.study import Stopping, Study
 
 from .tables import plural
 
@@ -20,6 +22,14 @@ SOURCES: Mapping[JudgedBy, str] = {  # of the intervals of effects and shares; s
     "residual": "from what the terms of the design leave, not from seeds",
     "contrasts": "from the contrasts of the design (Lenth 1989), not from seeds",
 }
+LOST = {
+    "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
+    "may owe it to the ones that are left.",
+    "worst": "Runs that failed or diverged count as worse than all others: comparisons with one are judged by ranks "
+    "(Wilcoxon), and have no interval.",
+}
+MOST_GIVEN_UP = 8  # comparisons that a sentence names
+IMPORTED = "Imported, not planned before the run"
 
 
 def level(study: Study) -> str:
@@ -38,10 +48,6 @@ def interval_heading(study: Study) -> str:
 def together(study: Study) -> str:
     """Whether the intervals of several comparisons hold all together, or each for itself."""
     return TOGETHER[study.compare.correction] if len(study.variants) > 2 else ""
-
-
-MOST_GIVEN_UP = 8  # comparisons that a sentence names
-IMPORTED = "Imported, not planned before the run"
 
 
 def caption(study: Study) -> str:
@@ -98,18 +104,18 @@ def covered(study: Study, analysis: Analysis) -> str:
     size = "" if images is None else f"{images.least:,} "
     if images and images.least < images.most:
         size = f"{images.least:,} to {images.most:,} "
-    by_seed = study.split == "by_seed"
-    these = f"the {size}evaluation images that each seed drew" if by_seed else f"these {size}evaluation images"
+    by_seed, what = study.split == "by_seed", _evaluated(study, analysis)
+    these = f"the {size}evaluation {what} that each seed drew" if by_seed else f"these {size}evaluation {what}"
     have_intervals = any(map(math.isfinite, ends))
     if have_intervals and by_seed:
         told = _covered_by_splits(size)
     elif have_intervals:
-        told = f"Intervals cover new seeds on the same {size}evaluation images, and not other images."
+        told = f"Intervals cover new seeds on the same {size}evaluation {what}, and not other {what}."
     elif factorial and any(math.isfinite(term.low) for term in factorial.terms):
         source = "the contrasts of the design (Lenth 1989)" if factorial.lenth else "what the terms leave"
         told = f"Intervals are from {source}; they cover no new seeds and none but {these}."
     else:
-        told = f"There are no intervals, neither for new seeds nor for other images than {these}."
+        told = f"There are no intervals, neither for new seeds nor for other {what} than {these}."
     if images is None or not images.standard_error > 0 or (by_seed and have_intervals):
         return told
     half = NormalDist().inv_cdf(1 - study.compare.alpha / 2) * images.standard_error
@@ -117,6 +123,13 @@ def covered(study: Study, analysis: Analysis) -> str:
         f"{told} So many others would move each rate, such as the reference's {images.rate:.4f}, by ± {half:.4f} "
         f"({level(study)} interval; binomial standard error {images.standard_error:.4f})."
     )
+
+
+def _evaluated(study: Study, analysis: Analysis) -> str:
+    """What metrics are measured on, as far as the runs tell: not every program is about images."""
+    if study.epochs.get("images_per_second", pd.Series(dtype=float)).notna().any():
+        return "images"
+    return "data" if analysis.images is None else "examples"
 
 
 def _covered_by_splits(size: str) -> str:
@@ -130,6 +143,27 @@ def _covered_by_splits(size: str) -> str:
 
 def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     """Which test, correction, level and margin the verdicts come from."""
+    seeds = (
+        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
+        "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
+        f"there may be no difference, and no margin to find that out. {_more_seeds(study)}"
+    )
+    beside = (
+        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
+        "may err more often than it says; then the corrected p-value of a permutation test (robust p) stands beside the verdict."
+    )
+    more = (
+        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
+        "TOST."
+    )
+    return (
+        _tests(study, analysis),
+        f"{_margin(study, analysis)} {seeds}{_correlations(study, analysis)}",
+        f"{LOST[study.compare.failed]} {beside} {more}",
+    )
+
+
+def _tests(study: Study, analysis: Analysis) -> str:
     compare, rule = study.compare, study.stopping
     test = "the t-test of the differences within each seed" if compare.paired else "Welch's t-test"
     within = "Within each block, differences" if compare.blocks else "Differences"
@@ -141,50 +175,37 @@ def reading(study: Study, analysis: Analysis) -> tuple[str, ...]:
     if not any(math.isfinite(effect.p_adjusted) for effect in analysis.effects):
         nothing = "Within each block nothing" if compare.blocks else "Nothing"
         tests = f"{nothing} is tested: no comparison has values enough to tell noise."
-    if rule:
-        tests += (
-            f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
-            "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
-            "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
-        )
-        if rule.futility is not None:
-            tests += (
-                f" A comparison got no more seeds where all {rule.most} would have decided it with a probability below "
-                f"{100 * rule.futility:g} % (futility; predictive probability, Spiegelhalter, Freedman and Blackburn 1986), "
-                "which makes no error more likely."
-            )
-    if compare.margin is None:
+    return f"{tests}{_stops(rule)}" if rule else tests
+
+
+def _stops(rule: Stopping) -> str:
+    text = (
+        f" Seeds were added, from {rule.least} to at most {rule.most}, as long as a comparison was undecided; p-values and "
+        "intervals hold for all looks together (alpha spending, Lan and DeMets 1983). The corrected difference is the one of "
+        "which chance would as often have shown more as less (median-unbiased): a rule stops when chance helps."
+    )
+    if rule.futility is None:
+        return text
+    return (
+        f"{text} A comparison got no more seeds where all {rule.most} would have decided it with a probability below "
+        f"{100 * rule.futility:g} % (futility; predictive probability, Spiegelhalter, Freedman and Blackburn 1986), "
+        "which makes no error more likely."
+    )
+
+
+def _margin(study: Study, analysis: Analysis) -> str:
+    margin, images = study.compare.margin, analysis.images
+    if margin is None:
         who = "The spec names" if study.imported is None else "There is"
-        margin = f"{who} no margin of importance, so no variant can be found equivalent to the reference."
-    else:
-        margin = (
-            f"Differences within ±{compare.margin:g} are of no importance: “no meaningful difference” is what two one-sided "
-            "tests (TOST) confirm."
-        )
-        images = analysis.images
-        if images and not math.isnan(images.rate) and compare.margin < (1 - 1e-9) / images.least:
-            margin += f" That is less than one of {images.least:,} evaluation images, so here nothing can be found equivalent."
-    seeds = (
-        "What is undecided is shown neither to differ nor to be equivalent. Beside it stands how many seeds a variant a study "
-        "with fresh seeds needs to decide it with a probability of 80 %, as a range that holds in 90 % of cases; “never” where "
-        f"there may be no difference, and no margin to find that out. {_more_seeds(study)}"
+        return f"{who} no margin of importance, so no variant can be found equivalent to the reference."
+    text = (
+        f"Differences within ±{margin:g} are of no importance: “no meaningful difference” is what two one-sided "
+        "tests (TOST) confirm."
     )
-    more = (
-        "CSV and JSON also have intervals for one comparison alone, bootstrap intervals (BCa), permutation tests and p-values of "
-        "TOST."
-    )
-    lost = {
-        "missing": "Runs that failed or diverged have no value. Where runs diverged, nothing is called better or equivalent that "
-        "may owe it to the ones that are left.",
-        "worst": "Runs that failed or diverged count as worse than all others: comparisons with one are judged by ranks "
-        "(Wilcoxon), and have no interval.",
-    }[compare.failed]
-    beside = (
-        "Where standard deviations differ by more than 3 times, a run lies away from the others or values are skewed, the t-test "
-        "may err more often than it says; then the corrected p-value of a permutation test (robust p) stands beside the verdict."
-    )
-    more = f"{lost} {beside} {more}"
-    return tests, f"{margin} {seeds}{_correlations(study, analysis)}", more
+    if images is None or math.isnan(images.rate) or margin >= (1 - 1e-9) / images.least:
+        return text
+    one = f"one of {images.least:,} evaluation {_evaluated(study, analysis)}"
+    return f"{text} That is less than {one}, so here nothing can be found equivalent."
 
 
 def _more_seeds(study: Study) -> str:

@@ -119,12 +119,12 @@ class Remaining:
     def seconds(self) -> float | None:
         """Until the last cell ends; None where nothing tells yet."""
         now = time.monotonic()
-        told: dict[tuple[str, ...], list[float]] = {}
+        by_variants: dict[tuple[str, ...], list[float]] = {}
         for course in self._running.values():
             if course.whole is not None:
-                told.setdefault(course.cell.variants, []).append(course.whole)
+                by_variants.setdefault(course.cell.variants, []).append(course.whole)
         half = max(LEAST_HALF, (now - self._started) / 4)
-        like = {variants: fmean(wholes) for variants, wholes in told.items()}
+        like = {variants: fmean(wholes) for variants, wholes in by_variants.items()}
         like |= {variants: _mean(took, half) for variants, took in self._took.items()}
         if not like:
             return None

@@ -50,7 +50,7 @@ def run_study(
     with (
         ExitStack() as executors,
         Store(places.store_dir(options.store), waiting=warn) as store,
-        shared(options.remote, store, warn) as sharing,
+        shared(options.remote, store, warn, job.keep is not None) as sharing,
     ):
 
         @cache
@@ -87,7 +87,7 @@ def execute(
     study, before, notices = None, None, list[str]()
     claim = store.claim if sharing is None else sharing.claim
     known = as_known(job, store)
-    again = _to_train_again(known, store, options.retrain, warn)
+    again = set[str]()
     with stop_on_signals(warn) as stop:
         work = Work(options, store, start, claim, hooks, stop, warn)
         while True:
@@ -97,6 +97,8 @@ def execute(
                 return study, stop.is_set()
             if sharing is not None:
                 sharing.exchange([planned.cell for planned in now.cells])
+            if study is None:  # what came has no weights
+                again = _to_train_again(known, store, options.retrain, warn)
             pending = _pending(now, store) | (again & {planned.cell.key for planned in now.cells})
             if study is None and (holders := store.holders(list(pending))):
                 warn(f"other runs train cells of this study on this store: {'; '.join(holders)}; this run waits for those cells")
@@ -127,8 +129,7 @@ def _to_train_again(job: Job, store: Store, retrain: bool, warn: Callable[[str],
     if without and not retrain:
         warn(
             f"{len(without)} of {len(done)} finished cells have no {'state' if job.keep.state else 'weights'} kept, and are not "
-            "trained again for that. "
-            "With --retrain they are; their results stay"
+            "trained again for that. With --retrain they are; their results stay"
         )
     return without if retrain else set()
 

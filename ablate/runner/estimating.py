@@ -72,15 +72,17 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     shared = at_once(job, options, cells)
     jobs = shared.jobs
     names = {recipe_text(planned.cell): planned.variant for planned in reversed(pending.values())}
-    lengths, found = _stored(job, options, store, cells), Measurement()
-    sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else []
+    lengths, measurement = _stored(job, options, store, cells), Measurement()
+    sources = [f"finished cells of {_some(lengths, names)} on such a machine"] if lengths else list[str]()
     asked = [cell for cell in cells if recipe_text(cell) not in lengths and trainer_of(job.registry, cell.recipe).pace]
     local = executor_of(options.executor)["use"] == LOCAL
     if asked and local:
-        found = measured(job, asked, shared)
-        lengths |= {recipe: _of_paces(paces) for recipe, paces in found.paces.items()}
-        sources += _measured_in_words(found, names, jobs)
-    unknown = list(_unknown(job, pending.values(), lengths, found, local))
+        measurement = measured(job, asked, shared)
+        lengths |= {recipe: _of_paces(paces) for recipe, paces in measurement.paces.items()}
+        sources += _measured_in_words(measurement, names, jobs)
+    elif sources:
+        sources[0] += ", without the seconds that workers take to start"
+    unknown = list(_unknown(job, pending.values(), lengths, measurement, local))
     more = (at_most(job) or len(job.cells)) - len(job.cells)  # cells of trials that nobody knows yet
     if unknown or not lengths:
         return Estimate(len(cells) + more, jobs, sources=tuple(sources), unknown=tuple(unknown))
@@ -90,7 +92,7 @@ def estimate(job: Job, options: Options, store: Store | None) -> Estimate:
     if more:
         sources.append("trials taken to be like these, whatever their settings")
     every = [lengths.get(recipe_text(cell), others) for cell in cells] + [others] * more
-    begin = found.start + max((pace.once for paces in found.paces.values() for pace in paces), default=0.0)
+    begin = measurement.start + max((pace.once for paces in measurement.paces.values() for pace in paces), default=0.0)
     low, middle, high = (
         begin + makespan([], [getattr(length, which) for length in every], jobs) for which in ("low", "middle", "high")
     )
@@ -119,17 +121,17 @@ def _stored(job: Job, options: Options, store: Store | None, cells: Sequence[Cel
     if store is None:
         return {}
     here = machine_of(provenance.collect(devices.first(job.device), executor_of(options.executor)["use"], job.own_results))
-    found = {}
+    lengths = {}
     alike: dict[str, dict[str, Cell]] = {recipe_text(cell): {} for cell in cells}
     for planned in job.cells:
         if (text := recipe_text(planned.cell)) in alike:
             alike[text].setdefault(canonical_json(planned.cell.recipe), planned.cell)
     for recipe, others in alike.items():
-        told = [found for cell in others.values() for found in store.seconds_of(cell.recipe)]
-        took = [seconds for seconds, place in told if machine_of(place) == here]
+        timed = [one for cell in others.values() for one in store.seconds_of(cell.recipe)]
+        took = [seconds for seconds, place in timed if machine_of(place) == here]
         if took:
-            found[recipe] = Length(min(took), fmean(took), max(took))
-    return found
+            lengths[recipe] = Length(min(took), fmean(took), max(took))
+    return lengths
 
 
 def _of_paces(paces: Sequence[Pace]) -> Length:
@@ -145,7 +147,7 @@ def measured(job: Job, cells: Sequence[Cell], shared: devices.Layout) -> Measure
     rest = [cell for cell in cells if cell not in chosen]
     chosen += rest[: -len(chosen) % jobs]  # none is measured alone where the run has others beside it
     by_key = {cell.key: recipe_text(cell) for cell in chosen}
-    found, begun = Measurement(start=float("inf")), time.monotonic()
+    measurement, begun = Measurement(start=float("inf")), time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="ablate-measure-") as folder,
         build(default(), "executor", {"use": LOCAL}, -(-jobs // slots)) as run,
@@ -159,25 +161,25 @@ def measured(job: Job, cells: Sequence[Cell], shared: devices.Layout) -> Measure
             try_recipes(job, {cell.key for cell in cells})
         for event in run(settings, lambda: chosen.pop(0) if chosen else None, Flag()):
             if isinstance(event, Measured):
-                found.paces.setdefault(by_key[event.key], []).append(event.pace)
-                found.start = min(found.start, time.monotonic() - begun - event.pace.spent)
+                measurement.paces.setdefault(by_key[event.key], []).append(event.pace)
+                measurement.start = min(measurement.start, time.monotonic() - begun - event.pace.spent)
             elif isinstance(event, CellEnded) and event.status == "failed":
-                found.failed[by_key[event.key]] = event.error or ""
-    return found
+                measurement.failed[by_key[event.key]] = event.error or ""
+    return measurement
 
 
-def _measured_in_words(found: Measurement, names: Mapping[str, str], jobs: int) -> Iterator[str]:
-    if found.paces:
-        recipe, paces = next(iter(found.paces.items()))
+def _measured_in_words(measurement: Measurement, names: Mapping[str, str], jobs: int) -> Iterator[str]:
+    if measurement.paces:
+        recipe, paces = next(iter(measurement.paces.items()))
         beside = f", {jobs} at once" if jobs > 1 else ""
         yield (
-            f"{plural(len(found.paces), 'recipe')} trained for a few seconds each{beside}, such as {names[recipe]!r} "
+            f"{plural(len(measurement.paces), 'recipe')} trained for a few seconds each{beside}, such as {names[recipe]!r} "
             f"for {paces[0].measured}"
         )
 
 
 def _unknown(
-    job: Job, pending: Iterable[PlannedCell], lengths: Mapping[str, Length], found: Measurement, local: bool
+    job: Job, pending: Iterable[PlannedCell], lengths: Mapping[str, Length], measurement: Measurement, local: bool
 ) -> Iterator[str]:
     """Why the length of cells cannot be said."""
     reasons: dict[str, dict[str, None]] = {}
@@ -186,8 +188,8 @@ def _unknown(
         trainer = trainer_of(job.registry, planned.cell.recipe)
         if recipe in lengths:
             continue
-        if recipe in found.failed:
-            reason = f"it cannot be measured: {found.failed[recipe]}"
+        if recipe in measurement.failed:
+            reason = f"it cannot be measured: {measurement.failed[recipe]}"
         elif not local:
             reason = "cells that run elsewhere are not measured, and no finished ones tell"
         elif trainer.pace is None:

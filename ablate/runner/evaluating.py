@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ablate.contracts import TAKEN, Cell, Environment
+from ablate.contracts import TAKEN, Cell, Environment, Json
 from ablate.errors import EnvironmentProblem, Problem, SpecError, UsageError
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, recipe_digest, recipe_identity, sha256
@@ -22,7 +22,6 @@ from .trained import NOT_KEPT, cells_of, restore
 if TYPE_CHECKING:
     from ablate.engine.restoring import Restored
 
-Json = Any
 ONLY_PATHS = "other weights than the recipe's own are named by the path of their file here"
 
 

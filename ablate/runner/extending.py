@@ -37,8 +37,11 @@ def extensions(job: Job, pending: Collection[str], store: Store, warn: Callable[
             reasons.setdefault(problem, {})[planned.variant] = None
             found.pop(key, None)
     if left := len(cells) - has_state:
-        warn(f"{plural(left, 'cell')} of {len(cells)} have no finished one with fewer epochs and a kept state, and begin anew")
+        have, begin = ("has", "begins") if left == 1 else ("have", "begin")
+        of = f"{left} of {plural(len(cells), 'cell')}"
+        warn(f"{of} {have} no finished one with fewer epochs and a kept state, and {begin} anew")
     for problem, variants in reasons.items():
         place = f"base.{problem.path}" if problem.path else "base"
-        warn(f"{some_variants(list(variants))} cannot go on from finished cells, and begin anew: {place}: {problem.message}")
+        begin = "begins" if len(variants) == 1 else "begin"
+        warn(f"{some_variants(list(variants))} cannot go on from finished cells, and {begin} anew: {place}: {problem.message}")
     return found

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import EnvironmentProblem, Problem, SpecError, did_you_mean, some_variants
 from ablate.plan import Plan, Variant
 from ablate.registry import Registry
@@ -17,7 +17,6 @@ from ablate.store import Store, exists
 
 from .trained import NOT_KEPT, cells_of
 
-Json = Any
 RUN = "Run the spec of that study with `ablate run SPEC --keep weights`"
 
 
@@ -67,8 +66,8 @@ def inputs_of(plan: Plan, registry: Registry, directory: Path) -> dict[Named, Js
             for problem in _look(store, directory, one, plan, registry, found):
                 problems.setdefault(replace(problem, path=one.path), []).extend(variants)
     if problems:
-        told = [replace(one, message=f"{one.message} (in {some_variants(names)})") for one, names in problems.items()]
-        raise SpecError(plan.spec.source, told)
+        in_variants = [replace(one, message=f"{one.message} (in {some_variants(names)})") for one, names in problems.items()]
+        raise SpecError(plan.spec.source, in_variants)
     return found
 
 

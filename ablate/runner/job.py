@@ -82,15 +82,15 @@ class Job:
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
         facts: dict[str, Facts] = {}
-        told: dict[Problem, list[str]] = {}
+        variants_of: dict[Problem, list[str]] = {}
         for variant in self.plan.variants:
             data = canonical_json(variant.trainer.data)
             if data not in facts:
                 facts[data] = variant.trainer.facts(self.environment)
             for remark in variant.trainer.remarks(facts[data], self.device.partition(":")[0]):
-                told.setdefault(remark, []).append(variant.name)
+                variants_of.setdefault(remark, []).append(variant.name)
         said = dict.fromkeys(notice for found in facts.values() for notice in found.notices)
-        remarks = [str(_in_variants(remark, names)) for remark, names in told.items()]
+        remarks = [str(_in_variants(remark, names)) for remark, names in variants_of.items()]
         return [*([self.passed_over] if self.passed_over else []), *said, *remarks, *pairing_notices(self.plan)]
 
     def members(self) -> list[tuple[str, int, str]]:
@@ -222,7 +222,7 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     notices: dict[Problem, list[str]] = {}
     for variant, recipe in recipes.items():
         said: list[Problem] = []
-        for problem in trainer_of(job.registry, recipe).trial(job.environment, devices.first(job.device), compare, said):
+        for problem in trainer_of(job.registry, recipe).preflight(job.environment, devices.first(job.device), compare, said):
             problems.setdefault(problem, []).append(variant)
         for notice in said:
             notices.setdefault(notice, []).append(variant)
@@ -259,10 +259,8 @@ def wanted(plan: Plan, cells: Sequence[PlannedCell], study: Study | None) -> lis
     if study is not None:
         from ablate.stats import images, runs, stopping, summary
 
-        failed = study.cells[study.cells["status"] == "failed"]
-        gone = set(zip(failed["variant"], failed["seed"], strict=True))
-        step = images.resolution(study)
-        counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, gone, step)
+        over, step = summary.ended(study), images.resolution(study)
+        counts = stopping.wanted(summary.values(study), plan.compare, list(counts), rule, plan.seeds, over, step)
         counts |= dict.fromkeys(runs.unreached(study), rule.least)  # more seeds would show the same
     counts |= {told.untuned: counts[told.variant] for told in plan.tuning.variants} if plan.tuning else {}
     place = {seed: index for index, seed in enumerate(plan.seeds)}

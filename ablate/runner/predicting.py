@@ -60,8 +60,8 @@ def predicted(model: "Restored", folder: Path, notice: Callable[[str], None]) ->
         notice(said)
     for start in range(0, len(files), CHUNK):
         some = files[start : start + CHUNK]
-        told = _told(model, some, form)
-        for file, probabilities in zip(some, told, strict=True):
+        answers = _told(model, some, form)
+        for file, probabilities in zip(some, answers, strict=True):
             best = int(probabilities.argmax())
             path = visible(os.path.relpath(file, folder))
             yield Prediction(path, visible(model.form.class_names[best]), float(probabilities[best]))

@@ -8,9 +8,8 @@ or a component means.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ablate.contracts import Cell
+from ablate.contracts import Cell, Json
 from ablate.errors import UsageError, did_you_mean
 from ablate.plan import PlannedCell
 from ablate.report.tables import plural
@@ -19,7 +18,6 @@ from ablate.store import Store
 
 from .job import Job
 
-Json = Any
 NOT_THERE = "not required"  # in place of a version
 
 
@@ -69,8 +67,8 @@ def _versions(then: Mapping[str, Json], now: Mapping[str, Json]) -> dict[str, tu
     before, after = (dict(identity.get("packages", {})) for identity in (then, now))
     if {**then, "packages": None} != {**now, "packages": None}:
         return {}
-    told = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
-    return {name: (old, new) for name, old, new in told if old != new}
+    versions = ((name, before.get(name, NOT_THERE), after.get(name, NOT_THERE)) for name in sorted(before | after))
+    return {name: (old, new) for name, old, new in versions if old != new}
 
 
 def with_reused(job: Job, store: Store, packages: Sequence[str]) -> Job:
@@ -109,9 +107,11 @@ def _told(cells: Sequence[PlannedCell], chosen: Mapping[str, Other]) -> Iterator
     for versions, names in groups.items():
         some = [f"{name} ({count})" for name, count in names.items()]
         more = f" and {len(some) - 5} more variants" if len(some) > 5 else ""
+        count = sum(names.values())
+        mixed = " What differs between variants may be a difference of versions." if count < len(cells) else ""
         yield (
-            f"versions: {sum(names.values())} of {plural(len(cells), 'cell')} were trained with {versions} and taken by --reuse: "
-            f"{', '.join(some[:5])}{more}. What differs between variants may be a difference of versions."
+            f"versions: {count} of {plural(len(cells), 'cell')} were trained with {versions} and taken by --reuse: "
+            f"{', '.join(some[:5])}{more}.{mixed}"
         )
 
 

@@ -82,13 +82,13 @@ def _events(
     used = executor_of(work.options.executor)["use"]
     take = _Queue(pending, again, work.claim, provenance.collect(first(job.device), used, job.own_results))
     cells = {cell.key: cell for cell in pending}
-    told: list[str] = []
+    shown: list[str] = []
     while take.pending and not work.stop.is_set():
         yield from _sitting(work.start(), settings, take, cells, work.stop)
         holders = work.store.holders([cell.key for cell in take.pending])
         processes = [holder.partition(" (")[0] for holder in holders]
-        if holders and processes != told and not work.stop.is_set():
-            told = processes
+        if holders and processes != shown and not work.stop.is_set():
+            shown = processes
             work.warn(f"waiting for cells that other runs train on this store: {'; '.join(holders)}")
         if take.pending:
             work.stop.wait(HELD_SECONDS)

@@ -30,8 +30,14 @@ WAITING = 64  # cells in memory, of those that were finished before
 
 
 @contextmanager
-def shared(url: str | None, store: Store, warn: Callable[[str], None]) -> Iterator["Sharing | None"]:
+def shared(url: str | None, store: Store, warn: Callable[[str], None], keep: bool = False) -> Iterator["Sharing | None"]:
     """What a run shares, and what it says of that at its end; None without a remote.
+
+    Args:
+        url: The remote.
+        store: The run's own.
+        warn: Called with messages for the user.
+        keep: Whether weights are to be kept, which what is taken does not have.
 
     Raises:
         UsageError: The URL or the key is none.
@@ -52,7 +58,7 @@ def shared(url: str | None, store: Store, warn: Callable[[str], None]) -> Iterat
         yield sharing
     finally:
         sharing.close()
-        warn(_summary(url, objects, remote))
+        warn(_summary(url, objects, remote, keep))
 
 
 def _secret() -> bytes | None:
@@ -72,12 +78,13 @@ def _reasons(objects: Objects) -> str:
     return "; ".join(f"{name}: {said}" for name, said in list(objects.counts.reasons.items())[:3]) or "no answer"
 
 
-def _summary(url: str, objects: Objects, remote: Remote) -> str:
+def _summary(url: str, objects: Objects, remote: Remote, keep: bool) -> str:
     told, counts = remote.told, objects.counts
-    said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken, {told.given:,} given"]
+    bare = " without weights" if keep and told.taken else ""
+    said = [f"{_named(url)}: {plural(told.taken, 'cell')} taken{bare}, {told.given:,} given"]
     if told.lost:
-        they = "is" if told.lost == 1 else "are"
-        said.append(f"{plural(told.lost, 'cell')} could not be given, and {they} where the study is run again with --remote")
+        they = "it" if told.lost == 1 else "them"
+        said.append(f"{plural(told.lost, 'cell')} could not be given: running the study again with --remote gives {they}")
     if told.refused:
         why = list(dict.fromkeys(told.refused.values()))
         said.append(f"{plural(len(told.refused), 'cell')} there not believed ({'; '.join(why[:3])})")
@@ -110,10 +117,10 @@ class Sharing:
         stored = self._store.stored([cell.key for cell in cells])
         self._later |= stored - self._remote.finished
         there = self._remote.finished - stored - self._remote.told.refused.keys()
-        wanted = list({cell.key: cell for cell in cells if cell.key in there}.values())
+        common = list({cell.key: cell for cell in cells if cell.key in there}.values())
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for start in range(0, len(wanted), exchanging.AT_ONCE):
-                some = wanted[start : start + exchanging.AT_ONCE]
+            for start in range(0, len(common), exchanging.AT_ONCE):
+                some = common[start : start + exchanging.AT_ONCE]
                 came = zip(some, pool.map(self._remote.take, some), strict=True)
                 self._store_all([(cell, *told) for cell, told in came if told])
 

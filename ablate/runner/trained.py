@@ -16,7 +16,10 @@ from ablate.store.portable import KEY
 if TYPE_CHECKING:
     from ablate.engine.restoring import Restored
 
-NOT_KEPT = "Its weights were not kept, or had to make room: `ablate run SPEC --keep weights --retrain` trains it again for them."
+NOT_KEPT = (
+    "They were not kept, had to make room, or stayed with the machine that trained, as a remote has none: "
+    "`ablate run SPEC --keep weights --retrain` trains again for them."
+)
 
 
 def cell_of(store: Store, study: str, variant: str, seed: int | None) -> Cell:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from ablate.contracts import Cell, Result, Setting, Space, Trial
+from ablate.contracts import Cell, Json, Result, Setting, Space, Trial
 from ablate.errors import EnvironmentProblem, describe
 from ablate.plan import Plan, PlannedCell, Variant
 from ablate.plan.planned import Search
@@ -25,7 +25,6 @@ from ablate.spec.recipe import Recipe
 from ablate.spec.trainer import trainer_of
 from ablate.study import Compare, Tried, TunedVariant, Tuning
 
-Json = Any
 Ended = Callable[[Sequence[str]], Mapping[str, Result | None]]  # as `Store.ended`
 
 
@@ -112,21 +111,21 @@ def _tries(plan: Plan, search: Search, variant: Variant, like: Cell, registry: R
             setting, recipe, cells, _value(registry, plan.compare, recipe, [ended([c.key]).get(c.key, ...) for c in cells])
         )
 
-    found = [tried({path: get(variant.recipe, split(path)) for path in space}, variant.recipe)]
-    told = 0  # trials whose values the tuner knows
+    tries = [tried({path: get(variant.recipe, split(path)) for path in space}, variant.recipe)]
+    known = 0  # trials whose values the tuner knows
     while True:
         setting = None
-        if len(found) < search.trials:
-            history = [Trial(t.setting, _oriented(plan.compare, t.value) if i < told else None) for i, t in enumerate(found)]
+        if len(tries) < search.trials:
+            history = [Trial(t.setting, _oriented(plan.compare, t.value) if i < known else None) for i, t in enumerate(tries)]
             setting = suggested(_Question(registry, search.tuner, space, history))
         if setting is not None:
-            found.append(tried(setting, with_setting(registry, variant.given, setting)))
-        elif len(found) == search.trials or any(t.value is None for t in found):
-            return found
-        elif told == len(found):
+            tries.append(tried(setting, with_setting(registry, variant.given, setting)))
+        elif len(tries) == search.trials or any(t.value is None for t in tries):
+            return tries
+        elif known == len(tries):
             raise EnvironmentProblem(f"tuner {search.tuner['use']!r} waits, and there is nothing to wait for: it has to choose")
         else:
-            told = len(found)
+            known = len(tries)
 
 
 def _oriented(compare: Compare, value: float | None) -> float | None:
@@ -166,13 +165,13 @@ def suggested(question: _Question) -> Setting | None:
 def _decided(plan: Plan, search: Search, variant: Variant, tries: Sequence[_Try]) -> TunedVariant:
     values = [math.nan if (value := _oriented(plan.compare, t.value)) is None else value for t in tries]
     ended = len(tries) == search.trials and all(t.value is not None for t in tries)
-    told = [i for i, value in enumerate(values) if not math.isnan(value)] if ended else []
+    valued = [i for i, value in enumerate(values) if not math.isnan(value)] if ended else []
     trials = tuple(
         Tried(f"{variant.name} (trial {i})", t.setting, None if t.value is None or math.isnan(t.value) else t.value)
         for i, t in enumerate(tries, start=1)
     )
     space = {path: words(domain) for path, domain in search.spaces[variant.name].items()}
-    chosen = max(told, key=lambda i: (values[i], -i), default=None)
+    chosen = max(valued, key=lambda i: (values[i], -i), default=None)
     return TunedVariant(variant.name, f"{variant.name} (untuned)", space, trials, chosen, ended)
 
 

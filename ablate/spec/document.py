@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ablate.contracts import MOST_VARIANTS
+from ablate.contracts import MOST_VARIANTS, Json
 from ablate.errors import Problem, SpecError, UsageError
 from ablate.places import SPEC_SUFFIXES
 from ablate.plain import encodable
@@ -16,7 +15,6 @@ from .recipe import spec_schema
 from .strict import DEEPEST, parse, without_comments
 from .validation import coerce, problems
 
-Json = Any
 LARGEST = 1_000_000  # bytes
 MOST_FACTORS = 100
 

@@ -7,9 +7,8 @@ a cell is never taken for another.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
-from ablate.contracts import Cell, Environment
+from ablate.contracts import Cell, Environment, Json
 from ablate.registry import Loaded, Registry, build
 from ablate.registry.inputs import content_of
 from ablate.registry.params import Nested
@@ -17,8 +16,6 @@ from ablate.registry.sources import packages_of
 
 from .recipe import Recipe, components, nested_components, trainer_component
 from .trainer import trainer_of
-
-Json = Any
 
 
 def canonical_json(value: Json) -> str:

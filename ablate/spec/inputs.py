@@ -4,15 +4,14 @@ Nothing within a dataset is looked at, which is made before a cell is known.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.registry import Loaded, Registry
 from ablate.registry.inputs import SAME
 
 from .patch import join
 from .recipe import Recipe, trainer_component
 
-Json = Any
 Named = tuple[str, str, int]  # study, variant, seed
 PLANNED = {"cell", "key", "sha256", "path"}  # what stands for a file in the recipe of a cell that is to be trained
 

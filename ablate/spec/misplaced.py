@@ -4,15 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import AblateError, Problem
 from ablate.registry import Registry
 
 from .patch import join, split
 from .recipe import spec_schema, trainer_component
 
-Json = Any
 _LEVELS = {"factors": 3, "variants": 2}  # how many keys lead to a patch
 
 

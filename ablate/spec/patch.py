@@ -7,11 +7,10 @@ they were written for; and removing what is not there is an error, because it wo
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import Problem, UsageError
 
-Json = Any
 _SEGMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<plain>[^.]+)')
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import AblateError, Problem, close_names, did_you_mean
 from ablate.registry import Loaded, Registry
 from ablate.registry.inputs import complete
@@ -17,7 +17,6 @@ from .patch import join
 from .validation import coerce, problems
 from .validation import found as quoted
 
-Json = Any
 Recipe = dict[str, Json]
 DEFAULT_TRAINER = "ablate-core:image_classification"  # of a recipe that names none
 

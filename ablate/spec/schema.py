@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import AblateError
 from ablate.registry import KINDS, Loaded, Registry
 from ablate.registry.params import Nested
 
 from .recipe import DEFAULT_TRAINER, spec_schema
-
-Json = Any
 
 
 def joined(registry: Registry) -> tuple[Json, list[str]]:

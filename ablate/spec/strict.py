@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import MOST, Problem, SpecError
 from ablate.plain import encodable
 
 from .mistakes import mended, place, problem_at
 from .patch import join
 
-Json = Any
 DEEPEST = 64  # levels of nesting
 MOST_VALUES = 30_000  # of a whole document
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablate.contracts import Cell, Environment, Result
+from ablate.contracts import Cell, Environment, Json, Result
 from ablate.errors import Problem
 from ablate.registry import Registry
 from ablate.spec.recipe import Recipe, trainer_component
@@ -19,7 +19,6 @@ from ablate.spec.recipe import Recipe, trainer_component
 if TYPE_CHECKING:
     from ablate.study import Compare
 
-Json = Any
 Record = dict[str, Json]
 Steps = Generator[Record | None, None, Result]
 
@@ -166,8 +165,8 @@ class Trainer:
         not_told_at: Why there are no metrics at an epoch; empty where there are. It need not speak of those beyond `epochs`.
         facts: What is known of the data; once for all variants with the same data.
         remarks: What does not do what it says, with these facts and on this type of device.
-        trial: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended to
-            the list. It gets how the study compares, or None where it is not told on the data that decides.
+        preflight: Tries the recipe on a device before anything is trained, and gives what is wrong with it; notices are appended
+            to the list. It gets how the study compares, or None where it is not told on the data that decides.
         tunable: What `tune` has to know; None where settings of this recipe cannot be judged.
         extendable: Why a cell's training does not begin, on a device, as the same one with so many epochs does, so that it cannot
             go on from the end of that. None where the trainer goes on from no other cell.
@@ -195,7 +194,7 @@ class Trainer:
     not_told_at: Callable[[int], str] = lambda epoch: ""
     facts: Callable[[Environment], Facts] = lambda environment: Facts()
     remarks: Callable[[Facts, str], Iterable[Problem]] = _nothing
-    trial: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
+    preflight: Callable[[Environment, str, "Compare | None", list[Problem]], Iterable[Problem]] = _nothing
     tunable: Tunable | None = None
     extendable: Callable[[Cell, Environment, str, int], Iterable[Problem]] | None = None
     pace: Callable[[Cell, Environment, str, float], Generator[None, None, Pace]] | None = None

@@ -10,12 +10,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from ablate.contracts import Json
 from ablate.errors import MOST, Problem, close_names, did_you_mean
 from ablate.registry.params import Schema
 
 from .patch import join
 
-Json = Any
 _TYPES = {
     "number": "a number",
     "integer": "a whole number",

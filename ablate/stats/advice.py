@@ -32,12 +32,12 @@ def seeds_needed(e: Estimate, compare: Compare, comparisons: int, level: Array) 
     Returns:
         The least and the most; NaN for a least that nobody can tell, and infinity for a most that has no end.
     """
-    told = (e.se > 0) & np.isnan(e.rank_sign)
-    t = np.where(told, np.abs(e.difference) / np.where(told, e.se, 1), 0.0)
-    df = np.where(told, e.df, 1.0)
+    varies = (e.se > 0) & np.isnan(e.rank_sign)
+    t = np.where(varies, np.abs(e.difference) / np.where(varies, e.se, 1), 0.0)
+    df = np.where(varies, e.df, 1.0)
     limit = np.maximum(stats.t.isf(level / 2, df), t)
     nearest, farthest = _nearest(t, df), _farthest(t, df, limit)
-    unit = np.where(told, e.se / np.where(told, e.sd, 1), np.nan)  # of one standard error, in standard deviations of one seed
+    unit = np.where(varies, e.se / np.where(varies, e.sd, 1), np.nan)  # of one standard error, in standard deviations of one seed
     alpha = compare.alpha / max(1, comparisons)
     if compare.margin is None:
         low = seeds_to_decide(farthest * unit, np.ones_like(t), alpha, None, compare.paired)
@@ -46,7 +46,7 @@ def seeds_needed(e: Estimate, compare: Compare, comparisons: int, level: Array) 
         low, high = _with_margin(e, nearest, farthest, alpha, compare)
     more = np.minimum(e.n, e.n_reference) + 1  # those that there are did not decide
     low, high = (np.maximum(np.where(np.isnan(seeds), np.inf, seeds), more) for seeds in (low, high))
-    return np.where(told, np.minimum(low, MOST), np.nan), np.where(told, high, np.inf)
+    return np.where(varies, np.minimum(low, MOST), np.nan), np.where(varies, high, np.inf)
 
 
 def _nearest(t: Array, df: Array) -> Array:

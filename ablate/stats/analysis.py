@@ -30,35 +30,36 @@ UNREACHED = {
 
 def analyse(study: Study) -> Analysis:
     """Effects, what belongs to the design, and the conclusion in a sentence."""
-    found, over = effects(study), blocks(study)
+    comparisons, over = effects(study), blocks(study)
     terms = None if over else factorial(study)
     shares = None if over else attribution(study) or by_main_effects(study)
-    told = over_blocks(study.compare, over) if over else headline(study, terms, shares)
-    if told is None:
-        told = answer(study.compare, found)
+    sentence = over_blocks(study.compare, over) if over else headline(study, terms, shares)
+    if sentence is None:
+        sentence = answer(study.compare, comparisons)
     elif over is None:
-        told = "; ".join([told.removesuffix("."), *lost_runs(study.compare.reference, found), *_unreached(found)]) + "."
+        lost = lost_runs(study.compare.reference, comparisons)
+        sentence = "; ".join([sentence.removesuffix("."), *lost, *_unreached(comparisons)]) + "."
     if study.tuning is not None:
-        told += f" Every variant was tuned, by {study.tuning.trials} trials."
-    return Analysis(found, terms, shares, told, tuned(study), images(study), over, per_image(study), given_up(study))
+        sentence += f" Every variant was tuned, by {study.tuning.trials} trials."
+    return Analysis(comparisons, terms, shares, sentence, tuned(study), images(study), over, per_image(study), given_up(study))
 
 
 def answer(compare: Compare, effects: Sequence[Effect]) -> str:
     """The conclusion in plain words: the best variant that is better by how much, what became of the others, what to do."""
-    told = [effect for effect in effects if not math.isnan(effect.difference) or effect.verdict != "undecided"]
-    if not told:
+    compared = [effect for effect in effects if not math.isnan(effect.difference) or effect.verdict != "undecided"]
+    if not compared:
         return f"Nothing can be concluded: no variant can be compared with {short(compare.reference)}."
-    reached = [effect for effect in told if not effect.unreached]
+    reached = [effect for effect in compared if not effect.unreached]
     if reached and all(effect.verdict == "undecided" and min(effect.n, effect.n_reference) < 2 for effect in reached):
         nothing = "Nothing can be concluded: one seed tells no difference from noise, so run at least 3 seeds a variant"
-        return "; ".join([nothing, *_unreached(told)]) + "."
-    undecided = [effect for effect in told if effect.verdict == "undecided"]
-    if len(told) == 1:
-        parts = [_one(compare, told[0])]
-    elif len(undecided) == len(told):
-        parts = [f"Nothing can be concluded: all {len(told)} comparisons with {short(compare.reference)} are undecided"]
+        return "; ".join([nothing, *_unreached(compared)]) + "."
+    undecided = [effect for effect in compared if effect.verdict == "undecided"]
+    if len(compared) == 1:
+        parts = [_one(compare, compared[0])]
+    elif len(undecided) == len(compared):
+        parts = [f"Nothing can be concluded: all {len(compared)} comparisons with {short(compare.reference)} are undecided"]
     else:
-        parts = [_best(compare, told), _counts(told), *_unreached(told)]
+        parts = [_best(compare, compared), _counts(compared), *_unreached(compared)]
     return "; ".join([*parts, *lost_runs(compare.reference, effects), *_advice(undecided)]) + "."
 
 
@@ -104,12 +105,12 @@ def _size(compare: Compare, effect: Effect) -> str:
 
 
 def _counts(effects: Sequence[Effect]) -> str:
-    found = Counter(effect.verdict for effect in effects)
+    verdicts = Counter(effect.verdict for effect in effects)
     verb = {True: ("is", "makes"), False: ("are", "make")}
     counts = [
-        f"{found[verdict]} {verb[found[verdict] == 1][verdict.startswith('no ')]} {verdict}"
+        f"{verdicts[verdict]} {verb[verdicts[verdict] == 1][verdict.startswith('no ')]} {verdict}"
         for verdict in get_args(Verdict)
-        if found[verdict]
+        if verdicts[verdict]
     ]
     return f"of {len(effects)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
 
@@ -127,12 +128,12 @@ def _unreached(effects: Sequence[Effect]) -> Iterator[str]:
 
 def _advice(undecided: Sequence[Effect]) -> list[str]:
     """How many seeds a study with fresh ones would take to decide what is undecided, where that can be told."""
-    told = [effect for effect in undecided if effect.seeds_least is not None]
-    if not told:
+    decidable = [effect for effect in undecided if effect.seeds_least is not None]
+    if not decidable:
         return ["nobody can tell how many seeds would decide it"] if any(e.where_it_trains is None for e in undecided) else []
-    least = max(effect.seeds_least or 0 for effect in told)
-    ends = [effect.seeds_most for effect in told]
+    least = max(effect.seeds_least or 0 for effect in decidable)
+    ends = [effect.seeds_most for effect in decidable]
     most = max((end for end in ends if end is not None), default=None)
-    never = any(effect.seeds_never for effect in told)
-    what = "it" if len(undecided) == 1 else "them" if len(told) == len(undecided) else f"{len(told)} of them"
+    never = any(effect.seeds_never for effect in decidable)
+    what = "it" if len(undecided) == 1 else "them" if len(decidable) == len(undecided) else f"{len(decidable)} of them"
     return [f"to decide {what} may take {seeds(least, None if None in ends else most, never)}, in a new study"]

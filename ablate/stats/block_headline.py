@@ -14,22 +14,22 @@ from .wording import MOST_NAMED, lost_runs
 
 def over_blocks(compare: Compare, found: Blocks) -> str:
     """The best variant that is better by how much, what became of the others, and whether there are blocks enough to tell."""
-    told = [one for one in found.comparisons if not math.isnan(one.p_adjusted)]
-    if not told:
+    compared = [one for one in found.comparisons if not math.isnan(one.p_adjusted)]
+    if not compared:
         return f"Nothing can be concluded: no variant has a value in a block in which {short(found.reference)} has one."
-    decided = [one for one in told if one.verdict != "undecided"]
+    decided = [one for one in compared if one.verdict != "undecided"]
     if not decided:
         which = (
-            f"{short(told[0].variant)} against {short(found.reference)} is"
-            if len(told) == 1
-            else _all(len(told), found.reference)
+            f"{short(compared[0].variant)} against {short(found.reference)} is"
+            if len(compared) == 1
+            else _all(len(compared), found.reference)
         )
         parts = [f"Nothing can be concluded: {which} undecided over {where(found)}"]
-    elif len(told) == 1:
-        parts = [_one(compare, found, told[0])]
+    elif len(compared) == 1:
+        parts = [_one(compare, found, compared[0])]
     else:
-        parts = [_best(compare, found, decided), _counts(told)]
-    return "; ".join([*parts, *_otherwise(told), *lost_runs(found.reference, told), *_too_few(found)]) + "."
+        parts = [_best(compare, found, decided), _counts(compared)]
+    return "; ".join([*parts, *_otherwise(compared), *lost_runs(found.reference, compared), *_too_few(found)]) + "."
 
 
 def where(found: Blocks) -> str:
@@ -68,21 +68,23 @@ def _size(compare: Compare, one: Across) -> str:
     return f"{blocks}; on average {compare.metric} differs by {value} ({100 * (1 - compare.alpha):g} % interval {low} to {high})"
 
 
-def _counts(told: Sequence[Across]) -> str:
-    found = Counter(one.verdict for one in told)
+def _counts(compared: Sequence[Across]) -> str:
+    verdicts = Counter(one.verdict for one in compared)
     words: dict[Verdict, str] = {
         "better": "better",
         "worse": "worse",
         "no meaningful difference": "without meaningful difference",
         "undecided": "undecided",
     }
-    counts = [f"{found[name]} {'is' if found[name] == 1 else 'are'} {word}" for name, word in words.items() if found[name]]
-    return f"of {len(told)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
+    counts = [
+        f"{verdicts[name]} {'is' if verdicts[name] == 1 else 'are'} {word}" for name, word in words.items() if verdicts[name]
+    ]
+    return f"of {len(compared)} comparisons, {' and '.join(', '.join(counts).rsplit(', ', 1))}"
 
 
-def _otherwise(told: Sequence[Across]) -> Iterator[str]:
+def _otherwise(compared: Sequence[Across]) -> Iterator[str]:
     """Where ranks and the mean difference say different things."""
-    differ = [f"{short(one.variant)} is {one.verdict_by_size}" for one in told if one.verdict_by_size != one.verdict]
+    differ = [f"{short(one.variant)} is {one.verdict_by_size}" for one in compared if one.verdict_by_size != one.verdict]
     if differ:
         more = f" and {len(differ) - MOST_NAMED} more" * (len(differ) > MOST_NAMED)
         yield f"by the mean difference alone, {', '.join(differ[:MOST_NAMED])}{more}"

@@ -68,7 +68,7 @@ def blocks(study: Study) -> Blocks | None:
 
 def _values(study: Study, grid: Grid) -> Array:
     """`[variants, blocks, seeds]`, NaN where there is no value, infinite where a run counts as the worst."""
-    found, _ = samples(study, [own.get(block, "") for own in grid.variants.values() for block in grid.blocks])
+    found = samples(study, [own.get(block, "") for own in grid.variants.values() for block in grid.blocks])
     return found.reshape(len(grid.variants), len(grid.blocks), -1)
 
 
@@ -220,5 +220,6 @@ def _lost(study: Study, grid: Grid) -> Mapping[str, runs.Lost]:
     for name, own in grid.variants.items():
         each = [by_variant[variant] for variant in own.values()]
         ended, diverged, failed = (sum(getattr(one, what) for one in each) for what in ("runs", "diverged", "failed"))
-        found[name] = runs.Lost(ended, diverged, failed, each[0].word)
+        word = next((one.word for one in each if one.word != "diverged"), "diverged")
+        found[name] = runs.Lost(ended, diverged, failed, word)
     return found

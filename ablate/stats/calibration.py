@@ -30,16 +30,16 @@ def expected_error(right: Array, sure: Array, count: Array) -> float:
 
 def calibration(name: str, own: Mapping[int, Predictions]) -> Calibration:
     """That of a variant, from the predictions of its cells."""
-    told = [reliability(said) for said in own.values()]
-    errors = np.array([expected_error(*bins) for bins in told])
+    of_seeds = [reliability(said) for said in own.values()]
+    errors = np.array([expected_error(*bins) for bins in of_seeds])
     right = float(np.mean([(said.answers == said.labels).mean() for said in own.values()]))
     sure = float(np.mean([said.confidence.mean() for said in own.values()]))
     sd = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
-    return Calibration(name, len(own), right, sure, float(errors.mean()), sd, _together(told))
+    return Calibration(name, len(own), right, sure, float(errors.mean()), sd, _together(of_seeds))
 
 
-def _together(told: Sequence[tuple[Array, Array, Array]]) -> tuple[tuple[float, float, int], ...]:
+def _together(of_seeds: Sequence[tuple[Array, Array, Array]]) -> tuple[tuple[float, float, int], ...]:
     """The bins of several cells as those of one."""
-    count = np.sum([images for _, _, images in told], axis=0)
-    right, sure = (np.nansum([one[place] * one[2] for one in told], axis=0) for place in (0, 1))
+    count = np.sum([images for _, _, images in of_seeds], axis=0)
+    right, sure = (np.nansum([one[place] * one[2] for one in of_seeds], axis=0) for place in (0, 1))
     return tuple((float(sure[i] / count[i]), float(right[i] / count[i]), int(count[i])) for i in np.flatnonzero(count))

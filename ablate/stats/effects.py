@@ -16,7 +16,6 @@ from .comparison import Array, Estimate
 from .images import resolution
 from .records import Effect, GivenUp
 from .resampling import bootstrap_interval, permutation_p
-from .summary import table
 from .verdicts import Verdict
 
 
@@ -113,7 +112,7 @@ class _Found:
 def _at_once(study: Study, names: Sequence[str]) -> _Found:
     compare = study.compare
     references = study.references
-    both, _ = samples(study, [*names, *(references[name] for name in names)])
+    both = samples(study, [*names, *(references[name] for name in names)])
     values, reference = both[: len(names)], both[len(names) :]
     e = comparison.estimate(values, reference, compare.paired)
     level = comparison.interval_alpha(compare, int((~np.isnan(e.se)).sum()))
@@ -123,20 +122,17 @@ def _at_once(study: Study, names: Sequence[str]) -> _Found:
     return _Found(values, reference, e, *ends, nothing, levels, True, *judged)
 
 
-def samples(study: Study, variants: Sequence[str], seeds: Sequence[int] | None = None) -> tuple[Array, NDArray[np.bool_]]:
-    """Values `[variants, seeds]`, NaN or the worst where a cell has none, and which cells have ended."""
-    numbers, cells = summary.values(study), study.cells
-    over = cells.loc[cells["status"].isin(["done", "failed"]), ["variant", "seed"]].itertuples(index=False, name=None)
-    seeds = sorted(set(cells["seed"])) if seeds is None else seeds
-    ended = stopping.ended(numbers, variants, seeds, set(over))
-    return comparison.as_worst(table(numbers, variants, seeds), ended, study.compare), ended
+def samples(study: Study, variants: Sequence[str]) -> Array:
+    """Values `[variants, seeds]`, NaN or the worst where a cell has none; seeds in order of size."""
+    seeds = sorted(set(study.cells["seed"]))
+    return stopping.samples(summary.values(study), study.compare, variants, seeds, summary.ended(study))[0]
 
 
 def _looks(study: Study, names: Sequence[str], rule: Stopping) -> tuple[list[int], Array, stopping.Looks]:
     """The seeds, the values `[variants, seeds]` with the reference's as the last, and what the rule says of them."""
     seeds = list(dict.fromkeys(study.cells["seed"]))
-    both, known = samples(study, [*names, study.compare.reference], seeds)
-    return seeds, both, stopping.replay(both[:-1], both[-1], known[:-1] & known[-1], study.compare, rule, resolution(study))
+    at = stopping.looks_at(summary.values(study), study.compare, names, rule, seeds, summary.ended(study), resolution(study))
+    return seeds, *at
 
 
 def _at_the_looks(study: Study, names: Sequence[str], rule: Stopping) -> _Found:

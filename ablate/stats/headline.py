@@ -69,10 +69,10 @@ def _is(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _named(told: Sequence[str]) -> str:
+def _named(sentences: Sequence[str]) -> str:
     """The first few, and how many more there are."""
-    more = len(told) - MOST_NAMED
-    return "; ".join([*told[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
+    more = len(sentences) - MOST_NAMED
+    return "; ".join([*sentences[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _effect(compare: Compare, term: Term) -> str:
@@ -87,11 +87,11 @@ def _effect(compare: Compare, term: Term) -> str:
 
 def _counts(terms: Sequence[Term]) -> str:
     """Such as `3 are undecided and 1 makes no meaningful difference`."""
-    found = Counter(term.verdict for term in terms)
-    nothing, undecided = found["no meaningful difference"], found["undecided"]
-    told = [f"{undecided} {_is(undecided)} undecided"] if undecided else []
-    told += [f"{nothing} {'makes' if nothing == 1 else 'make'} no meaningful difference"] if nothing else []
-    return " and ".join(told)
+    verdicts = Counter(term.verdict for term in terms)
+    nothing, undecided = verdicts["no meaningful difference"], verdicts["undecided"]
+    parts = [f"{undecided} {_is(undecided)} undecided"] if undecided else []
+    parts += [f"{nothing} {'makes' if nothing == 1 else 'make'} no meaningful difference"] if nothing else []
+    return " and ".join(parts)
 
 
 def _lack_of_fit(compare: Compare, rows: Sequence[AnovaRow]) -> str:

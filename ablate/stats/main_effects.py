@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ablate.names import levels_as_name
 from ablate.study import Study
 
 from .factor_records import Attribution, Share
@@ -47,8 +48,7 @@ def by_main_effects(study: Study) -> Attribution | None:
 def _end(study: Study, changed: bool) -> str:
     """The variant with every factor at its base, or at its other level; its levels where it was not run."""
     levels = {factor.name: factor.others[0] if changed else factor.base for factor in study.factors}
-    named = ",".join(f"{name}={level}" for name, level in levels.items())
-    return next((variant.name for variant in study.variants if variant.levels == levels), named)
+    return next((variant.name for variant in study.variants if variant.levels == levels), levels_as_name(levels))
 
 
 def _interval(fit: Fit, contrast: np.ndarray, alpha: float) -> Interval:

@@ -95,9 +95,9 @@ def seeds_to_decide(
         NaN where more than `MOST` would be needed, or nobody can tell, because `sd` is 0 or NaN.
     """
     difference, sd = np.broadcast_arrays(np.asarray(difference, float), np.asarray(sd, float))
-    told = (sd > 0) & np.isfinite(difference)
-    scale = sd[told]
-    effect = np.abs(difference[told]) / scale
+    known = (sd > 0) & np.isfinite(difference)
+    scale = sd[known]
+    effect = np.abs(difference[known]) / scale
     seeds = smallest_n(lambda n, i: power_of(effect[i], n, alpha, paired), _guess(effect, alpha / 2, wanted, paired), wanted)
     if margin is not None:
         room = np.maximum(margin / scale - effect, 0)
@@ -108,7 +108,7 @@ def seeds_to_decide(
         )
         seeds = np.fmin(seeds, within)
     found = np.full(difference.shape, np.nan)
-    found[told] = seeds
+    found[known] = seeds
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+Arranged = Callable[[Array, int], tuple[Array, Array, bool]]
 RESAMPLES = 1999  # of the bootstrap
 ARRANGEMENTS = 4999  # of a permutation test that are all taken; 7 seeds against 7 have fewer. Of more, as many are drawn
 LARGEST = 4_000_000  # resampled values in memory, unless those of one comparison are more
@@ -49,13 +50,22 @@ def permutation_p(*samples: Array) -> Array:
     apart the test is exact, and where their spread differs it holds for many seeds, which that of the plain difference does not.
     Of paired differences it is the mean, which orders the arrangements as Student's t does.
     """
-    return _in_parts(partial(_permuted, _studentised if len(samples) > 1 else _difference), samples, ARRANGEMENTS)
+    if len(samples) > 1:
+        return _in_parts(partial(_permuted, _studentised_all), samples, ARRANGEMENTS, each=1)
+    return _in_parts(partial(_permuted, _signed_all), samples, ARRANGEMENTS)
 
 
-def _in_parts(test: Callable[..., Array], samples: Sequence[Array], times: int) -> Array:
-    """What a test gives for all comparisons, of so many at once that all of them, resampled so often, are not too large."""
+def _in_parts(test: Callable[..., Array], samples: Sequence[Array], times: int, each: int | None = None) -> Array:
+    """What a test gives for all comparisons, of so many at once that all of them, resampled so often, are not too large.
+
+    Args:
+        test: Gives `[..., comparisons]`.
+        samples: As `bootstrap_interval` takes them.
+        times: Each comparison is resampled.
+        each: Numbers that the test keeps of a comparison that is resampled once; all of them unless given.
+    """
     flat = [sample.reshape(-1, sample.shape[-1]) for sample in samples]
-    rows = max(1, LARGEST // (times * sum(sample.shape[-1] for sample in flat)))
+    rows = max(1, LARGEST // (times * (each or sum(sample.shape[-1] for sample in flat))))
     found = [test(*(sample[start : start + rows] for sample in flat)) for start in range(0, len(flat[0]), rows)]
     together = np.concatenate(found, axis=-1)
     return together.reshape(together.shape[:-1] + samples[0].shape[:-1])
@@ -77,13 +87,13 @@ def rank_test(variant: Array, reference: Array, paired: bool) -> tuple[float, fl
         gaps = np.where(both_lost, 0.0, variant - np.where(both_lost, 0.0, reference))
         signed = np.sign(gaps) * stats.rankdata(np.abs(gaps))
         if 2 ** len(signed) <= ARRANGEMENTS:
-            return float(_permuted(_difference, signed)), float(np.sign(signed.sum()))
+            return float(_permuted(_signed_all, signed)), float(np.sign(signed.sum()))
         z = abs(signed.sum()) / max(float(np.sqrt((signed**2).sum())), 1e-300)
         return float(2 * stats.norm.sf(z)), float(np.sign(signed.sum()))
     ranks = stats.rankdata(np.concatenate([variant, reference]))
     own, other = ranks[: len(variant)], ranks[len(variant) :]
     if math.comb(len(ranks), len(own)) <= ARRANGEMENTS:
-        p = float(_permuted(_difference, own, other))
+        p = float(_permuted(_differences_all, own, other))
     else:
         p = float(stats.mannwhitneyu(own, other, method="asymptotic").pvalue)
     return p, float(np.sign(own.mean() - other.mean()))
@@ -104,27 +114,61 @@ def _studentised(x: Array, y: Array) -> Array:
     return np.asarray(np.round(_difference(x, y), 9) / np.maximum(se, 1e-9))
 
 
-def _permuted(statistic: Callable[..., Array], *samples: Array) -> Array:
+def _permuted(arranged: Arranged, *samples: Array) -> Array:
     """The p-values over all arrangements, or over `ARRANGEMENTS` that a fixed generator draws where there are more.
 
     Samples are brought to their range and the statistic is rounded, so that arrangements that are equal but for rounding count
     as equal: accuracies of few test images repeat.
+
+    Args:
+        arranged: Gives, for all samples `[..., n + m]` side by side and n, the statistic `[...]`, that of the arrangements
+            `[..., arrangements]`, and whether they are all.
+        samples: `[..., n]` and `[..., m]`, or the differences alone.
     """
     both, n = np.concatenate(samples, axis=-1), samples[0].shape[-1]
     scale = np.ptp(both, axis=-1) if len(samples) > 1 else np.abs(both).max(-1)
     middle = both.mean(-1, keepdims=True) if len(samples) > 1 else 0.0
-    both = (both - middle) / np.where(scale == 0, 1.0, scale)[..., None]
-    if len(samples) > 1:
-        arrangements, exact = _arrangements(both.shape[-1], n)
-        rearranged = np.take(both, arrangements, axis=-1)
-        found, all_ = statistic(both[..., :n], both[..., n:]), statistic(rearranged[..., :n], rearranged[..., n:])
-    else:
-        signs, exact = _signs(n)
-        found, all_ = statistic(both), statistic(both[..., None, :] * signs)
+    found, all_, exact = arranged((both - middle) / np.where(scale == 0, 1.0, scale)[..., None], n)
     all_, found = np.round(all_, 6), np.round(found, 6)[..., None]
     extreme = np.minimum((all_ >= found).sum(-1), (all_ <= found).sum(-1)) + (not exact)
     p = np.minimum(1.0, 2 * extreme / (all_.shape[-1] + (not exact)))
     return np.where(scale == 0, 1.0, p)
+
+
+def _signed_all(gaps: Array, n: int) -> tuple[Array, Array, bool]:
+    """The mean of paired differences, with each of them or its opposite."""
+    signs, exact = _signs(n)
+    return _difference(gaps), _difference(gaps[..., None, :] * signs), exact
+
+
+def _differences_all(both: Array, n: int) -> tuple[Array, Array, bool]:
+    """The difference of two samples' means."""
+    orders, exact = _arrangements(both.shape[-1], n)
+    all_ = np.take(both, orders, axis=-1)
+    return _difference(both[..., :n], both[..., n:]), _difference(all_[..., :n], all_[..., n:]), exact
+
+
+def _studentised_all(both: Array, n: int) -> tuple[Array, Array, bool]:
+    """Welch's t, for comparisons `[comparisons, n + m]`.
+
+    All sums are products with one matrix. Where their rounding could change the order to what was found, each is done by itself.
+    """
+    size, m = both.shape[-1], both.shape[-1] - n
+    orders, exact = _arrangements(size, n)
+    found = _studentised(both[:, :n], both[:, n:])
+    first = np.zeros(orders.shape)
+    np.put_along_axis(first, orders[:, :n], 1.0, axis=1)
+    x, xx = both @ first.T, both**2 @ first.T
+    y, yy = both.sum(-1, keepdims=True) - x, (both**2).sum(-1, keepdims=True) - xx
+    a, b = 1 / (n * (n - 1)), 1 / (m * (m - 1))
+    variance = np.maximum(a * (xx - x**2 / n) + b * (yy - y**2 / m), 1e-18)
+    t = (x / n - y / m) / np.sqrt(variance)
+    error = 16 * np.finfo(float).eps * size * (a + b) / variance  # of t, as a part of it: no value is larger than 1
+    near = (error > 0.01) | (np.abs(t - found[:, None]) <= 1e-5 + error * np.abs(t))
+    for row in np.flatnonzero(near.any(-1)):
+        again = both[row][orders[near[row]]]
+        t[row, near[row]] = _studentised(again[:, :n], again[:, n:])
+    return found, np.asarray(t), exact
 
 
 @lru_cache

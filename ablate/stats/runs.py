@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Lost:
         runs: That have ended.
         diverged: Done, without a finite value.
         failed: Ended by an error, or by their time limit.
-        word: What is said of those that are done without a finite value: of imported ones, nobody knows that they diverged.
+        word: What is said of those that are done without a finite value: not of all is it known that they diverged.
     """
 
     runs: int
@@ -45,12 +45,14 @@ class Lost:
 
 def lost(study: Study) -> dict[str, Lost]:
     """What became of the runs of each variant."""
-    numbers, word = summary.values(study), "diverged" if study.imported is None else "without a value"
+    numbers, gaps = summary.values(study), summary.missing(study)
     valued = numbers.loc[np.isfinite(numbers["value"].astype(float)), "variant"].value_counts()
+    unexplained = {*gaps.loc[gaps["epoch"].isna(), "variant"]}
     done, failed = (study.cells.loc[study.cells["status"] == status, "variant"].value_counts() for status in ("done", "failed"))
     found = {}
     for variant in (variant.name for variant in study.variants):
         ended, gone = int(done.get(variant, 0)), int(failed.get(variant, 0))
+        word = "without a value" if variant in unexplained else "diverged"
         found[variant] = Lost(ended + gone, ended - int(valued.get(variant, 0)), gone, word)
     return found
 
@@ -64,18 +66,24 @@ def unreached(study: Study) -> dict[str, str]:
     """
     if study.epochs.empty:
         return {}
-    told = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
-    epochs = study.epochs[["epoch", *(name for name in told if name in study.epochs)]]
-    rows: Mapping[Any, pd.Index] = study.epochs.groupby(["variant", "seed"]).groups
+    columns = ["train_loss", *(name for name in study.cells if name not in TAKEN and name != "evaluated_images")]
+    epochs = study.epochs[["epoch", *(name for name in columns if name in study.epochs)]]
     done = study.cells[study.cells["status"] == "done"]
-    weights = {(row["variant"], row["seed"]): row["weights_sha256"] for row in done.to_dict("records")}
+    weights = dict(zip(zip(done["variant"], done["seed"], strict=True), done["weights_sha256"], strict=True))
     references = study.references
     lost = summary.diverged(study)
     gone = set(zip(lost["variant"], lost["seed"], strict=True))
 
+    @cache
+    def rows_of() -> Mapping[Any, pd.Index]:  # which takes a while for many cells, and is seldom asked for
+        return study.epochs.groupby(["variant", "seed"]).groups
+
     def same(own: Place) -> bool:
         other = (references[own[0]], own[1])
-        if other not in weights or weights[own] != weights[other] or own not in rows or other not in rows:
+        if other not in weights or weights[own] != weights[other]:
+            return False
+        rows = rows_of()
+        if own not in rows or other not in rows:
             return False
         ours, theirs = (epochs.loc[rows[place]].reset_index(drop=True) for place in (own, other))
         return ours.equals(theirs)
@@ -149,19 +157,22 @@ def outlying(x: Array) -> bool:
     For a group, the test is repeated without the farthest value, for up to a third of them (the generalised test of Rosner 1983),
     because outlying values hide each other.
     """
-    values, level = np.array(x), ODD / max(1, len(x) // 3)
-    for _ in range(max(1, len(x) // 3)):
-        gaps = np.abs(values - values.mean())
-        if gaps.max() > _farthest(len(values), level) * values.std(ddof=1):
-            return True
-        values = np.delete(values, gaps.argmax())
-        if len(values) < 3 or values.std(ddof=1) <= FLAT * np.abs(x).max():
+    values, flat = np.sort(x), FLAT * np.abs(x).max()
+    for limit in _farthest(len(x)):
+        middle, spread = values.mean(), values.std(ddof=1)
+        if spread <= flat:
             return False
+        below, above = middle - values[0], values[-1] - middle
+        if max(below, above) > limit * spread:
+            return True
+        values = values[1:] if below > above else values[:-1]
     return False
 
 
 @lru_cache
-def _farthest(n: int, level: float) -> float:
-    """Standard deviations from the mean, beyond which one of n values lies away from the rest."""
-    t = stats.t.isf(level / (2 * n), n - 2)
-    return float((n - 1) / np.sqrt(n) * np.sqrt(t**2 / (n - 2 + t**2)))
+def _farthest(n: int) -> Array:
+    """Standard deviations from the mean, beyond which one of n values lies away from the rest; then of n - 1, to two thirds."""
+    most = max(1, n // 3)
+    left = n - np.arange(most)
+    t = stats.t.isf(ODD / most / (2 * left), left - 2)
+    return np.asarray((left - 1) / np.sqrt(left) * np.sqrt(t**2 / (left - 2 + t**2)))

@@ -143,7 +143,7 @@ def decide(
     variants: Sequence[str],
     stopping: Stopping,
     seeds: Sequence[int],
-    failed: Collection[tuple[str, int]] = (),
+    over: Collection[tuple[str, int]] = (),
     resolution: float = 0.0,
 ) -> dict[str, Decision]:
     """What the rule says of every variant but the reference: a function of the stored values, whenever it is asked.
@@ -154,14 +154,11 @@ def decide(
         variants: The study's variants, with or without the reference.
         stopping: The first and the last look.
         seeds: All that may be used, in the order in which they are added.
-        failed: Cells that ended without a value, as (variant, seed).
+        over: Cells that have ended, as (variant, seed); those with a value count as such in any case.
         resolution: The step between two values that are possible, as `comparison.p_sides` takes it.
     """
     names = [name for name in variants if name != compare.reference]
-    table = summary.table(values, [*names, compare.reference], seeds)
-    known = ended(values, [*names, compare.reference], seeds, failed)
-    table = comparison.as_worst(table, known, compare)
-    looks = replay(table[:-1], table[-1], known[:-1] & known[-1], compare, stopping, resolution)
+    _, looks = looks_at(values, compare, names, stopping, seeds, over, resolution)
     return {
         name: Decision(
             looks.verdict[i],
@@ -180,7 +177,7 @@ def wanted(
     variants: Sequence[str],
     stopping: Stopping,
     seeds: Sequence[int],
-    failed: Collection[tuple[str, int]] = (),
+    over: Collection[tuple[str, int]] = (),
     resolution: float = 0.0,
 ) -> dict[str, int]:
     """How many of the first seeds every variant should have now, the reference among them; at the end, what they have.
@@ -189,7 +186,7 @@ def wanted(
     """
     counts = {
         name: min(max(decision.seeds + 1, stopping.least), stopping.most) if open_(decision) else decision.seeds
-        for name, decision in decide(values, compare, variants, stopping, seeds, failed, resolution).items()
+        for name, decision in decide(values, compare, variants, stopping, seeds, over, resolution).items()
     }
     return {compare.reference: max(counts.values(), default=stopping.least), **counts}
 
@@ -199,12 +196,30 @@ def open_(decision: Decision) -> bool:
     return decision.verdict == "undecided" and decision.futile is None
 
 
-def ended(
-    values: pd.DataFrame, variants: Sequence[str], seeds: Sequence[int], failed: Collection[tuple[str, int]]
-) -> NDArray[np.bool_]:
-    """Which cells `[variants, seeds]` have ended, with a value or without."""
-    there = set(zip(values["variant"], values["seed"], strict=True)) | set(failed)
-    return np.array([[(variant, seed) in there for seed in seeds] for variant in variants])
+def looks_at(
+    values: pd.DataFrame,
+    compare: Compare,
+    names: Sequence[str],
+    stopping: Stopping,
+    seeds: Sequence[int],
+    over: Collection[tuple[str, int]],
+    resolution: float,
+) -> tuple[Array, Looks]:
+    """What is looked at, `[variants, seeds]` with the reference as the last, and what the rule says of the variants `names`.
+
+    The other arguments are those of `decide`.
+    """
+    both, known = samples(values, compare, [*names, compare.reference], seeds, over)
+    return both, replay(both[:-1], both[-1], known[:-1] & known[-1], compare, stopping, resolution)
+
+
+def samples(
+    values: pd.DataFrame, compare: Compare, variants: Sequence[str], seeds: Sequence[int], over: Collection[tuple[str, int]]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Values `[variants, seeds]`, NaN or the worst where a cell has none, and which cells have ended."""
+    there = set(zip(values["variant"], values["seed"], strict=True)) | set(over)
+    ended = np.array([[(variant, seed) in there for seed in seeds] for variant in variants])
+    return comparison.as_worst(summary.table(values, variants, seeds), ended, compare), ended
 
 
 def total_level(p: ArrayLike, k: int, stopping: Stopping) -> Array:

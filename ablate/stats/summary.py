@@ -11,7 +11,7 @@ from ablate.study import Study
 
 
 def values(study: Study, metric: str | None = None) -> pd.DataFrame:
-    """The number that counts of every cell that is done: `variant`, `seed`, `value`.
+    """The number that counts of every cell that is done: `variant`, `seed`, `value`, which is NaN where it has none.
 
     Args:
         study: The study.
@@ -20,10 +20,16 @@ def values(study: Study, metric: str | None = None) -> pd.DataFrame:
     metric = metric or study.compare.metric
     done = study.cells[study.cells["status"] == "done"]
     if study.compare.at != "last" or metric not in done:
-        epochs = study.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
-        last = epochs.groupby(["variant", "seed"])["epoch"].transform("max")
-        done = epochs[epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
+        last = study.epochs.groupby(["variant", "seed"])["epoch"].transform("max")
+        counted = study.epochs[study.epochs["epoch"] == (last if study.compare.at == "last" else study.compare.at)]
+        done = done[["variant", "seed"]].merge(counted[["variant", "seed", metric]], on=["variant", "seed"], how="left")
     return done[["variant", "seed", metric]].rename(columns={metric: "value"})
+
+
+def ended(study: Study) -> set[tuple[str, int]]:
+    """Variant and seed of each cell that has ended, with a value or without."""
+    cells = study.cells[study.cells["status"].isin(["done", "failed"])]
+    return set(zip(cells["variant"], cells["seed"], strict=True))
 
 
 def diverged(study: Study) -> pd.DataFrame:
@@ -45,8 +51,11 @@ def missing(study: Study) -> pd.DataFrame:
     """
     numbers, metric = values(study), study.compare.metric
     gaps = numbers.loc[~np.isfinite(numbers["value"].astype(float)), ["variant", "seed"]]
+    if gaps.empty or study.epochs.empty:
+        return gaps.assign(epoch=np.nan, why=f"{metric} has no value: nothing was recorded of it")
     found = gaps.merge(diverged(study), on=["variant", "seed"], how="left")
-    reasons = {}
+    last = study.epochs.groupby(["variant", "seed"])["epoch"].max()
+    reasons = {cell: f"it ended after epoch {epoch}" for cell, epoch in last.items() if study.compare.at not in ("last", epoch)}
     if "missing" in study.epochs:
         for row in study.epochs[study.epochs["missing"].notna()].to_dict("records"):
             if study.compare.at in ("last", row["epoch"]):
@@ -101,16 +110,16 @@ def summarise(study: Study) -> pd.DataFrame:
     seconds, parameters = dict(list(done["seconds"])), dict(list(done["parameters"]))
     rows = []
     for name in (variant.name for variant in study.variants):
-        told, diverged = own.get(name, numbers["value"].iloc[:0]).dropna(), int(lost.get(name, 0))
+        valued, diverged = own.get(name, numbers["value"].iloc[:0]).dropna(), int(lost.get(name, 0))
         rows.append(
             {
                 "variant": name,
-                "n": len(told),
+                "n": len(valued),
                 "failed": int(failed.get(name, 0)),
                 "diverged": diverged,
-                "missing": int(cells.get(name, 0) - failed.get(name, 0)) - diverged - len(told),
-                "mean": told.mean() if len(told) else np.nan,
-                "sd": told.std(ddof=1) if len(told) > 1 else np.nan,
+                "missing": int(cells.get(name, 0) - failed.get(name, 0)) - diverged - len(valued),
+                "mean": valued.mean() if len(valued) else np.nan,
+                "sd": valued.std(ddof=1) if len(valued) > 1 else np.nan,
                 "published": last_published(published.get(name)),
                 "seconds": seconds[name].mean() if name in seconds else np.nan,
                 "parameters": parameters[name].iloc[0] if name in parameters else None,

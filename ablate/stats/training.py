@@ -68,7 +68,9 @@ def _mean_curves(epochs: pd.DataFrame, column: str) -> dict[str, Curve]:
     if column not in epochs:
         return {}
     means = epochs[column].astype(float).groupby([epochs["variant"], epochs["epoch"]]).mean().dropna()
-    return {str(name): np.asarray(own, np.float64) for name, own in means.groupby(level=0)}
+    names, curves = means.index.get_level_values(0).to_numpy(), means.to_numpy(np.float64)
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+    return dict(zip(names[starts], np.split(curves, starts[1:]), strict=True)) if len(names) else {}
 
 
 def _past_its_best(metric: str, curve: Curve, sign: int) -> Iterator[str]:

@@ -32,8 +32,8 @@ def verdict(effect: Effect) -> str:
         "by the steps of Holm" if effect.verdict in ("better", "worse") and effect.low < 0 < effect.high else "",
         f"{', '.join(effect.cautions)}; {robust(effect)}" if effect.cautions else "",
     ]
-    told = "; ".join(filter(None, beside))
-    return f"{effect.verdict} ({told})" if told else effect.verdict
+    word = "; ".join(filter(None, beside))
+    return f"{effect.verdict} ({word})" if word else effect.verdict
 
 
 def robust(effect: Effect) -> str:

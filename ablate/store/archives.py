@@ -18,9 +18,10 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ablate import predictions
+from ablate.contracts import Json
 from ablate.errors import StoreError, UsageError
 from ablate.writing import REMEDY, replaced
 
@@ -28,7 +29,6 @@ from . import portable, sources
 from .sources import Item, Source
 from .store import Store
 
-Json = Any
 FORMAT = 1
 MOST_FILES = 1_000_000
 SUFFIXES = {"cells": "json", "predictions": "npz", "weights": "safetensors"}
@@ -125,10 +125,10 @@ def _source(path: Path, archive: zipfile.ZipFile) -> Source:
         if manifest["format"] != FORMAT:
             message = f"it has format {manifest['format']!r}, and this version of ablate reads {FORMAT}"
             raise StoreError(f"{path}: {message}. Use the version of ablate that made it.")
-        told: Mapping[str, Json] = manifest["files"]
-        if set(told) != entries.keys() - {"manifest.json"}:
+        listed: Mapping[str, Json] = manifest["files"]
+        if set(listed) != entries.keys() - {"manifest.json"}:
             raise ValueError("it has other files than its manifest says")
-        digests = {name: str(one["sha256"]) for name, one in told.items()}
+        digests = {name: str(one["sha256"]) for name, one in listed.items()}
         study = json.loads(_checked(archive, entries["study.json"], digests["study.json"]))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path}: is no export of ablate, or damaged: {error}. Nothing was taken from it.") from error

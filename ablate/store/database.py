@@ -97,6 +97,8 @@ def _prepare(db: sqlite3.Connection, path: Path, read_only: bool) -> None:
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST)
     if not new:
         return
+    if read_only:  # by whoever was quicker than the run that makes it
+        raise StoreError(f"{path}: nothing is stored in it yet. Run a study first, or wait for the one that begins.")
     db.execute("BEGIN IMMEDIATE")
     try:
         if _is_new(db, path):  # else another driver was quicker

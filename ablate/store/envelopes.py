@@ -10,14 +10,12 @@ import hmac
 import json
 import re
 import zlib
-from typing import Any
 
 from ablate import predictions
 
 from . import portable
 from .portable import Record
 
-Json = Any
 MARK = b"ablate 1"
 LARGEST = portable.LARGEST + predictions.LARGEST  # bytes of a cell, packed and unpacked
 SHORTEST = 16  # characters of a key
@@ -53,8 +51,8 @@ def _signature(name: str, content: bytes, key: bytes) -> bytes:
 
 def cell(record: Record, said: bytes | None, key: bytes | None) -> bytes:
     """A finished cell with its predictions as an object."""
-    told = {"cell": record, "predictions": None if said is None else base64.b64encode(said).decode()}
-    return sealed(record["key"], zlib.compress(json.dumps(told, allow_nan=False).encode(), 6), key)
+    content = {"cell": record, "predictions": None if said is None else base64.b64encode(said).decode()}
+    return sealed(record["key"], zlib.compress(json.dumps(content, allow_nan=False).encode(), 6), key)
 
 
 def cell_in(name: str, data: bytes, key: bytes | None) -> tuple[Record, bytes | None]:

@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 from ablate import names, predictions
-from ablate.contracts import Result
+from ablate.contracts import Json, Result
 from ablate.errors import AblateError, EnvironmentProblem, StoreError
 from ablate.spec.identity import sha256
 from ablate.writing import REMEDY, replaced
@@ -24,7 +24,6 @@ from .portable import KEY, Record, key_is_made_again, packed, record_of, result_
 from .sources import Item, Source, study_of
 from .store import Store
 
-Json = Any
 AT_ONCE = 200  # cells in one transaction
 MOST = 10  # problems that are told
 FIELDS = ("name", "spec", "plan", "updated", "members")  # of a study
@@ -285,5 +284,7 @@ def _copy(file: IO[bytes], target: Path, item: Item) -> None:
 
 
 def _numbers(record: Record) -> str:
-    told = [f"{name} {value:.6g}" if value is not None else f"{name} none" for name, value in list(record["metrics"].items())[:2]]
-    return ", ".join(told) or "no metric"
+    numbers = [
+        f"{name} {value:.6g}" if value is not None else f"{name} none" for name, value in list(record["metrics"].items())[:2]
+    ]
+    return ", ".join(numbers) or "no metric"

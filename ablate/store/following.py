@@ -86,17 +86,17 @@ def now(access: Access, drivers: Drivers, study: str) -> Now:
            FROM study_cells m LEFT JOIN cells c ON c.key = m.key WHERE m.study = ? ORDER BY m.position""",
         study,
     )
-    told = [(row, drivers.status(row["status"], row["owner"])) for row in rows]
+    states = [(row, drivers.status(row["status"], row["owner"])) for row in rows]
     counts = dict.fromkeys(STATES, 0)
-    for _, state in told:
+    for _, state in states:
         counts[state] += 1
-    training = [_training(access, row) for row, state in told if state == "running"]
-    failed = sorted((row for row, state in told if state == "failed"), key=lambda row: -row["finished"])
+    training = [_training(access, row) for row, state in states if state == "running"]
+    failed = sorted((row for row, state in states if state == "failed"), key=lambda row: -row["finished"])
     return Now(
         counts,
         tuple(sorted(training, key=lambda cell: cell.started)),
         tuple(_failed(access, row) for row in failed[:MOST_LOGS]),
-        _left(told, training),
+        _left(states, training),
     )
 
 
@@ -116,9 +116,9 @@ def _failed(access: Access, row: sqlite3.Row) -> Failed:
     return Failed(row["key"], row["variant"], row["seed"], found["error"] or "", found["log"] or "")
 
 
-def _left(told: Sequence[tuple[sqlite3.Row, str]], training: Sequence[Training]) -> float | None:
+def _left(states: Sequence[tuple[sqlite3.Row, str]], training: Sequence[Training]) -> float | None:
     took: dict[str, list[float]] = {}
-    for row, state in told:
+    for row, state in states:
         if state == "done":
             took.setdefault(row["variant"], []).append(row["seconds"])
     if not took or not training:
@@ -130,5 +130,5 @@ def _left(told: Sequence[tuple[sqlite3.Row, str]], training: Sequence[Training])
         whole = like.get(cell.variant, others)
         return whole * (1 - cell.epoch / cell.epochs) if cell.epochs else max(0.0, cell.started + whole - now)
 
-    waiting = [like.get(row["variant"], others) for row, state in told if state in ("missing", "interrupted")]
+    waiting = [like.get(row["variant"], others) for row, state in states if state in ("missing", "interrupted")]
     return (sum(map(rest, training)) + sum(waiting)) / len(training)

@@ -9,17 +9,15 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from ablate import names
-from ablate.contracts import EPOCH_NUMBERS, Cell, Result
+from ablate.contracts import EPOCH_NUMBERS, Cell, Json, Result
 from ablate.errors import AblateError
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity, sha256
 
 from .access import Access
 
-Json = Any
 Record = dict[str, Json]
 LARGEST = 64_000_000  # bytes of a record
 KEY = re.compile("[0-9a-f]{64}")

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ablate.contracts import Cell
 
@@ -22,7 +22,6 @@ from . import envelopes
 from .objects import Failed, Objects
 from .portable import KEY, Record
 
-Json = Any
 LEASE_SECONDS = 300.0
 LOOK_SECONDS = 5.0  # between two listings, while cells are waited for
 GENERATIONS = 1000  # leases of one cell
@@ -164,8 +163,8 @@ class Remote:
             return None
         latest = time.time() + LEASE_SECONDS
         try:
-            told = json.loads(envelopes.unsealed(name, data, self._secret))
-            return min(float(told["until"]), latest), str(told["owner"])[:100]
+            content = json.loads(envelopes.unsealed(name, data, self._secret))
+            return min(float(content["until"]), latest), str(content["owner"])[:100]
         except (ValueError, LookupError, TypeError, RecursionError):  # half-written, or not with this key
             return self._seen.setdefault(name, latest), "somebody"
 

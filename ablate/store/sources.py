@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from ablate.contracts import Json
 
 from .portable import KEY, Record, check, record_of
 from .store import Store
-
-Json = Any
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ablate import names
-from ablate.contracts import Cell, Result, believed
+from ablate.contracts import Cell, Json, Result, believed
 from ablate.errors import StoreError, UsageError, did_you_mean
 from ablate.spec.inputs import placeless
 from ablate.study import Study
@@ -25,8 +24,6 @@ from .access import Access, dump, load
 from .drivers import Drivers, shown
 from .keeping import Evaluations, Kept
 from .studies import read_study
-
-Json = Any
 
 
 def exists(directory: Path) -> bool:
@@ -143,12 +140,12 @@ class Store:
 
     def ended(self, keys: Sequence[str]) -> dict[str, Result | None]:
         """What became of those of these cells that have ended: their results, and None for those that failed."""
-        found: dict[str, Result | None] = {}
+        results: dict[str, Result | None] = {}
         for key in dict.fromkeys(keys):
             for row in self.access.read("SELECT * FROM cells WHERE key = ? AND status IN ('done', 'failed')", key):
                 epochs = self.access.read("SELECT record FROM epochs WHERE key = ? ORDER BY epoch", key)
-                found[key] = self._result(row, epochs) if row["status"] == "done" else None
-        return found
+                results[key] = self._result(row, epochs) if row["status"] == "done" else None
+        return results
 
     def _result(self, row: sqlite3.Row, epochs: Sequence[sqlite3.Row]) -> Result:
         with self.access.decoding():
@@ -221,7 +218,7 @@ class Store:
 
     def finish(self, key: str, result: Result) -> bool:
         """Records a result; False where the cell is not this driver's any more, and nothing was recorded."""
-        told = (result.machine or {}) | {"evaluated_images": result.evaluated_images}  # the driver's machine was noted before
+        facts = (result.machine or {}) | {"evaluated_images": result.evaluated_images}  # the driver's machine was noted before
         with self.access.transaction() as db:
             cursor = db.execute(
                 """UPDATE cells SET status = 'done', owner = NULL, finished = ?, metrics = ?, weights_sha256 = ?, parameters = ?,
@@ -233,7 +230,7 @@ class Store:
                     result.weights_sha256,
                     result.parameters,
                     result.seconds,
-                    dump({name: value for name, value in told.items() if value is not None}),
+                    dump({name: value for name, value in facts.items() if value is not None}),
                     key,
                     self.drivers.own,
                 ),

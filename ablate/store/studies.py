@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablate import names
-from ablate.contracts import EPOCH_NUMBERS, Factor, believed
+from ablate.contracts import EPOCH_NUMBERS, Factor, Json, believed
 from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 
-from .access import Access, dump, load
+from .access import Access, dump, load_all
 from .drivers import Drivers
 from .keeping import Evaluations, Kept
-
-Json = Any
 
 
 def read_study(access: Access, drivers: Drivers, kept: Kept, evaluations: Evaluations, name: str, plan: Json) -> Study:
@@ -69,14 +67,14 @@ def _is_of_images(access: Access, study: str) -> bool:
 
 def _evaluated(evaluations: Evaluations, name: str, cells: Any) -> tuple[Evaluated, ...]:
     """Adds to the cells a column for what was measured of them afterwards, and says what each of these columns is of."""
-    told: dict[str, Evaluated] = {}
+    by_column: dict[str, Evaluated] = {}
     for cell, column, one in evaluations.of_study(name):
-        if column not in told:
+        if column not in by_column:
             names.checked([column])
             cells[column] = float("nan")
-            told[column] = Evaluated(column, one.images, one.about)
+            by_column[column] = Evaluated(column, one.images, one.about)
         cells.loc[cells["key"] == cell, column] = float("nan") if one.value is None else one.value
-    return tuple(told.values())
+    return tuple(by_column.values())
 
 
 def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str]) -> tuple[Any, Any, tuple[dict[str, Json], ...]]:
@@ -92,7 +90,7 @@ def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str])
     columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
     told = [{**{c: row[c] for c in columns}, "status": drivers.status(row["status"], row["owner"])} for row in rows]
     cells = pd.DataFrame(told, columns=columns)
-    places = [load(row["provenance"]) for row in rows]
+    places = load_all([row["provenance"] for row in rows])
     cells["evaluated_images"] = [float(place.pop("evaluated_images", None) or "nan") for place in places]
     records = _records(access, name, rows)
     for metric in metrics:
@@ -105,7 +103,7 @@ def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str])
         if column not in epochs:
             epochs[column] = float("nan") if len(epochs) else None
     distinct = dict.fromkeys(dump(place) for place, row in zip(places, rows, strict=True) if row["status"] == "done")
-    return cells, epochs, tuple(load(text) for text in distinct)
+    return cells, epochs, tuple(load_all(list(distinct)))
 
 
 def _records(access: Access, name: str, rows: Sequence[Any]) -> list[tuple[list[Json], Json]]:
@@ -116,7 +114,8 @@ def _records(access: Access, name: str, rows: Sequence[Any]) -> list[tuple[list[
         name,
     )
     by_cell: dict[tuple[str, int], list[Json]] = {(row["variant"], row["seed"]): [] for row in rows}
-    for r in found:
-        by_cell[r["variant"], r["seed"]].append(load(r["record"]))
+    for row, record in zip(found, load_all([row["record"] for row in found]), strict=True):
+        by_cell[row["variant"], row["seed"]].append(record)
     names.checked([*(row["variant"] for row in rows), *(key for own in by_cell.values() for record in own for key in record)])
-    return [believed(by_cell[row["variant"], row["seed"]], load(row["metrics"])) for row in rows]
+    metrics = load_all([row["metrics"] for row in rows])
+    return [believed(by_cell[row["variant"], row["seed"]], own) for row, own in zip(rows, metrics, strict=True)]

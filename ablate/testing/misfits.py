@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ablate import registry
 from ablate.components.models import net
 from ablate.contracts import DataInfo
-from ablate.engine.trial import TRIAL
+from ablate.engine.preflight import FEW
 from ablate.registry.hooks import CellInfo, hookimpl
 
 PIDS = "ABLATE_MISFIT_PIDS"
@@ -110,7 +110,7 @@ class Misfit(nn.Module):
         self.model, self.how = model, how
 
     def forward(self, images: Tensor) -> Tensor:
-        if self.training and len(images) > TRIAL:  # not in the trial before the training, which is another process's
+        if self.training and len(images) > FEW:  # not in the preflight, which is another process's
             print("about to", self.how, flush=True)
             self._misbehave(Path(os.environ[PIDS]))
         logits: Tensor = self.model(images)

@@ -71,15 +71,15 @@ class ModelContract(ComponentContract):
                     f"in {mode} it gives a {type(logits).__name__}: return the logits alone, or have a method "
                     "`logits_of(output)` that takes them from what it returns."
                 )
-                wanted = output_form(self.info(shape), IMAGES)
+                expected = output_form(self.info(shape), IMAGES)
                 advice = (
                     "say a class for each pixel of the images, such as by `interpolate` to their height and width."
                     if self.targets == "mask"
                     else "take the size of the last layer from the `classes` of the DataInfo, and flatten what comes before it."
                 )
-                assert logits.shape == wanted, (
+                assert logits.shape == expected, (
                     f"in {mode}, {IMAGES} images of {size} and {self.classes} classes give {list(logits.shape)}; expected "
-                    f"{list(wanted)}: {advice}"
+                    f"{list(expected)}: {advice}"
                 )
                 assert torch.isfinite(logits).all(), f"in {mode}, images of {size} give logits that are not finite."
 
@@ -87,8 +87,8 @@ class ModelContract(ComponentContract):
         model, images = self.small()
         with torch.no_grad():
             logits = logits_of(model, model.eval()(images[:1]))
-        wanted = output_form(self.info(self.image_shapes[0]), 1)
-        assert logits.shape == wanted, f"one image gives {list(logits.shape)}: squeeze no dimension that may be 1."
+        expected = output_form(self.info(self.image_shapes[0]), 1)
+        assert logits.shape == expected, f"one image gives {list(logits.shape)}: squeeze no dimension that may be 1."
 
     def test_gradients_reach_every_trainable_parameter(self, device: torch.device) -> None:
         shape = self.image_shapes[0]
@@ -175,5 +175,5 @@ class ModelContract(ComponentContract):
         model = self.make(self.info(shape, classes))
         with torch.no_grad():
             logits = logits_of(model, model.eval()(self.images(shape, torch.device("cpu"))))
-        wanted = output_form(self.info(shape, classes), IMAGES)
-        assert logits.shape == wanted, f"for {classes} classes it gives {list(logits.shape)}: use `info.classes`."
+        expected = output_form(self.info(shape, classes), IMAGES)
+        assert logits.shape == expected, f"for {classes} classes it gives {list(logits.shape)}: use `info.classes`."

@@ -11,7 +11,7 @@ from ablate.contracts import DataInfo, Horizon
 from ablate.engine import checkpoint
 from ablate.engine.build import Parts
 from ablate.engine.own_step import OwnStep
-from ablate.engine.own_trial import BATCHES
+from ablate.engine.preflight_step import BATCHES
 from ablate.engine.seeding import generator, global_rng
 from ablate.engine.step import trainable
 from ablate.engine.steps import Batch, Training

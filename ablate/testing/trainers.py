@@ -116,9 +116,9 @@ class TrainerContract(ReadingContract):
         wrong = {
             "problems": [*metric_problems(trainer), *trainer.problems()],
             "device_problems": list(trainer.device_problems("cpu")),
-            "trial": list(trainer.trial(self._environment, "cpu", None, notices)),
+            "preflight": list(trainer.preflight(self._environment, "cpu", None, notices)),
         }
-        for name, found in {**wrong, "remarks": list(trainer.remarks(facts, "cpu")), "trial's notices": notices}.items():
+        for name, found in {**wrong, "remarks": list(trainer.remarks(facts, "cpu")), "preflight notices": notices}.items():
             others = [problem for problem in found if not isinstance(problem, Problem)]
             assert not others, f"`{name}` gives {others[0]!r}: give an `ablate.errors.Problem` for each."
         for name, found in wrong.items():

@@ -23,10 +23,12 @@ from ablate.spec.trainer import Controls, Interrupted, Record, Steps, Trainer
 
 from . import declared, places
 from .declared import STATE, Goals, Ledger
+from .ending import end
 from .output import Output, reader_of
 
 WORK = "work"  # in a cell's folder, where the program starts
 FAILED = ".failed"  # in the folder of one that failed, which the next run does not go on with
+OWN_FOLDER = "ABLATE_FOLDER"  # a variable with that folder, by which all that came of the program is known
 LINES = "metrics.jsonl"  # what a program appends its records to, unless the spec says otherwise
 INTERRUPTED = 75  # the exit code of a program that was asked to end and has saved its state: EX_TEMPFAIL of sysexits.h
 POLL_SECONDS = 0.1
@@ -196,7 +198,7 @@ class _Program:
             (folder / FAILED).touch()
             raise EnvironmentProblem(f"{str(error).rstrip('.')}. {output.tail()}") from None
         finally:
-            _end(process)
+            end(process, f"{OWN_FOLDER}={folder / WORK}")
 
     def _prepare(self, folder: Path) -> None:
         """Makes the folder that the program starts in, with links to its data there and above: programs look for it in both."""
@@ -241,8 +243,8 @@ class _Program:
             "OMP_NUM_THREADS": str(self.threads),
             "ABLATE_SEED": own["seed"],
             "ABLATE_RECORDS": own["records"],
-            "ABLATE_FOLDER": own["folder"],
             **{name: places.fill(text, values) for name, text in self.env.items()},
+            OWN_FOLDER: own["folder"],
         }
         items = places.items(self.argv, self.settings, own)
         try:
@@ -291,10 +293,3 @@ def _ended(code: int) -> str:
     if code == INTERRUPTED:
         return f"ended with exit code {INTERRUPTED}, which says that it was interrupted, and nobody asked it to end"
     return f"ended with exit code {code}"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the program and all that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

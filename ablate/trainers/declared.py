@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from ablate.contracts import EPOCH_NUMBERS, Result
+from ablate.contracts import EPOCH_NUMBERS, Json, Result
 from ablate.errors import EnvironmentProblem, Problem, did_you_mean
 from ablate.registry import sources
 from ablate.spec.patch import join
@@ -21,7 +21,6 @@ from ablate.spec.trainer import Controls, Interrupted, Record
 
 from .places import flatten_settings
 
-Json = Any
 Goals = dict[str, Literal["maximize", "minimize"]]
 LABEL = r"[^\x00-\x1f\x7f=,]{1,100}"
 STATE = ".ablate.json"  # in a cell's folder: what was recorded before an interruption

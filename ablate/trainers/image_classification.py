@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -99,42 +100,6 @@ def image_classification(
     recipe: Recipe = {name: value for name, value in given.items() if name not in ABSENT or value != ABSENT[name]}
     stops = step is not None and bool(registry.load("step", step["use"]).says("stops", step))
 
-    def each(device: str) -> tuple[str, ...]:
-        return tuple(named(part(device, devices))) if device != CPU else (CPU,) * devices
-
-    def train(cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
-        import torch
-
-        from ablate.engine.seeding import global_generators_kept
-        from ablate.engine.train import training
-
-        names = each(device)
-        with global_generators_kept():
-            if devices == 1:
-                return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
-            from ablate.engine.ranks import first
-
-            with first(cell, environment, names, controls) as ranks:
-                return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
-
-    def pace(cell: Cell, environment: Environment, device: str, seconds: float) -> Generator[None, None, Pace]:
-        import torch
-
-        from ablate.engine.pace import pace
-        from ablate.engine.seeding import global_generators_kept
-
-        begun, names = time.monotonic(), each(device)
-        with global_generators_kept():
-            if devices == 1:
-                return (yield from pace(registry, cell, environment, torch.device(names[0]), seconds))
-            from ablate.engine.ranks import first
-
-            with tempfile.TemporaryDirectory(prefix="ablate-pace-") as folder:
-                controls = Controls(Path(folder) / "state.safetensors", float("inf"))
-                with first(cell, environment, names, controls) as ranks:
-                    before = time.monotonic() - begun
-                    return (yield from pace(registry, cell, environment, ranks.device, seconds, ranks, before))
-
     def extendable(cell: Cell, environment: Environment, device: str, before: int) -> Iterable[Problem]:
         import torch
 
@@ -142,11 +107,11 @@ def image_classification(
 
         return problems(registry, cell, environment, torch.device(device), before)
 
-    def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
+    def preflight(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterable[Problem]:
         import torch
 
         from ablate.engine.deterministic import only_deterministic
-        from ablate.engine.trial import preflight
+        from ablate.engine.preflight import preflight
 
         with only_deterministic(deterministic):
             return preflight(registry, recipe, environment, torch.device(device), compare, notices)
@@ -154,12 +119,12 @@ def image_classification(
     def not_told_at(epoch: int) -> str:
         if stops:
             return "its step may have ended the training before"
-        told = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
-        return "" if told else f"it has {epochs} epochs and eval_every {eval_every}"
+        evaluated = epoch <= epochs and (epoch % eval_every == 0 or epoch == epochs)
+        return "" if evaluated else f"it has {epochs} epochs and eval_every {eval_every}"
 
     return Trainer(
         metrics={name: lower_is_better(registry, metric) for name, metric in metrics.items()},
-        train=train,
+        train=partial(_train, registry, devices),
         epochs=None if stops else epochs,
         threads=threads,
         devices=devices,
@@ -174,13 +139,55 @@ def image_classification(
         not_told_at=not_told_at,
         facts=lambda environment: _facts(registry, dataset, environment),
         remarks=lambda facts, device: [*size_notes(recipe, _in_an_epoch(recipe, facts)), *_device_notes(recipe, device)],
-        trial=trial,
+        preflight=preflight,
         tunable=_tunable(recipe),
         extendable=extendable if devices == 1 else None,
-        pace=pace,
+        pace=partial(_pace, registry, devices),
         fetch=lambda environment: fetched(registry, dataset, environment),
         reached=_reached,
     )
+
+
+def _train(registry: Registry, devices: int, cell: Cell, environment: Environment, device: str, controls: Controls) -> Steps:
+    import torch
+
+    from ablate.engine.seeding import global_generators_kept
+    from ablate.engine.train import training
+
+    names = _each(device, devices)
+    with global_generators_kept():
+        if devices == 1:
+            return (yield from training(registry, cell, environment, torch.device(names[0]), controls))
+        from ablate.engine.ranks import first
+
+        with first(cell, environment, names, controls) as ranks:
+            return (yield from training(registry, cell, environment, ranks.device, controls, ranks))
+
+
+def _pace(
+    registry: Registry, devices: int, cell: Cell, environment: Environment, device: str, seconds: float
+) -> Generator[None, None, Pace]:
+    import torch
+
+    from ablate.engine.pace import pace
+    from ablate.engine.seeding import global_generators_kept
+
+    begun, names = time.monotonic(), _each(device, devices)
+    with global_generators_kept():
+        if devices == 1:
+            return (yield from pace(registry, cell, environment, torch.device(names[0]), seconds))
+        from ablate.engine.ranks import first
+
+        with tempfile.TemporaryDirectory(prefix="ablate-pace-") as folder:
+            controls = Controls(Path(folder) / "state.safetensors", float("inf"))
+            with first(cell, environment, names, controls) as ranks:
+                before = time.monotonic() - begun
+                return (yield from pace(registry, cell, environment, ranks.device, seconds, ranks, before))
+
+
+def _each(device: str, devices: int) -> tuple[str, ...]:
+    """The devices of a cell, one by one."""
+    return tuple(named(part(device, devices))) if device != CPU else (CPU,) * devices
 
 
 def _identity(device: str) -> Record:

@@ -35,11 +35,11 @@ def as_steps(run: Callable[[Give], Result], controls: Controls) -> Steps:
         controls: Where its state is, which the next run does not go on with where this one fails.
     """
     asked: SimpleQueue[bool] = SimpleQueue()
-    told: SimpleQueue[Any] = SimpleQueue()
+    records: SimpleQueue[Any] = SimpleQueue()
     ended: list[Result | BaseException] = []
 
     def give(record: Record | None) -> None:
-        told.put(record)
+        records.put(record)
         if not asked.get():
             raise Interrupted
 
@@ -49,12 +49,12 @@ def as_steps(run: Callable[[Give], Result], controls: Controls) -> Steps:
                 ended.append(run(give))
         except BaseException as error:  # raised again where the generator is asked
             ended.append(error)
-        told.put(_END)
+        records.put(_END)
 
     thread = threading.Thread(target=work, name="training", daemon=True)
     thread.start()
     try:
-        while (record := told.get()) is not _END:
+        while (record := records.get()) is not _END:
             yield record
             asked.put(True)
     finally:

@@ -3,12 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from ablate.contracts import Json
 from ablate.errors import Problem, did_you_mean
 from ablate.spec.patch import flatten
 
-Json = Any
 WHOLE = ("args", "hydra")  # places that a whole item of `argv` is, and that become as many as there are settings
 OWN = ("seed", "python", "here", "folder", "records", "config", "devices")
 _PLACE = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}]*)\}")

@@ -42,6 +42,8 @@ def test_a_study_from_check_to_report(ablate, spec, write, tmp_path):
     assert "model.batch_norm: false → true" in checked
     assert "4 cells (2 variants × 2 seeds), 0 stored, 4 to train" in checked
     assert not (tmp_path / "ablate-store").exists()
+    decided = ablate("check", path, "--set", 'seeds={"min": 2, "max": 5, "stop": "decided"}').stdout
+    assert "at most 10 cells (2 variants × 2 to 5 seeds), 0 stored, 10 to train" in decided
     assert "0 stored, 4 to train" in ablate("run", path, "--dry-run").stdout
     ran = ablate("run", path, "--device", "cpu", "--jobs", "1", apart=True)
     assert "batch_norm=on" in ran.stdout

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ablate.cli import app
 from ablate.cli.first_spec import VARIED, document, laid_out, seeds_of
-from ablate.errors import AblateError, SpecError, UsageError
+from ablate.errors import AblateError, ExitCode, SpecError, UsageError
 from ablate.runner.job import Options, prepare, try_recipes
 from ablate.spec import load
 
@@ -104,12 +104,32 @@ def test_what_fits_in_a_line_is_in_a_line():
     assert json.loads(laid_out(made, width=1)) == made
 
 
-@pytest.mark.slower
-def test_four_questions_in_a_terminal(tmp_path):
+def asking(folder):
+    """A process that asks, and its terminal."""
     process, terminal = pty.fork()
     if not process:
-        os.chdir(tmp_path)
+        os.chdir(folder)
         os.execv(sys.executable, [sys.executable, "-m", "ablate", "init"])
+    return process, terminal
+
+
+@pytest.mark.slower
+@pytest.mark.parametrize("key", [b"\x03", b"\x04"])
+def test_who_is_asked_may_leave(tmp_path, key):
+    process, terminal = asking(tmp_path)
+    said = b""
+    while b"images? [digits]:" not in said:
+        said += os.read(terminal, 4096)
+    os.write(terminal, key)
+    while b"interrupted" not in said:
+        said += os.read(terminal, 4096)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == ExitCode.INTERRUPTED
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slower
+def test_four_questions_in_a_terminal(tmp_path):
+    process, terminal = asking(tmp_path)
     said = b""
     answers = [
         (b"images? [digits]:", b"nowhere\n"),

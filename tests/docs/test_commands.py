@@ -29,6 +29,9 @@ ELSEWHERE = {  # pages that a test of their own follows
 NOT_RUN = {  # page, and how a command on it begins: why it is not run
     ("docs/watching.md", "ablate watch"): "does not end by itself; tests/watch runs it, and looks at its page",
     ("docs/kept.md", "ablate run specs/quickstart.json --keep weights"): "tests/store/test_kept.py keeps those of a smaller one",
+    ("docs/kept.md", "ablate run teachers.json"): "of anybody's studies; tests/runner/test_inputs.py trains such teachers",
+    ("docs/kept.md", "ablate check students.json"): "of anybody's studies; tests/runner/test_inputs.py has such students",
+    ("docs/kept.md", "ablate run students.json"): "of anybody's studies; tests/runner/test_inputs.py trains such students",
     ("docs/kept.md", "ablate predict"): "needs weights and images; tests/store/test_kept.py has both",
     ("docs/kept.md", "ablate evaluate"): "needs weights; tests/store/test_kept.py has some",
     ("docs/stores.md", "ablate run study.json --remote"): "needs a place that is shared; tests/runner/test_sharing.py has some",

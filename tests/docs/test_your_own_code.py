@@ -42,16 +42,17 @@ CONFIG = "seed: 0\nmodel: {width: 1}\noptim: {name: x, lr: 1}\n"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "project"
+    for name in ("images", "conf", "../data"):
+        (folder / name).mkdir(parents=True)
+    monkeypatch.chdir(folder)
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
+        (folder / name).write_text(text)
     for name in ("main.py", "app.py"):
-        (tmp_path / name).write_text(APP)
-    (tmp_path / "distributed.py").write_text(DISTRIBUTED)
-    for name in ("data", "images", "conf"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "conf/config.yaml").write_text(CONFIG)
-    return tmp_path
+        (folder / name).write_text(APP)
+    (folder / "distributed.py").write_text(DISTRIBUTED)
+    (folder / "conf/config.yaml").write_text(CONFIG)
+    return folder
 
 
 def done(*arguments):

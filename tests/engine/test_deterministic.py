@@ -67,7 +67,7 @@ def test_what_has_no_deterministic_form_is_refused_before_the_training(spec, env
     try:
         for asked in (False, True):
             trainer = trainer_of(default(), cell_of(spec, environment, deterministic=asked).recipe)
-            found = [str(problem) for problem in trainer.trial(environment, "cpu", None, [])]
+            found = [str(problem) for problem in trainer.preflight(environment, "cpu", None, [])]
             assert bool(found) == asked
         assert "put_ does not have a deterministic implementation" in found[0]
     finally:

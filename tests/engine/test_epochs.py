@@ -7,7 +7,7 @@ from test_train import CPU, cell_of, interrupted, run
 from ablate.contracts import DataInfo, Horizon
 from ablate.engine.build import Parts
 from ablate.engine.epochs import followed_by
-from ablate.engine.trial import preflight
+from ablate.engine.preflight import preflight
 from ablate.registry import default
 
 pytestmark = pytest.mark.usefixtures("own")

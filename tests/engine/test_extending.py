@@ -35,7 +35,7 @@ def test_what_does_not_know_the_length_can_go_on(spec, environment, recipe):
 
 def test_a_schedule_is_looked_at_up_to_where_the_shorter_one_ends(spec, environment):
     path, message = told(spec, environment, scheduler={"use": "cosine"})[0]
-    assert (path, message) == ("scheduler", "its rates in epoch 2 are others of 6 epochs than of 2")
+    assert (path, message) == ("scheduler", "of 6 epochs its rates in epoch 2 differ from those of 2")
     assert told(spec, environment, scheduler={"use": "cosine", "warmup_epochs": 1}) == [], "both are at their start there"
 
 

@@ -11,9 +11,9 @@ from ablate.contracts import Horizon
 from ablate.engine import data
 from ablate.engine.build import Parts
 from ablate.engine.own_step import OwnStep
+from ablate.engine.preflight import preflight
 from ablate.engine.seeding import generator
 from ablate.engine.step import Step
-from ablate.engine.trial import preflight
 from ablate.errors import UsageError
 from ablate.plan import make_plan
 from ablate.registry import default

@@ -13,14 +13,15 @@ from torchvision.transforms.v2 import functional as F
 
 from ablate import photographs
 from ablate.components import image_folder as folders
+from ablate.components import recorded
 from ablate.components.image_folder import image_folder
 from ablate.contracts import Environment
 from ablate.engine import ahead, data, prepared
 from ablate.engine.build import pipelines
+from ablate.engine.preflight import preflight
 from ablate.engine.restoring import restored
 from ablate.engine.seeding import generator
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.errors import DiskProblem, EnvironmentProblem
 from ablate.photographs import Photographs
 from ablate.plan import make_cells, make_plan
@@ -342,6 +343,18 @@ def test_damaged_records_are_told_with_the_remedy(environment, folder, monkeypat
     encoded.write_bytes(b"")
     with pytest.raises(DiskProblem, match=r"are not those of the index\. Delete .*, and they are made again"):
         handle.load()
+
+
+def test_a_record_whose_pixels_are_damaged_is_not_decoded_to_others(tmp_path):
+    """Pillow fills what it cannot read with grey, and says nothing; simplejpeg had read the file when it was written."""
+    pytest.importorskip("simplejpeg")
+    content = bytearray(jpeg(picture(200, 300, 1)))
+    recorded.write(tmp_path / "part", [0], [("it", bytes(content))], 3, decoded=False)
+    half = len(content) // 2
+    content[half : half + 500] = bytes(500)
+    (tmp_path / "part" / photographs.RECORDS).write_bytes(content)
+    with pytest.raises(DiskProblem, match=r"the record at byte 0: cannot be read as an image: .*Delete .*, and it is made again"):
+        recorded.recorded(tmp_path / "part").images.decoded(0)
 
 
 def found(recipe: Recipe, environment) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_train import AUGMENTED, CPU, cell_of, interrupted, run
 
-from ablate.engine.trial import preflight
+from ablate.engine.preflight import preflight
 from ablate.registry import default
 
 pytestmark = pytest.mark.usefixtures("own")

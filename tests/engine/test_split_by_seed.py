@@ -10,8 +10,8 @@ from PIL import Image
 
 from ablate.engine import data
 from ablate.engine.data import Part, shared_out
+from ablate.engine.preflight import preflight
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default

@@ -10,9 +10,9 @@ from torch import nn
 from ablate.engine import data
 from ablate.engine.data import CHUNK
 from ablate.engine.pipeline import Pipeline
+from ablate.engine.preflight import preflight
 from ablate.engine.seeding import derive, generator
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.engine.weights import weights_digest
 from ablate.errors import EnvironmentProblem
 from ablate.plan import make_cells, make_plan
@@ -286,6 +286,7 @@ def test_what_cannot_work_is_known_before_the_training(spec, environment, overri
     found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
     assert [problem.path for problem in found] == [path]
     assert message in found[0].message
+    assert ("an image goes through the model alone" in found[0].hint) is (path == "batch_size")
 
 
 RESNET = 'base.model={"use": "torchvision", "arch": "resnet18"}'
@@ -300,6 +301,11 @@ RGB = 'base.train_transforms.normalize={"use": "normalize", "mean": [0.5, 0.5, 0
         ([RGB.replace("0.5, 0.5, 0.5", "0.5, 0.5")], "train_transforms.normalize", ""),
         ([RESNET, "base.dataset.channels=3", 'base.eval_transforms.grey={"use": "grayscale"}'], "model", ""),
         (["base.dataset.size=8"], "model", ""),
+        (
+            [RESNET, "base.dataset.channels=3", "base.dataset.limit=161"],
+            "batch_size",
+            "With this batch_size an image goes through",
+        ),
     ],
 )
 def test_the_other_number_of_channels_is_offered_where_it_helps(spec, environment, overrides, path, hint):

@@ -35,7 +35,7 @@ class Bad(nn.Module):
 
     def forward(self, images):
         self.calls += 1
-        if self.calls > 4 and self.training:  # after the trial before the training
+        if self.calls > 4 and self.training:  # after the preflight
             print("about to", self.how, flush=True)
             if self.how == "crash":
                 os.abort()

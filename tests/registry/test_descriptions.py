@@ -41,10 +41,12 @@ def test_names_are_followed_to_where_they_are_defined(package):
     name = package(
         __init__="from .inner import made as thing\nfrom .inner import made as other",
         inner="from .deep import made",
-        deep="def made(x, /):\n    '''Made deep.\n\n    More.\n    '''\nclass A:\n    '''A class.'''",
+        deep="def made(x, /):\n    '''Made deep.\n\n    More.\n    '''\nclass A:\n    '''A class.'''\n"
+        "class B:\n    '''Of two\n    lines.\n    Args:\n        x: One.\n    '''",
     )
     assert of(name) == "Made deep."
     assert of(f"{name}.deep", "A") == "A class."
+    assert of(f"{name}.deep", "B") == "Of two lines."
     assert name not in sys.modules
 
 
@@ -71,5 +73,7 @@ def test_a_list_is_searched_and_imports_no_torch():
     found = call("list", "--search", "ARXIV 1905.04899")
     assert [line.split()[:2] for line in found.stdout.splitlines()] == [["kind", "name"], ["transform", "cutmix"]]
     assert found.stderr == "False\n"
-    assert call("list", "--search", "nothing has this").stdout == "kind  name  package  description\n"
+    none = call("list", "--search", "nothing has this")
+    assert none.stdout == ""
+    assert none.stderr == "no component has 'nothing has this' in its name, package or description\nFalse\n"
     assert call("--version").stdout.startswith("ablate 0.")

@@ -16,8 +16,8 @@ def test_promises_about_reproducibility():
 
 def test_one_bit_that_differs_is_seen():
     same, other = {"a": "1", "b": "2"}, {"a": "1", "b": "3"}
-    assert reproducibility._row("", "", same, dict(same)).kept
-    assert not reproducibility._row("", "", same, other).kept
-    assert not reproducibility._row("", "", same, {"a": "1"}).kept
-    assert not reproducibility._row("", "", same, same | other | {"c": "4"}).kept
-    assert not reproducibility._row("", "", same, dict(same), happened=False).kept
+    assert reproducibility.promise_of("", "", same, dict(same)).kept
+    assert not reproducibility.promise_of("", "", same, other).kept
+    assert not reproducibility.promise_of("", "", same, {"a": "1"}).kept
+    assert not reproducibility.promise_of("", "", same, same | other | {"c": "4"}).kept
+    assert not reproducibility.promise_of("", "", same, dict(same), happened=False).kept

@@ -14,9 +14,9 @@ from rich.console import Console
 from studies import HOSTILE
 
 from ablate.report.content import page
+from ablate.report.critical_difference import AXIS, GAP, Scale, groups, ranks_picture
 from ablate.report.data import as_csv, as_json
 from ablate.report.files import FORMATS, render, write_all
-from ablate.report.ranks import AXIS, GAP, Scale, groups, ranks_picture
 from ablate.report.terminal import study_view
 from ablate.stats.blocks import blocks
 
@@ -130,7 +130,7 @@ def test_what_a_reader_must_know_is_said():
     ) in notes
     assert "The values of 'C4.5' are 1,015 times as large in one block as in another. That changes no rank" in notes
     verdict = {row[0]: row[1] for row in sections(found)["Comparison"].tables[0].rows}["C4.5+m+cf"]
-    assert verdict.startswith("undecided (1 of 6 runs diverged")
+    assert verdict.startswith("undecided (1 of 6 runs without a value")
     assert "5 blocks (dataset) are too few for Wilcoxon's test, which takes 7" in found.analysis.answer
 
 

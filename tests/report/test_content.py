@@ -166,6 +166,10 @@ def test_what_the_intervals_cover(study):
         "0.9400, by ± 0.0047 (95 % interval; binomial standard error 0.0024)."
     )
     assert covered_by(study, images=Images(360, 899, math.nan, math.nan)).startswith(f"{start} 360 to 899 evaluation images")
+    unknown = dataclasses.replace(study, epochs=study.epochs.assign(images_per_second=math.nan))
+    assert covered_by(unknown) == f"{start} evaluation data, and not other data."
+    texts = covered_by(unknown, images=Images(120, 120, math.nan, math.nan))
+    assert texts == f"{start} 120 evaluation examples, and not other examples."
     one = sections(page(make_study(seeds=1)))["Comparison"].notes[1]
     assert one == "There are no intervals, neither for new seeds nor for other images than these evaluation images."
 

@@ -106,6 +106,6 @@ def test_a_window_shows_all_of_it(store, width):
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     flat = " ".join(text.split())
-    numbers = ("0.625 ± 0.18 (n 2)", "0.875 (n 1)", "+0.25")
+    numbers = ("0.6250 ± 0.1768 (n 2)", "0.8750 (n 1)", "+0.2500")
     for words in ("optimizer.lr: 0.1 → 0.2", "environment: the same", "seed: 0 → 1", *numbers):
         assert words in flat

@@ -46,6 +46,18 @@ def test_the_facts_are_variant_seed_epoch_and_reason(study):
     assert counts.loc["y"].tolist() == [3, 0, 1, 0]
 
 
+def test_a_run_that_ended_before_the_epoch_that_counts_has_no_value_and_did_not_diverge(study):
+    made = make_study(seeds=4, epochs=3)
+    short = (made.epochs["variant"] == "x") & (made.epochs["seed"] == 2) & (made.epochs["epoch"] == 3)
+    made = replace(made, epochs=made.epochs[~short], compare=replace(made.compare, at=3))
+    assert missing(made).values.tolist()[0][:2] == ["x", 2]
+    assert missing(made)["why"].tolist() == ["accuracy has no value: it ended after epoch 2"]
+    assert summarise(made).set_index("variant")[["n", "diverged", "missing"]].loc["x"].tolist() == [3, 0, 1]
+    text = shown(made, "terminal")
+    assert "1 of 4 runs without a value" in text
+    assert "diverged" not in text
+
+
 def shown(study, form):
     made = page(study)
     if form == "terminal":

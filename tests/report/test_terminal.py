@@ -11,9 +11,9 @@ from ablate.report.content import page
 from ablate.report.terminal import study_view
 
 
-def shown(study, width):
+def shown(study, width, whole=False):
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(study_view(page(study), width))
+    console.print(study_view(page(study), width, whole))
     return console.file.getvalue()
 
 
@@ -41,6 +41,29 @@ def test_a_factorial_has_its_terms_and_shares_below():
     assert text.index("verdict") < text.index("estimate") < text.index("added last")
     assert "a=on × b=on" in text
     assert "sum of squares" not in text
+
+
+def test_what_other_formats_have_beside_is_named():
+    study = make_study(seeds=5)
+    more = f"The report has more: Cost, Provenance. `ablate report {study.name} --format full` shows it here."
+    assert more in " ".join(shown(study, 80).split())
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_the_whole_report_has_every_table_and_sentence(study, width):
+    study.cells.loc[3, "status"] = "failed"
+    study.cells.loc[3, "error"] = "RuntimeError: no memory"
+    text = shown(study, width, whole=True)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\n\n\n" not in text
+    flat = "".join(text.split())
+    made = page(study)
+    assert [section.title for section in made.sections if section.items]
+    for section in made.sections:
+        told = [cell for table in section.tables for row in table.rows for cell in row]
+        told += [line for name, lines in section.items for line in (name, *lines)]
+        for words in (*told, *section.notes, *([section.title] if told or section.notes else [])):
+            assert "".join(words.split()) in flat
 
 
 def test_failures_are_told(study):

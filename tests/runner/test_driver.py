@@ -13,6 +13,7 @@ from ablate.results import Results
 from ablate.runner.job import wanted
 from ablate.spec import load
 from ablate.stats.effects import effects
+from ablate.stats.summary import values
 
 RULE = {"min": 3, "max": 5, "stop": "decided"}
 
@@ -51,6 +52,20 @@ def test_a_failed_cell_does_not_hold_a_study_up(planned):
     values = {"base": [0.5, 0.51, 0.49], "batch_norm=on": [0.9, 0.91, 0.92], "lr=low": [0.5, 0.52]}
     study = study_of(plan, values, failed=[("lr=low", 2)])
     assert counts(wanted(plan, cells, study)) == {"base": 4, "batch_norm=on": 3, "lr=low": 4}
+
+
+def test_a_run_that_ended_before_the_epoch_that_is_compared_does_not_hold_a_study_up(planned):
+    plan, cells = planned
+    plan = replace(plan, compare=replace(plan.compare, at=3))
+    numbers = {"base": [0.5, 0.51, 0.49, 0.5], "batch_norm=on": [0.9, 0.91, 0.92], "lr=low": [0.5, 0.52, 0.51, 0.5]}
+    study = study_of(plan, numbers)
+    epochs = study.cells[["variant", "seed", "accuracy"]].assign(epoch=3)
+    epochs.loc[epochs["variant"].eq("lr=low") & epochs["seed"].eq(2), "epoch"] = 2
+    study = replace(study, cells=study.cells.assign(weights_sha256=None), epochs=epochs)
+    assert values(study)["value"].isna().sum() == 1
+    assert counts(wanted(plan, cells, study)) == {"base": 5, "batch_norm=on": 3, "lr=low": 5}
+    looked = {effect.variant: effect.n for effect in effects(study)}
+    assert looked == {"batch_norm=on": 3, "lr=low": 3}, "of four seeds, with the one that has no value"
 
 
 def test_a_fixed_number_of_seeds_is_all_of_them(planned):

@@ -72,6 +72,7 @@ def test_reused_cells_stand_in_the_place_of_the_planned_ones(store):
     assert len(store.stored([key for *_, key in taken.members()])) == 3
     (told,) = taken.reused
     assert told.startswith("versions: 3 of 4 cells were trained with torch 2.0 (3.0 now) and taken by --reuse: base (2), ")
+    assert told.endswith("What differs between variants may be a difference of versions.")
     assert with_reused(job, store, ["numpy"]).members() == job.members()
     assert with_reused(job, store, []) is job
 
@@ -92,6 +93,7 @@ def test_a_run_takes_them_and_the_report_says_so(store):
     assert study.cells["accuracy"].tolist() == [0.25, 0.6]
     (told,) = study.reused
     assert "2 of 2 cells were trained with torch 2.0 (3.0 now)" in told
+    assert "difference of versions" not in told, "all are of one"
     made = page(study)
     assert record(made)["reused"] == [told]
     assert any(told in note for section in made.sections for note in section.notes)
@@ -104,7 +106,7 @@ def test_the_check_says_which_versions_and_what_to_do(store, tmp_path):
     words = [str(path), "--store", str(store.directory), "--data-dir", str(tmp_path), "--device", "cpu"]
     done = CliRunner().invoke(app, ["check", *words], catch_exceptions=False)
     assert "4 cells (2 variants × 2 seeds), 0 stored, 4 to train" in done.stdout
-    assert "3 cells to train are stored as trained with torch 2.0 (3.0 now): ablate run --reuse torch takes them" in done.stderr
+    assert "3 cells to train are stored as trained with torch 2.0 (3.0 now): `ablate run SPEC --reuse torch` takes" in done.stderr
     told = json.loads(CliRunner().invoke(app, ["check", *words, "--json"], catch_exceptions=False).stdout)
     assert told["other_versions"] == [{"cells": 3, "versions": {"torch": ["2.0", "3.0"]}}]
     assert told["reused"] == []

@@ -178,7 +178,7 @@ def test_a_place_that_cannot_be_reached_stops_nothing(tmp_path, stores):
         finish(sharing, one, cell)
     assert one.stored([cell.key]) == {cell.key}
     assert "cannot be reached (NotADirectoryError" in told[0]
-    assert "1 cell could not be given, and is where the study is run again with --remote" in told[-1]
+    assert "1 cell could not be given: running the study again with --remote gives it" in told[-1]
 
 
 def test_no_thread_is_left(url, stores):
@@ -217,9 +217,12 @@ def test_leases_are_renewed_while_a_cell_is_trained(url, stores, monkeypatch):
 @pytest.mark.slower
 def test_a_run_takes_what_another_run_gave(url, tmp_path, spec, in_this_process):
     def run(name, **more):
-        with pytest.warns(UserWarning, match="remote .*shared") as told:
+        with pytest.warns(UserWarning, match="remote .*shared|finished cells") as told:
             study = ablate.run(spec, store=tmp_path / name, device="cpu", progress=False, remote=url, **more)
-        return study, next(str(one.message) for one in told if str(one.message).startswith("remote "))
+        said.extend(str(one.message) for one in told)
+        return study, next(line for line in reversed(said) if line.startswith("remote "))
+
+    said = []
 
     first, given = run("one")
     assert "0 cells taken, 4 given" in given
@@ -227,6 +230,14 @@ def test_a_run_takes_what_another_run_gave(url, tmp_path, spec, in_this_process)
     assert "4 cells taken, 0 given" in taken
     assert second.cells.drop(columns="seconds").equals(first.cells.drop(columns="seconds"))
     assert not (tmp_path / "other" / "drivers").exists(), "nothing was claimed"
+    _, taken = run("kept", keep="weights")
+    assert "4 cells taken without weights, 0 given" in taken
+    bare = [line for line in said if line.startswith("4 of 4 finished cells have no weights kept")]
+    assert [line.endswith("With --retrain they are; their results stay") for line in bare] == [True]
+    for name in ("kept", "anew"):  # those that it has, and those that it takes
+        run(name, keep="weights", retrain=True)
+        with Store(tmp_path / name, create=False) as store:
+            assert len(store.kept.digests(second.cells["key"])) == 4
 
 
 # S3, from a server on this machine

@@ -71,7 +71,7 @@ class Misfit(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.calls += 1
-        if self.calls == 5 and self.how in WAYS:  # after the trial before the training
+        if self.calls == 5 and self.how in WAYS:  # after the preflight
             WAYS[self.how]()
         if self.training:
             time.sleep(self.seconds)

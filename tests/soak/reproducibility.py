@@ -94,13 +94,13 @@ def rows(quick: bool) -> Iterator[Row]:
 
         if not quick:  # the next one has two workers, too
             found = study.run(directory / "two workers", jobs=2)
-            yield _row("The number of workers changes no bit", f"{cells} with 1 and with 2 workers", expected, found)
+            yield promise_of("The number of workers changes no bit", f"{cells} with 1 and with 2 workers", expected, found)
 
         killed = study.killed(store := directory / "killed", jobs=2)
         found = study.run(store, jobs=2)
         again = _times(_begun(store) - len(expected))
         tried = f"{cells} with 1 worker, and with 2 whose driver was killed {_times(killed)}; {again} a cell was begun again"
-        yield _row("A kill and a resumption change no bit", tried, expected, found, _begun(store) > len(expected))
+        yield promise_of("A kill and a resumption change no bit", tried, expected, found, _begun(store) > len(expected))
 
         if quick:
             return
@@ -109,7 +109,7 @@ def rows(quick: bool) -> Iterator[Row]:
             found = study.run(store, jobs=1)
         assert other.returncode == 0, f"the driver beside ends with {other.returncode}"
         tried = f"{cells}, and another driver's study with other epochs in the same store"
-        yield _row("What runs beside a study changes no bit", tried, expected, found)
+        yield promise_of("What runs beside a study changes no bit", tried, expected, found)
 
         if "ray" in default().names("executor"):
             yield from _on_ray(directory, study, expected, cells)
@@ -117,11 +117,11 @@ def rows(quick: bool) -> Iterator[Row]:
 
 def _on_ray(directory: Path, study: Study, expected: dict[str, str], cells: str) -> Iterator[Row]:
     found = study.run(directory / "ray", 2, "ray")
-    yield _row("The executor changes no bit", f"{cells} on 2 workers of Ray", expected, found)
+    yield promise_of("The executor changes no bit", f"{cells} on 2 workers of Ray", expected, found)
     killed = study.killed(store := directory / "ray killed", 2, "ray")
     found = study.run(store, 2, "ray")
     tried = f"{cells} on Ray, the driver killed {_times(killed)}"
-    yield _row("Nor does a kill on another executor", tried, expected, found, _begun(store) > len(expected))
+    yield promise_of("Nor does a kill on another executor", tried, expected, found, _begun(store) > len(expected))
 
 
 def _study(directory: Path, name: str, seeds: int, epochs: int, kills: int) -> Study:
@@ -147,7 +147,7 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _row(promise: str, tried: str, expected: dict[str, str], found: dict[str, str], happened: bool = True) -> Row:
+def promise_of(promise: str, tried: str, expected: dict[str, str], found: dict[str, str], happened: bool = True) -> Row:
     """Whether two tables are one.
 
     Args:

@@ -86,7 +86,7 @@ def test_the_parts_of_an_analysis(make_study):
 
 def test_runs_without_a_value_are_in_the_sentence(make_study):
     found = answer(make_study({"base": BASE, "big": [None, float("nan"), *shifted(0.08)[:4]], "other": shifted(0.001)}))
-    assert "; big: 1 of 6 runs diverged, 1 of 6 runs failed; where they train, big is better" in found
+    assert "; big: 1 of 6 runs without a value, 1 of 6 runs failed; where they train, big is better" in found
     found = answer(make_study({"base": [None, *BASE], "new": shifted(0.05)}))
     assert found.startswith("new is better than base: ")
     assert found.endswith("; base: 1 of 7 runs failed.")
@@ -96,7 +96,7 @@ def test_what_ranks_decide_is_in_the_sentence(make_study):
     gone = [float("nan")] * 6
     found = answer(make_study({"base": gone, "new": BASE}, failed="worst"))
     assert found == (
-        "new is better than base: by ranks, as no run of one side has a value of accuracy; base: 6 of 6 runs diverged."
+        "new is better than base: by ranks, as no run of one side has a value of accuracy; base: 6 of 6 runs without a value."
     )
     found = answer(make_study({"base": gone, "a": BASE, "b": NEAR}, failed="worst"))
     assert found.startswith(

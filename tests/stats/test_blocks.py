@@ -248,7 +248,7 @@ def test_runs_that_are_lost_withhold_a_verdict_that_they_would_flatter():
     values["cmc"][1] = [0.661, math.nan]
     found = by_name(blocks(over_blocks(values)))
     assert (found["C4.5+m"].verdict, found["C4.5+m"].where_it_trains) == ("undecided", "better")
-    assert found["C4.5+m"].lost == "1 of 28 runs diverged"
+    assert found["C4.5+m"].lost == "1 of 28 runs without a value"
     assert found["C4.5+m+cf"].verdict == "better"
     values["cmc"][1] = [0.661, None]
     failed = by_name(blocks(over_blocks(values)))["C4.5+m"]

@@ -134,6 +134,27 @@ def test_the_permutation_test_counts_ties():
     assert permutation_p(x, y) == pytest.approx(2 * as_extreme / 20)
 
 
+@pytest.mark.parametrize("kind", ["noise", "ties", "far apart", "next to no spread"])
+def test_permutation_tests_of_many_comparisons_are_scipys_of_each(kind):
+    """All of them are products with one matrix, whose rounding is another one."""
+    draws = np.random.default_rng(0)
+    x, y = draws.standard_normal((4, 5)), draws.standard_normal((4, 5))
+    x, y = {
+        "noise": (x, y),
+        "ties": (np.round(x, 1), np.round(y, 1) + 0.3),
+        "far apart": (1 + 1e-4 * np.round(x), 1e-4 * np.round(y)),
+        "next to no spread": (0.8 + 1e-9 * x, 0.8 + 1e-9 * y),
+    }[kind]
+
+    def welch(x, y, axis):
+        return np.round(stats.ttest_ind(x, y, axis=axis, equal_var=False).statistic, 6)
+
+    least, unit = np.min([x, y]), np.ptp([x, y])
+    scaled = zip((x - least) / unit, (y - least) / unit, strict=True)
+    expected = [stats.permutation_test(both, welch, n_resamples=np.inf).pvalue for both in scaled]
+    assert permutation_p(x, y) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.filterwarnings("error")
 def test_equal_values_neither_warn_nor_pretend(make_study):
     shifted, same = effects(make_study({"base": [0.9] * 5, "shifted": [0.95] * 5, "same": [0.9] * 4}, margin=0.02))
@@ -224,13 +245,17 @@ def test_what_diverges_is_not_better_where_the_others_train(make_study):
     """Three of six runs have no value, and the other three are the best of all."""
     values = {"base": normal(0.9, 6, seed=1), "big": [NAN, 0.99, NAN, 0.985, 0.99, NAN]}
     (found,) = effects(make_study(values))
-    assert (found.verdict, found.where_it_trains, found.lost) == ("undecided", "better", "3 of 6 runs diverged")
+    assert (found.verdict, found.where_it_trains, found.lost) == ("undecided", "better", "3 of 6 runs without a value")
     assert found.p_adjusted < 0.05
     assert found.seeds_least is None  # more seeds are not what it needs
     (worse,) = effects(make_study({"base": values["base"], "big": [NAN, 0.6, NAN, 0.61, 0.6, NAN]}))
     assert (worse.verdict, worse.where_it_trains) == ("worse", None)
     (against,) = effects(make_study({"base": values["big"], "steady": values["base"]}))
-    assert (against.verdict, against.where_it_trains, against.lost_reference) == ("undecided", "worse", "3 of 6 runs diverged")
+    assert (against.verdict, against.where_it_trains, against.lost_reference) == (
+        "undecided",
+        "worse",
+        "3 of 6 runs without a value",
+    )
 
 
 def test_what_failed_is_said_and_lowers_n(make_study):

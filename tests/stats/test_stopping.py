@@ -142,7 +142,7 @@ def test_a_look_waits_for_cells_that_have_not_ended_and_not_for_failed_ones():
     found = {"base": numbers(0.9, 5, 1), "a": numbers(0.9, 5, 2), "b": numbers(0.9, 5, 3)}
     del found["b"][4]
     assert {d.seeds for d in decide(frame(found), COMPARE, NAMES, RULE, range(20)).values()} == {4}
-    decisions = decide(frame(found), COMPARE, NAMES, RULE, range(20), failed={("b", 4)})
+    decisions = decide(frame(found), COMPARE, NAMES, RULE, range(20), over={("b", 4)})
     assert {d.seeds for d in decisions.values()} == {5}
     del found["base"][0]
     assert {d.seeds for d in decide(frame(found), COMPARE, NAMES, RULE, range(20)).values()} == {0}

@@ -32,7 +32,7 @@ def test_all_that_a_reader_must_know_stands_beside_the_verdict(make_study):
     }
     found = {effect.variant: verdict(effect) for effect in effects(make_study(values))}
     of_base = "of the reference, 1 of 5 runs failed"
-    assert found["big"] == f"undecided (better where it trains; 2 of 5 runs diverged; {of_base})"
+    assert found["big"] == f"undecided (better where it trains; 2 of 5 runs without a value; {of_base})"
     assert found["wild"].startswith(f"undecided ({of_base}; ")
     assert ", or never; sd ratio " in found["wild"]
     assert found["wild"].rpartition("; ")[2].startswith("robust p ")

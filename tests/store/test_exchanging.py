@@ -315,12 +315,12 @@ def test_the_commands_hand_a_study_on(made, tmp_path):
     assert "3 finished cells" in call("export", "tiny", out, "--store", made / "store")
     told = call("import", out, "--store", there)
     assert "3 new cells, weights of 3, predictions of 3; 0 cells known before" in told
-    assert "study 'tiny'" in told
+    assert "study 'tiny' is new here" in told
     assert "0 new cells; 3 cells known before" in call("merge", made / "store", "--store", there)
     for words, message in (
         (("merge", there), "is this store itself"),
         (("import", tmp_path / "nothing.zip"), "there is no such file"),
-        (("merge", tmp_path / "nothing"), "there is no store in"),
+        (("merge", tmp_path / "nothing"), "nothing: there is no store. Give the directory of one"),
     ):
         result = CliRunner().invoke(app, ["store", *map(str, words), "--store", str(there)])
         assert message in str(result.exception)

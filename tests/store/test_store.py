@@ -400,3 +400,11 @@ def test_a_store_that_cannot_be_written_to_is_read(tmp_path, monkeypatch, beside
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     if writer:
         writer.access.close()
+
+
+def test_a_store_that_was_just_begun_has_nothing_to_read(tmp_path):
+    database = sqlite3.connect(tmp_path / "store.sqlite")
+    database.execute("PRAGMA journal_mode = WAL")  # with which a driver begins
+    database.close()
+    with pytest.raises(StoreError, match="nothing is stored in it yet"):
+        Store(tmp_path, create=False, read_only=True)

@@ -197,7 +197,7 @@ def test_the_commands_say_what_they_do(store):
     assert would.startswith("would remove 1 cell (1 finished), weights of 1, predictions of 1: ")
     assert call(store, "gc") == would.replace("would remove", "removed")
     assert call(store, "gc") == "nothing to remove\n"
-    assert "; kept is 1 cell that other studies name" in call(store, "remove", "one")
+    assert "; kept is 1 cell that other studies name or use" in call(store, "remove", "one")
     with pytest.raises(UsageError, match=r"has no study 'tow'\. Did you mean 'two'"):
         tidying.remove(store, "tow")
 

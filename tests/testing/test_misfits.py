@@ -1,10 +1,10 @@
-"""The model that tests of executors have misbehaves when it is trained, and not in the trial, which the driver makes itself."""
+"""The model that tests of executors have misbehaves when it is trained, and not in the preflight, which is the driver's."""
 
 import pytest
 import torch
 
+from ablate.engine.preflight import preflight
 from ablate.engine.train import train
-from ablate.engine.trial import preflight
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load

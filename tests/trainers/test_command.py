@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -227,12 +228,14 @@ def cell_controls(folder):
     return Controls(folder / "key.safetensors")
 
 
-def test_what_a_program_started_ends_with_it(here, tmp_path):
+@pytest.mark.parametrize("detached", [False, True] if sys.platform == "linux" else [False])
+def test_what_a_program_started_ends_with_it(here, tmp_path, detached):
     text = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=DETACHED)
 print("child", child.pid, flush=True)
 """
+    text = text.replace("DETACHED", str(detached))
     error = Sitting(recipe(script(here, text), "{seed}"), tmp_path).error()
     child = int(error.rpartition("child ")[2])
     end = time.monotonic() + 20

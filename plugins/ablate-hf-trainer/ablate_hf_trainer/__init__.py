@@ -121,8 +121,8 @@ def hf_trainer(
 
         return as_steps(lambda give: run(registry, recipe, cell, device, controls, give), controls)
 
-    def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
-        from .trial import problems
+    def preflight(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
+        from .preflight import problems
 
         return problems(recipe, notices)
 
@@ -135,7 +135,7 @@ def hf_trainer(
         identity=lambda device: _identity(recipe),
         problems=recipe.problems,
         facts=lambda environment: Facts(list(texts.notices(texts.load(train, test, text, label)))),
-        trial=trial,
+        preflight=preflight,
         reached=reached,
     )
 

@@ -76,8 +76,8 @@ def lightning(
 
         return as_steps(lambda give: run(recipe, cell, device, controls, give), controls)
 
-    def trial(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
-        from .trial import problems as found
+    def preflight(environment: Environment, device: str, compare: "Compare | None", notices: list[Problem]) -> Iterator[Problem]:
+        from .preflight import problems as found
 
         return found(recipe)
 
@@ -93,6 +93,6 @@ def lightning(
         settings=settings,
         identity=depends_on,
         problems=problems,
-        trial=trial,
+        preflight=preflight,
         reached=reached,
     )

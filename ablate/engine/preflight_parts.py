@@ -35,12 +35,12 @@ FACTORS = 1000  # places of a schedule that are looked at, its first and last am
 
 def try_model(built: Parts, recipe: Recipe, train: Batch, evaluation: Batch, info: DataInfo, images: int) -> Tensor:
     """Runs a batch in training, the loss, and an evaluation batch, whose logits it gives."""
-    with blame("model"), global_rng(0, "trial"):
+    with blame("model"), global_rng(0, "preflight"):
         output = built.model.train()(train[0])
         if built.step is None:  # a step of the recipe's own knows what its model gives in training
             _check_logits(built.model, output, len(train[0]), _with_size(info, train[0]))
     if 1 in at_once(recipe, images):
-        with blame("batch_size"), global_rng(0, "trial"), torch.no_grad():
+        with blame("batch_size"), global_rng(0, "preflight"), torch.no_grad():
             built.model(train[0][:1])
     if built.step is None:
         with blame("loss"):
@@ -98,7 +98,7 @@ def try_steps(built: Parts, recipe: Recipe, batch: Batch, device: torch.device) 
     with blame("ema"):
         ema = average(built.model, recipe["ema"])
     built.model.train()
-    with blame("optimizer"), global_rng(0, "trial"):
+    with blame("optimizer"), global_rng(0, "preflight"):
         step = Step(built, recipe, device, sum_on(device))
         for number in range(STEPS):
             step.set_rates(built.schedule(number))
@@ -124,13 +124,13 @@ def _check_logits(model: nn.Module, output: object, count: int, info: DataInfo) 
         TypeError: They are no tensor.
         ValueError: They have another shape.
     """
-    wanted, logits = output_form(info, count), logits_of(model, output)
+    expected, logits = output_form(info, count), logits_of(model, output)
     if not isinstance(logits, Tensor):
         raise TypeError(
-            f"its output is a {type(logits).__name__}; expected a tensor {list(wanted)}, or that the model has a method "
+            f"its output is a {type(logits).__name__}; expected a tensor {list(expected)}, or that the model has a method "
             "`logits_of(output)`, which takes it from what the model returns"
         )
-    if tuple(logits.shape) != wanted:
+    if tuple(logits.shape) != expected:
         of = f"of {info.classes} classes" if info.targets == "class" else f"with {WORDS[info.targets]}"
-        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(wanted)}")
+        raise ValueError(f"its output is {list(logits.shape)} for {count} images {of}; expected {list(expected)}")
     return logits

@@ -1,12 +1,12 @@
-"""What the trial before a training finds, each with the place in the recipe; `test_train` has what two images alone show."""
+"""What the preflight of a recipe finds, each with the place in the recipe; `test_train` has what two images alone show."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from ablate.engine import data, part_trials
-from ablate.engine.trial import preflight
+from ablate.engine import data, preflight_parts
+from ablate.engine.preflight import preflight
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
@@ -161,7 +161,7 @@ def test_a_moving_average_is_made(spec, environment, monkeypatch):
     def refuses(model, decay):
         raise RuntimeError("cannot be copied")
 
-    monkeypatch.setattr(part_trials, "average", refuses)
+    monkeypatch.setattr(preflight_parts, "average", refuses)
     assert tried(recipe_of(spec, environment, "base.ema=0.9"), environment) == [("ema", "RuntimeError: cannot be copied")]
 
 

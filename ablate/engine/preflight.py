@@ -1,4 +1,4 @@
-"""A trial of each recipe before anything is trained: what cannot work is known after a few images, and not after hours."""
+"""Each recipe is tried before anything is trained: what cannot work is known after a few images, and not after hours."""
 
 import math
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ from .batches import chunks
 from .branches import notes_of_random_evaluation, try_transforms
 from .build import PartError, horizon_of, parts, pipelines
 from .epochs import tell_transforms, try_epochs
-from .own_trial import try_own_step
-from .part_trials import Batch, try_metrics, try_model, try_schedule, try_steps
 from .pipeline import Pipeline, TransformError
+from .preflight_parts import Batch, try_metrics, try_model, try_schedule, try_steps
+from .preflight_step import try_own_step
 from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
 from .sizes import size_notes
@@ -32,7 +32,10 @@ from .targets import WORDS, mask_notes, misfits
 if TYPE_CHECKING:  # it brings pandas, which workers do without
     from ablate.study import Compare
 
-TRIAL = 2  # images that a recipe is tried with
+FEW = 2  # images that a recipe is tried with
+ALONE = (
+    "With this batch_size an image goes through the model alone, in the last batch of an epoch or on a device. Choose another."
+)
 COUNTED = ("ablate-core:accuracy", "ablate-core:top5_accuracy")  # metrics that are parts of the images; of others, values tell
 
 
@@ -102,6 +105,8 @@ def _with_hints(
     if other is None:
         return found
     left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device, None)}
+    if not left < {problem.path for problem in found}:  # nothing is better, or what comes before fails in its place
+        return found
     if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
         remedy = f'Give the dataset "channels": {other}.'
     else:
@@ -111,12 +116,12 @@ def _with_hints(
 
 
 def _with_channels(tensors: data.Tensors, channels: Literal[1, 3]) -> data.Tensors:
-    """As many images as a trial needs, with the first channel for all of so many."""
+    """As many images as a recipe is tried with, with the first channel for all of so many."""
 
     def part(of: data.Part) -> data.Part:
         if isinstance(of.images, Photographs):
             return replace(of, images=of.images.with_channels(channels))
-        return replace(of, images=of.images[:TRIAL, :1].expand(-1, channels, -1, -1))
+        return replace(of, images=of.images[:FEW, :1].expand(-1, channels, -1, -1))
 
     info = replace(tensors.info, channels=channels)
     return replace(tensors, train=part(tensors.train), evaluation=part(tensors.evaluation), info=info)
@@ -160,10 +165,10 @@ def _try(
         if built.step is None:
             try_steps(built, recipe, batches[0], device)
         else:
-            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, TRIAL, TRIAL, lambda: None))
+            chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, FEW, FEW, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
-        return [Problem(error.field, str(error), _hint(tensors.info))]
+        return [Problem(error.field, str(error), ALONE if error.field == "batch_size" else _hint(tensors.info))]
     except TransformError as error:  # of one that changes with the epoch
         return [Problem(f"train_transforms.{error.name}", str(error))]
     if notices is not None:
@@ -195,7 +200,7 @@ def _samples(part: data.Part, device: torch.device) -> list[Batch]:
     """A few images with their labels, as transforms get them: the smallest and the largest photograph each by itself."""
     labels = part.labels.to(device)
     if not isinstance(part.images, Photographs):
-        return [(part.images[:TRIAL].to(device), labels[:TRIAL])]
+        return [(part.images[:FEW].to(device), labels[:FEW])]
     return [(photograph(part.images, place).to(device), labels[place : place + 1]) for place in _ends(part.images)]
 
 
@@ -209,7 +214,7 @@ def _few(part: data.Part, pipeline: Pipeline, device: torch.device) -> Prepared:
     """The same images as a training takes them."""
     labels = part.labels.to(device)
     if not isinstance(part.images, Photographs):
-        return as_they_come(data.Part(part.images[:TRIAL].to(device), labels[:TRIAL]), pipeline, 0)
+        return as_they_come(data.Part(part.images[:FEW].to(device), labels[:FEW]), pipeline, 0)
     ends = _ends(part.images)
     return as_they_come(data.Part(part.images[ends], labels[ends]), pipeline, 0)
 

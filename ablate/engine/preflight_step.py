@@ -1,4 +1,4 @@
-"""The trial of a recipe's own step: what fails in its second update would fail hours later."""
+"""A recipe's own step is tried: what fails in its second update would fail hours later."""
 
 import torch
 
@@ -32,7 +32,7 @@ def try_own_step(registry: Registry, recipe: Recipe, built: Parts, chunk: Chunk,
     with blame("step"):
         own = OwnStep(built, trainable(built), recipe, sum_on(device))
         for number in range(BATCHES):
-            with global_rng(0, "trial"):
+            with global_rng(0, "preflight"):
                 _call(own, chunk, number)
             if own.updates >= UPDATES:
                 break
@@ -47,7 +47,7 @@ def try_own_step(registry: Registry, recipe: Recipe, built: Parts, chunk: Chunk,
 
 def _call(own: OwnStep, chunk: Chunk, number: int) -> None:
     some = next(chunk.batches(len(chunk.indices), 0))
-    images, draws = chunk.part.pipeline.on_batch(some.images), generator(0, "trial", 0, number)
+    images, draws = chunk.part.pipeline.on_batch(some.images), generator(0, "preflight", 0, number)
     own(Batch(images, some.labels, some.indices, 0, number, draws, some.view))
 
 

@@ -18,7 +18,7 @@ from .model import made_model, made_tokenizer
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-TRIAL = 2  # texts that a recipe is tried with
+FEW = 2  # texts that a recipe is tried with
 
 
 def problems(recipe: "Recipe", notices: list[Problem]) -> Iterator[Problem]:
@@ -44,7 +44,7 @@ def problems(recipe: "Recipe", notices: list[Problem]) -> Iterator[Problem]:
                 message = f"{recipe.max_length:,} tokens, and the model has positions for {room:,} (max_position_embeddings)"
                 yield Problem("max_length", message, "Cut texts to less, or give the model more positions.")
                 return
-            longest = sorted(range(len(tokens)), key=lambda index: -tokens[index])[:TRIAL]
+            longest = sorted(range(len(tokens)), key=lambda index: -tokens[index])[:FEW]
             part = texts.Part([data.train.texts[i] for i in longest], [data.train.labels[i] for i in longest])
             model(**collated(tokenizer, examples(recipe, tokenizer, part))).loss.backward()
             field = "scheduler_arguments" if recipe.scheduler_arguments else "scheduler"
