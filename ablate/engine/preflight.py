@@ -27,7 +27,7 @@ from .preflight_step import try_own_step
 from .prepared import Prepared, as_they_come, form_of, made_once
 from .sampling import Order
 from .sizes import size_notes
-from .targets import WORDS, misfits
+from .targets import WORDS, mask_notes, misfits
 
 if TYPE_CHECKING:  # it brings pandas, which workers do without
     from ablate.study import Compare
@@ -174,6 +174,8 @@ def _try(
     if notices is not None:
         random = notes_of_random_evaluation(evaluation, _samples(tensors.evaluation, device)[0][0])
         notices += [*random, *size_notes(recipe, count), *_notes_of_devices(recipe, built.model)]
+        if info.targets == "mask":
+            notices += mask_notes({"training": tensors.train.labels, "evaluation": tensors.evaluation.labels})
     return []
 
 

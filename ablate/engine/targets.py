@@ -131,3 +131,15 @@ def misfits(registry: Registry, recipe: Recipe, targets: Targets) -> Iterator[Pr
     if recipe.get("split") and targets != "class":
         message = f"parts are drawn anew with as many images of each class, and the dataset's targets are {WORDS[targets]}"
         yield Problem("split", message, "Remove it: the parts that the dataset has count then.")
+
+
+def mask_notes(parts: Mapping[str, Tensor]) -> Iterator[Problem]:
+    """How many masks have no pixel that counts.
+
+    Args:
+        parts: Masks, int64 `[N, H, W]`, by what their images are for.
+    """
+    for name, masks in parts.items():
+        if empty := int((masks.flatten(1) == IGNORED).all(dim=1).sum()):
+            message = f"no pixel counts in the masks of {empty:,} of {len(masks):,} {name} images, which add nothing"
+            yield Problem("dataset", message)

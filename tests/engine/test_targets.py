@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ablate.components.splits import arrange
 from ablate.contracts import Data, Split
 from ablate.engine.data import problems
-from ablate.engine.targets import as_tensor
+from ablate.engine.targets import as_tensor, mask_notes
 
 IMAGES = np.zeros((4, 1, 3, 2), np.uint8)
 NUMBERS = np.array([0.5, 1, 2, 3], np.float32)
@@ -48,6 +49,14 @@ def test_labels_of_each_kind_are_taken(labels, names, targets):
 def test_other_labels_are_refused_in_words(labels, names, targets, said):
     with pytest.raises(ValueError, match=said):
         raise ValueError("; ".join(found(labels, names, targets)))
+
+
+def test_masks_without_a_pixel_that_counts_are_counted():
+    some = torch.from_numpy(np.stack([MASKS[0], MASKS[1] - 100, np.array([[0, -100], [-100, -100], [-100, -100]])]))
+    found = list(mask_notes({"training": some, "evaluation": torch.from_numpy(MASKS)}))
+    assert [(one.path, one.message) for one in found] == [
+        ("dataset", "no pixel counts in the masks of 1 of 3 training images, which add nothing")
+    ]
 
 
 def test_one_number_an_image_is_a_column():
