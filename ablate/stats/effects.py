@@ -51,7 +51,7 @@ def effects(study: Study) -> tuple[Effect, ...]:
     undecided = np.flatnonzero(found.verdict == "undecided")  # the search takes longer than all else
     least[undecided], most[undecided] = seeds_needed(e.of(undecided), compare, comparisons, found.level[undecided])
     lost = {"": runs.Lost(0, 0, 0), **runs.lost(study)}  # a block may have no reference
-    unreached = runs.unreached(study)
+    unreached, step = runs.unreached(study), resolution(study)
     effects = []
     for i, name in enumerate(names):
         own, reference = lost[name], lost[references[name]]
@@ -69,7 +69,7 @@ def effects(study: Study) -> tuple[Effect, ...]:
                 unreached=unreached.get(name, ""),
                 lost=str(own),
                 lost_reference=str(reference),
-                cautions=runs.cautions(found.values[i], found.reference[i], compare.paired),
+                cautions=runs.cautions(found.values[i], found.reference[i], compare.paired, step),
                 seeds_least=int(least[i]) if open_ else None,
                 seeds_most=int(most[i]) if open_ and np.isfinite(most[i]) else None,
                 seeds_never=bool(open_ and compare.margin is None),

@@ -114,13 +114,20 @@ def withheld(verdict: Verdict, survivors: bool, survivors_of_reference: bool) ->
     return verdict == "no meaningful difference" and (survivors or survivors_of_reference)
 
 
-def cautions(variant: Array, reference: Array, paired: bool) -> tuple[str, ...]:
-    """Signs that a t-test may err more often than it says, in a few words each; from values with NaN for what there is not."""
+def cautions(variant: Array, reference: Array, paired: bool, step: float = 0.0) -> tuple[str, ...]:
+    """Signs that a t-test may err more often than it says, in a few words each.
+
+    Args:
+        variant: Its values, NaN for what there is not.
+        reference: Those of the reference.
+        paired: Whether seeds pair.
+        step: Between two values that there can be, such as one image as a part of all; 0 where none is known.
+    """
     x, y = (sample[np.isfinite(sample)] for sample in (variant, reference))
     if paired:
         gaps = variant - reference
-        return tuple(_of_sample(gaps[np.isfinite(gaps)], "differences"))
-    return (*_ratio(x, y), *_of_sample(x, "runs"), *_of_sample(y, "runs of the reference"))
+        return tuple(_of_sample(gaps[np.isfinite(gaps)], "differences", step))
+    return (*_ratio(x, y), *_of_sample(x, "runs", step), *_of_sample(y, "runs of the reference", step))
 
 
 def _ratio(x: Array, y: Array) -> Iterator[str]:
@@ -136,30 +143,31 @@ def _ratio(x: Array, y: Array) -> Iterator[str]:
         yield f"sd ratio {large / small:.1f}"
 
 
-def _of_sample(x: Array, what: str) -> Iterator[str]:
-    if odd := _odd(x.tobytes()):
+def _of_sample(x: Array, what: str, step: float) -> Iterator[str]:
+    if odd := _odd(x.tobytes(), step):
         yield f"{odd} {what}"
 
 
 @lru_cache(maxsize=64)  # the reference is beside every variant
-def _odd(values: bytes) -> str:
+def _odd(values: bytes, step: float) -> str:
     x = np.frombuffer(values)
     if len(x) < 3 or np.ptp(x) <= FLAT * np.abs(x).max():
         return ""
-    if outlying(x):
+    if outlying(x, step):
         return "outlying"
     return "skewed" if len(x) >= FEWEST_FOR_SKEW and stats.skewtest(x).pvalue < ODD else ""
 
 
-def outlying(x: Array) -> bool:
+def outlying(x: Array, step: float = 0.0) -> bool:
     """Whether Grubbs' test (1969) finds, at level `ODD`, a value or a group of values that lie away from the rest.
 
     For a group, the test is repeated without the farthest value, for up to a third of them (the generalised test of Rosner 1983),
-    because outlying values hide each other.
+    because outlying values hide each other. It is for values that differ: of three accuracies of which two are equal, the third
+    would always be outlying. So the spread is that of values which are a `step` apart where they are equal.
     """
     values, flat = np.sort(x), FLAT * np.abs(x).max()
     for limit in _farthest(len(x)):
-        middle, spread = values.mean(), values.std(ddof=1)
+        middle, spread = values.mean(), np.hypot(values.std(ddof=1), step / 2)
         if spread <= flat:
             return False
         below, above = middle - values[0], values[-1] - middle

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablate.stats import resampling
+from ablate.stats import resampling, runs
 from ablate.stats.effects import effects
 from ablate.stats.resampling import RESAMPLES, bootstrap_interval, permutation_p, rank_test
 from ablate.stats.stopping import decide
@@ -317,6 +317,15 @@ def test_cautions_name_what_a_t_test_was_not_made_for(make_study):
     assert found["quiet"].cautions == ()
     assert found["same"].cautions == ("no noise on one side",)
     assert 0 < found["wild"].p_permutation <= found["wild"].p_robust <= 1
+
+
+@pytest.mark.parametrize("seeds", [3, 4, 5, 10])
+def test_equal_accuracies_do_not_make_the_others_outlying(seeds):
+    """Accuracies of 400 images are equal at times, and beside two equal ones Grubbs' test takes any third as outlying."""
+    images = 400
+    values = np.round((0.9 + 0.002 * np.random.default_rng(0).standard_normal((2000, seeds))) * images) / images
+    assert np.mean([runs.outlying(own, 1 / images) for own in values]) <= runs.ODD
+    assert runs.outlying(np.append(values[0][:-1], 0.2), 1 / images)
 
 
 def test_after_stopping_the_difference_is_corrected_towards_zero(make_study):
