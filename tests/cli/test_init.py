@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import sys
 
 import pytest
@@ -109,6 +110,7 @@ def asking(folder):
     process, terminal = pty.fork()
     if not process:
         os.chdir(folder)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it for what it starts in the background
         os.execv(sys.executable, [sys.executable, "-m", "ablate", "init"])
     return process, terminal
 

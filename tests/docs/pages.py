@@ -103,6 +103,7 @@ def in_process_executor(folder: Path) -> list[str]:
 
     Cells then run in the process of the test: a worker would take longer to start than the cells of a page take to train.
     """
+    sys.modules.pop("ablate_inline", None)  # of a test before
     write("ablate-inline", "executor", folder)
     info = folder / "ablate-inline" / "ablate_inline-0.1.0.dist-info"
     info.mkdir()

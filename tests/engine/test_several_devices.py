@@ -30,9 +30,16 @@ def run(cell, environment, folder, **controls):
     return trained(trainer_of(default(), cell.recipe), cell, environment, Controls(folder / "state.safetensors", **controls))
 
 
-def children():
+def started():
     """Processes that this one has started and not waited for."""
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.fixture
+def children():
+    """Asks for the processes that the test has started; there may be one of a test before, which tidies up at the end."""
+    before = started()
+    return lambda: started() - before
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def children():
     ],
     ids=["a last batch of one image", "accumulated"],
 )
-def test_several_devices_give_what_one_gives(spec, environment, tmp_path, devices, fields):
+def test_several_devices_give_what_one_gives(spec, environment, tmp_path, devices, fields, children):
     if fields.get("train_transforms"):
         normalize = spec["base"]["train_transforms"]["normalize"]
         crop, mixup = {"use": "random_crop", "size": 16, "padding": 2}, {"use": "mixup"}
@@ -61,7 +68,7 @@ def test_several_devices_give_what_one_gives(spec, environment, tmp_path, device
     assert not children()
 
 
-def test_an_interrupted_training_is_the_whole_one(spec, environment, tmp_path):
+def test_an_interrupted_training_is_the_whole_one(spec, environment, tmp_path, children):
     fields = {"model": {"use": "net", "batch_norm": True, "dropout": 0.2}, "accumulate": 2, "ema": 0.9}
     cell = cell_of(spec, environment, **fields, devices=2, epochs=1)
     whole = run(cell, environment, tmp_path / "whole", weights=tmp_path / "one.safetensors")
@@ -71,7 +78,7 @@ def test_an_interrupted_training_is_the_whole_one(spec, environment, tmp_path):
     assert not children()
 
 
-def test_a_process_that_is_killed_fails_the_cell(spec, environment, tmp_path):
+def test_a_process_that_is_killed_fails_the_cell(spec, environment, tmp_path, children):
     cell = cell_of(spec, environment, devices=2, epochs=500)
     steps = trainer_of(default(), cell.recipe).train(cell, environment, "cpu", Controls(tmp_path / "state.safetensors"))
     next(steps)
@@ -83,7 +90,7 @@ def test_a_process_that_is_killed_fails_the_cell(spec, environment, tmp_path):
     assert not children()
 
 
-def test_what_another_process_raises_is_the_error_of_the_cell(spec, environment, tmp_path, monkeypatch):
+def test_what_another_process_raises_is_the_error_of_the_cell(spec, environment, tmp_path, monkeypatch, children):
     """Its state is damaged after the first process has read it."""
     cell = cell_of(spec, environment, devices=2)
     monkeypatch.setattr("ablate.engine.checkpoint.load", lambda *_: None)

@@ -31,9 +31,13 @@ def open_tab(tmp_path_factory):
 
 
 def started(*words, cwd):
-    return subprocess.Popen(
-        [sys.executable, "-m", "ablate", *words], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell ignores it for what it starts in the background
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ablate", *words], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ended(process):
