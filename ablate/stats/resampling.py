@@ -51,7 +51,7 @@ def permutation_p(*samples: Array) -> Array:
     Of paired differences it is the mean, which orders the arrangements as Student's t does.
     """
     if len(samples) > 1:
-        return _in_parts(partial(_permuted, _studentised_all), samples, ARRANGEMENTS, each=1)
+        return _in_parts(partial(_permuted, _studentised_all), samples, ARRANGEMENTS, each=8)
     return _in_parts(partial(_permuted, _signed_all), samples, ARRANGEMENTS)
 
 
@@ -62,7 +62,7 @@ def _in_parts(test: Callable[..., Array], samples: Sequence[Array], times: int, 
         test: Gives `[..., comparisons]`.
         samples: As `bootstrap_interval` takes them.
         times: Each comparison is resampled.
-        each: Numbers that the test keeps of a comparison that is resampled once; all of them unless given.
+        each: Numbers that the test has in memory for a comparison that is resampled once; all of its values unless given.
     """
     flat = [sample.reshape(-1, sample.shape[-1]) for sample in samples]
     rows = max(1, LARGEST // (times * (each or sum(sample.shape[-1] for sample in flat))))

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,18 +75,6 @@ class Access:
 def load(text: str | None) -> Json:
     """JSON as the store has it."""
     return json.loads(text or "{}")
-
-
-def load_all(texts: Sequence[str | None]) -> list[Json]:
-    """JSON of as many rows as there are texts; a fifth of the time of `load` for each.
-
-    Raises:
-        ValueError: One of them is not JSON.
-    """
-    found: list[Json] = json.loads(f"[{','.join(text or '{}' for text in texts)}]")
-    if len(found) != len(texts):
-        raise ValueError("a row has more than one record")
-    return found
 
 
 def dump(value: Json) -> str:

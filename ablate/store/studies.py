@@ -7,7 +7,7 @@ from ablate import names
 from ablate.contracts import EPOCH_NUMBERS, Factor, Json, believed
 from ablate.study import Compare, Evaluated, Input, Stopping, Study, Tuning, VariantInfo
 
-from .access import Access, dump, load_all
+from .access import Access, dump, load
 from .drivers import Drivers
 from .keeping import Evaluations, Kept
 
@@ -90,7 +90,7 @@ def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str])
     columns = ["variant", "seed", "key", "status", "error", "seconds", "parameters", "weights_sha256"]
     told = [{**{c: row[c] for c in columns}, "status": drivers.status(row["status"], row["owner"])} for row in rows]
     cells = pd.DataFrame(told, columns=columns)
-    places = load_all([row["provenance"] for row in rows])
+    places = [load(row["provenance"]) for row in rows]
     cells["evaluated_images"] = [float(place.pop("evaluated_images", None) or "nan") for place in places]
     records = _records(access, name, rows)
     for metric in metrics:
@@ -103,7 +103,7 @@ def _frames(access: Access, drivers: Drivers, name: str, metrics: Sequence[str])
         if column not in epochs:
             epochs[column] = float("nan") if len(epochs) else None
     distinct = dict.fromkeys(dump(place) for place, row in zip(places, rows, strict=True) if row["status"] == "done")
-    return cells, epochs, tuple(load_all(list(distinct)))
+    return cells, epochs, tuple(load(text) for text in distinct)
 
 
 def _records(access: Access, name: str, rows: Sequence[Any]) -> list[tuple[list[Json], Json]]:
@@ -114,8 +114,7 @@ def _records(access: Access, name: str, rows: Sequence[Any]) -> list[tuple[list[
         name,
     )
     by_cell: dict[tuple[str, int], list[Json]] = {(row["variant"], row["seed"]): [] for row in rows}
-    for row, record in zip(found, load_all([row["record"] for row in found]), strict=True):
-        by_cell[row["variant"], row["seed"]].append(record)
+    for row in found:
+        by_cell[row["variant"], row["seed"]].append(load(row["record"]))
     names.checked([*(row["variant"] for row in rows), *(key for own in by_cell.values() for record in own for key in record)])
-    metrics = load_all([row["metrics"] for row in rows])
-    return [believed(by_cell[row["variant"], row["seed"]], own) for row, own in zip(rows, metrics, strict=True)]
+    return [believed(by_cell[row["variant"], row["seed"]], load(row["metrics"])) for row in rows]
