@@ -69,9 +69,10 @@ def _show_probe(job: Any, as_json: bool) -> None:
         print_json({"variants": [asdict(one) for one in found]})
     else:
         changes = {info.name: info.changes for info in job.plan.infos()}
+        named = {one.variant: one for one in found}
         for one in found:
-            reference = references[one.variant]
-            say(out, f"{one.variant}{'  (reference, twice)' if one.variant == reference else ''}", "bold")
+            reference = named[references[one.variant]]
+            say(out, f"{one.variant}{'  (reference, twice)' if one is reference else ''}", "bold")
             for line in changes[one.variant]:
                 say(out, f"    {line}")
             say(out, f"    {in_words(one, reference)}")

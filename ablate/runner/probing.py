@@ -26,11 +26,13 @@ class Probe:
         variant: Its name.
         same: Whether its numbers are those of the reference's first run (where there are blocks, of the reference of its block);
             for the reference itself, those of its second run. None where it failed, or the reference did.
+        seed: The seed that it ran with.
         error: Why it failed; empty where it did not.
     """
 
     variant: str
     same: bool | None
+    seed: int
     error: str = ""
 
 
@@ -53,7 +55,8 @@ def probe(job: Job, tell: Callable[[str], None]) -> Iterator[Probe]:
         found, why = _first_record(job, first[name].cell, name, tell)
         record, error = expected[reference]
         known = found is not None and record is not None
-        yield Probe(name, found == record if known else None, why or (error if name == reference else ""))
+        seed = first[name].cell.seed
+        yield Probe(name, found == record if known else None, seed, why or (error if name == reference else ""))
 
 
 def _first_record(job: Job, cell: Cell, name: str, tell: Callable[[str], None]) -> tuple[Record | None, str]:
@@ -77,11 +80,12 @@ def _first_record(job: Job, cell: Cell, name: str, tell: Callable[[str], None]) 
     return found, "" if found is not None else "it gave no record"
 
 
-def in_words(found: Probe, reference: str) -> str:
+def in_words(found: Probe, reference: Probe) -> str:
+    """What came of a variant, beside what came of its reference."""
+    if found is reference:
+        return _repeats(found)
     if found.error:
-        return f"failed: {found.error}"
-    if found.variant == reference:
-        return "the same numbers twice: the same seed is the same run" if found.same else "other numbers the second time"
+        return "failed as the reference did" if found.error == reference.error else f"failed: {found.error}"
     if found.same is None:
         return "ran; the reference did not"
     return (
@@ -89,3 +93,12 @@ def in_words(found: Probe, reference: str) -> str:
         if found.same
         else "other numbers: it reaches the run"
     )
+
+
+def _repeats(reference: Probe) -> str:
+    if reference.error:
+        return f"failed: {reference.error}"
+    if reference.same:
+        return "the same numbers twice: the same seed is the same run"
+    nothing = ' Some programs take 0 for no seed: "seeds": [1, 2, 3] has none.' if reference.seed == 0 else ""
+    return f"other numbers the second time: seed {reference.seed} does not fix all that is random.{nothing}"

@@ -163,9 +163,13 @@ def outlying(x: Array, step: float = 0.0) -> bool:
 
     For a group, the test is repeated without the farthest value, for up to a third of them (the generalised test of Rosner 1983),
     because outlying values hide each other. It is for values that differ: of three accuracies of which two are equal, the third
-    would always be outlying. So the spread is that of values which are a `step` apart where they are equal.
+    would always be outlying. So the spread is that of values which are a `step` apart where they are equal; where none is known,
+    it is the smallest difference between those that are not.
     """
     values, flat = np.sort(x), FLAT * np.abs(x).max()
+    gaps = np.diff(values)
+    if not step and (gaps <= flat).any():
+        step = gaps[gaps > flat].min(initial=np.inf)
     for limit in _farthest(len(x)):
         middle, spread = values.mean(), np.hypot(values.std(ddof=1), step / 2)
         if spread <= flat:

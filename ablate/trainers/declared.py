@@ -23,6 +23,7 @@ from .places import flatten_settings
 
 Goals = dict[str, Literal["maximize", "minimize"]]
 LABEL = r"[^\x00-\x1f\x7f=,]{1,100}"
+MOST_EPOCHS = 2**53  # up to which a float is one whole number
 STATE = ".ablate.json"  # in a cell's folder: what was recorded before an interruption
 
 
@@ -157,15 +158,18 @@ class Ledger:
     Attributes:
         records: By their epochs.
         numbered: Whether each has to say its epoch, because what records them may begin with any.
+        first: What the program calls its first epoch: 1, or 0 where its first record says so.
     """
 
     def __init__(self, metrics: Goals, ignore: Sequence[str], epochs: int | None):
         self._metrics, self._ignore, self._epochs = metrics, ignore, epochs
         self.records: dict[int, Record] = {}
         self.numbered = False
+        self.first = 1
 
     def add(self, given: Json, where: str) -> Record:
-        """Takes a record; one of an epoch that there is already takes its place, as after a program goes on from its checkpoint.
+        """Takes a record. Those of one epoch are one: what a later one has takes the place of what there is, as after a program
+        goes on from its checkpoint, and the rest is added, as where training and validation are logged apart.
 
         Raises:
             EnvironmentProblem: It is no record of what is declared.
@@ -180,20 +184,28 @@ class Ledger:
                 hint = did_you_mean(name, self._metrics)
                 raise EnvironmentProblem(f"{where}: {name!r} is not declared. {hint} Add it to `metrics`, or to `ignore`.")
             record[name] = _number(name, value, where)
-        self.records[record["epoch"]] = record
-        return record
+        epoch = record["epoch"]
+        self.records[epoch] = {**self.records.get(epoch, {}), **record}
+        return self.records[epoch]
 
     def _epoch(self, given: Mapping[str, Json], where: str) -> int:
         given = {} if "epoch" in self._ignore else given
         if self.numbered and "epoch" not in given:
             raise EnvironmentProblem(f"{where}: has no `epoch`, and after an interruption nobody could tell which one it is")
-        epoch = given.get("epoch", max(self.records, default=0) + 1)
-        if not isinstance(epoch, int) or isinstance(epoch, bool) or epoch < 1:
-            remedy = 'With "epoch" in `ignore`, records are counted.'
-            raise EnvironmentProblem(f"{where}: epoch {epoch!r}: epochs count from 1. {remedy}")
+        epoch = self._counted(given["epoch"], where) if "epoch" in given else max(self.records, default=0) + 1
         if self._epochs is not None and epoch > self._epochs:
             raise EnvironmentProblem(f"{where}: epoch {epoch}, and the recipe has {self._epochs} epochs")
         return epoch
+
+    def _counted(self, said: Json, where: str) -> int:
+        """An epoch from 1, of programs that count from 0, too."""
+        whole = (isinstance(said, int) and not isinstance(said, bool)) or (isinstance(said, float) and said.is_integer())
+        if whole and said == 0 and not self.records:
+            self.first = 0
+        if not whole or said < self.first or said > MOST_EPOCHS:
+            remedy = 'With "epoch" in `ignore`, records are counted.'
+            raise EnvironmentProblem(f"{where}: epoch {said!r}: epochs count from 1, or all from 0. {remedy}")
+        return int(said) - self.first + 1
 
     def result(self, seconds: float) -> Result:
         """What the records say in the end.

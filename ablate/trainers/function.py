@@ -107,6 +107,7 @@ class _Sitting:
             state = json.loads(self._state.read_text())
             self._began -= state["seconds"]
             ledger.records |= {record["epoch"]: record for record in state["records"]}
+            ledger.first = state.get("first", 1)
         elif controls.folder.exists():
             shutil.rmtree(controls.folder)
         controls.folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,7 @@ class _Sitting:
         record = self._ledger.add(metrics, where)
         records = [self._ledger.records[epoch] for epoch in sorted(self._ledger.records)]
         with replaced(self._state) as temporary:
-            temporary.write_text(json.dumps({"seconds": self.seconds(), "records": records}))
+            temporary.write_text(json.dumps({"seconds": self.seconds(), "records": records, "first": self._ledger.first}))
         return record
 
     def report(self, metrics: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ablate.errors import EnvironmentProblem
 
 TAIL = 2000  # characters of what a program printed that an error quotes
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LINE = 1_000_000  # bytes of a record
 Found = tuple[Any, str]  # what a record says, and where it stands
 
@@ -41,7 +42,7 @@ class Output:
         """The end of it, for a message."""
         with self.path.open("rb") as file:
             file.seek(max(0, self.path.stat().st_size - 4 * TAIL))
-            text = file.read().decode(errors="replace").strip()[-TAIL:]
+            text = COLOUR.sub("", file.read().decode(errors="replace")).strip()[-TAIL:]
         return f"The end of what it printed:\n{text}" if text else "It printed nothing."
 
 

@@ -43,12 +43,12 @@ CONFIG = "seed: 0\nmodel: {width: 1}\noptim: {name: x, lr: 1}\n"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     folder = tmp_path / "project"
-    for name in ("images", "conf", "../data"):
+    for name in ("images", "conf", "../data", "data", "src", "configs"):
         (folder / name).mkdir(parents=True)
     monkeypatch.chdir(folder)
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    for name in ("main.py", "app.py"):
+    for name in ("main.py", "app.py", "src/train.py"):
         (folder / name).write_text(APP)
     (folder / "distributed.py").write_text(DISTRIBUTED)
     (folder / "conf/config.yaml").write_text(CONFIG)
@@ -99,7 +99,6 @@ def test_several_processes_have_one_result(project):
 
 
 def test_a_hydra_application_gets_its_overrides(project):
-    pytest.importorskip("hydra")
     run(project, "hydra", "--set", "seeds=1")
     found = [value for own in values(project, "hydra").values() for value in own]
     assert sorted(found) == pytest.approx([0.032, 0.064, 3.2, 6.4])

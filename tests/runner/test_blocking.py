@@ -108,7 +108,7 @@ def test_a_probe_compares_with_the_reference_of_the_block(blocked, tmp_path):
         "batch_norm=on,data=all": False,
         "batch_norm=on,data=half": False,
     }
-    assert in_words(found["data=half"], job.plan.references["data=half"]).startswith("the same numbers twice")
+    assert in_words(found["data=half"], found[job.plan.references["data=half"]]).startswith("the same numbers twice")
 
 
 def test_names_of_treatments_and_blocks():

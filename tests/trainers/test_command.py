@@ -35,7 +35,7 @@ import json, os, sys
 with open(os.environ["ABLATE_RECORDS"], "a") as file:
     for record in json.loads(sys.argv[1]):
         file.write((record if isinstance(record, str) else json.dumps(record)) + "\\n")
-print("ended well" if len(sys.argv) < 3 else sys.exit(int(sys.argv[2])))
+print("\\x1b[32mended well\\x1b[0m" if len(sys.argv) < 3 else sys.exit(int(sys.argv[2])))
 """
 
 
@@ -132,6 +132,17 @@ def test_a_final_file_is_read_at_the_end(here, tmp_path, name, content, epochs):
     assert f"it ended without the file {name!r} in its folder" in without.error()
 
 
+def test_what_is_said_of_one_epoch_is_one_record(here, tmp_path):
+    rows = "epoch,step,train_loss,accuracy\n0,9,,0.25\n0,9,2.5,\n1.0,19,,0.5\n1.0,19,1.5,\n"  # as Lightning's CSVLogger writes
+    text = f"open('out.csv', 'w').write({rows!r})"
+    result = Sitting(recipe(script(here, text), "{seed}", records="out.csv", ignore=["step"]), tmp_path).run()
+    assert result.epochs == [
+        {"epoch": 1, "accuracy": 0.25, "train_loss": 2.5},
+        {"epoch": 2, "accuracy": 0.5, "train_loss": 1.5},
+    ], "and epochs that a program counts from 0 count from 1"
+    assert result.metrics == {"accuracy": 0.5}
+
+
 @pytest.mark.parametrize(
     ("records", "fields", "message"),
     [
@@ -143,7 +154,10 @@ def test_a_final_file_is_read_at_the_end(here, tmp_path, name, content, epochs):
         ([{"accuracy": True}], {}, "metrics.jsonl, line 1: accuracy is true; expected a number"),
         (["accuracy 0.5"], {}, "metrics.jsonl, line 1: is no JSON"),
         ([[0.5]], {}, "metrics.jsonl, line 1: expected a JSON object with metrics, found [0.5]"),
-        ([{"epoch": 0, "accuracy": 0.5}], {}, 'epoch 0: epochs count from 1. With "epoch" in `ignore`, records are counted'),
+        ([{"epoch": -1, "accuracy": 0.5}], {}, "metrics.jsonl, line 1: epoch -1: epochs count from 1, or all from 0"),
+        ([{"epoch": 1, "accuracy": 0.5}, {"epoch": 0}], {}, "metrics.jsonl, line 2: epoch 0: epochs count from 1, or all from 0"),
+        ([{"epoch": 0.5}], {}, 'epoch 0.5: epochs count from 1, or all from 0. With "epoch" in `ignore`, records are counted'),
+        (['{"epoch": 1' + "0" * 400 + "}"], {}, "epochs count from 1, or all from 0"),
         ([{"accuracy": 0.5}] * 3, {"epochs": 2}, "metrics.jsonl, line 3: epoch 3, and the recipe has 2 epochs"),
         ([{"accuracy": 0.5}], {"epochs": 2}, "it ended with 1 records, and the recipe has 2 epochs"),
         ([{"accuracy": 0.5}], {"resumes": True}, "has no `epoch`, and after an interruption nobody could tell which one it is"),
@@ -152,7 +166,7 @@ def test_a_final_file_is_read_at_the_end(here, tmp_path, name, content, epochs):
 def test_what_is_no_result_fails_with_what_the_program_printed(here, tmp_path, records, fields, message):
     error = writing(here, tmp_path, records, **fields).error()
     assert message in error
-    assert "The end of what it printed:\nended well" in error
+    assert "The end of what it printed:\nended well" in error, "without the colour"
 
 
 @pytest.mark.parametrize(

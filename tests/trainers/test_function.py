@@ -71,22 +71,25 @@ def test_an_interrupted_one_begins_anew_without_a_checkpoint(here, tmp_path):
     assert [record["epoch"] for record in cell.run().epochs] == [1, 2, 3]
 
 
-def test_an_interrupted_one_goes_on_from_its_checkpoint(here, tmp_path):
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_interrupted_one_goes_on_from_its_checkpoint(here, tmp_path, first):
     write(
         here,
-        """
+        f"""
         def main(seed, checkpoint):
             saved = checkpoint / "epoch"
             begin = int(saved.read_text()) if saved.exists() else 0
             for epoch in range(begin + 1, 5):
                 saved.write_text(str(epoch))
-                yield {"epoch": epoch, "accuracy": epoch * 10 + begin}
+                yield {{"epoch": epoch - 1 + {first}, "accuracy": epoch * 10 + begin}}
         """,
     )
     cell = Sitting(recipe(), tmp_path)
     with pytest.raises(Interrupted):
         cell.run(lambda sitting: len(sitting.records) == 2)
-    assert [record["accuracy"] for record in cell.run().epochs] == [10, 20, 32, 42]
+    found = cell.run().epochs
+    assert [record["epoch"] for record in found] == [1, 2, 3, 4], "which count from 1, however the function counts"
+    assert [record["accuracy"] for record in found] == [10, 20, 32, 42]
 
 
 def test_a_checkpoint_ahead_of_the_records_fails_once_and_then_begins_anew(here, tmp_path):
