@@ -37,6 +37,48 @@ def main(cfg):
         file.write(json.dumps({"accuracy": cfg.seed + cfg.model.width * cfg.optim.lr}) + "\\n")
 main()
 """
+MNIST = """
+import argparse, os
+parser = argparse.ArgumentParser()
+for name in ("seed", "epochs", "batch-size"):
+    parser.add_argument(f"--{name}", type=int)
+for name in ("lr", "gamma"):
+    parser.add_argument(f"--{name}", type=float)
+args = parser.parse_args()
+assert os.path.isdir("../data")
+for epoch in range(1, args.epochs + 1):
+    print(f"Train Epoch: {epoch} [0/400 (0%)]\\tLoss: 2.3")
+    print(f"\\nTest set: Average loss: {args.lr * args.gamma:.4f}, Accuracy: {90 + epoch + args.seed}/100 (9%)\\n")
+"""
+TIMM = """
+import argparse, csv, os
+parser = argparse.ArgumentParser()
+for name in ("data-dir", "output", "experiment", "model", "num-classes", "img-size", "epochs", "seed", "opt", "lr", "mixup"):
+    parser.add_argument(f"--{name}")
+args = parser.parse_args()
+assert os.path.isdir(args.data_dir)
+os.makedirs(os.path.join(args.output, args.experiment))
+with open(os.path.join(args.output, args.experiment, "summary.csv"), "w") as file:
+    rows = csv.writer(file)
+    rows.writerow(["epoch", "train_loss", "eval_loss", "eval_top1", "eval_top5", "lr"])
+    for epoch in range(int(args.epochs)):
+        rows.writerow([epoch, 2.0, 2.0, float(args.lr) * 100 + epoch + int(args.seed), 90.0, args.lr])
+"""
+TEMPLATE = """
+import csv, os, sys
+given = dict(item.split("=") for item in sys.argv[1:])
+assert given.pop("logger") == "csv"
+assert os.path.isdir(given["data.data_dir"])
+folder = os.path.join(given["hydra.run.dir"], "csv", "version_0")
+os.makedirs(folder)
+best = float(given["model.optimizer.lr"]) * float(given["model.net.lin1_size"]) / int(given["seed"])
+with open(os.path.join(folder, "metrics.csv"), "w") as file:
+    rows = csv.writer(file)
+    rows.writerow(["epoch", "step", "train/acc", "train/loss", "val/acc", "val/acc_best", "val/loss"])
+    for epoch in range(int(given["trainer.max_epochs"])):
+        rows.writerow([epoch, 9, "", "", best, best, 0.5])
+        rows.writerow([epoch, 9, 0.9, 0.1, "", "", ""])
+"""
 CONFIG = "seed: 0\nmodel: {width: 1}\noptim: {name: x, lr: 1}\n"
 
 
@@ -48,9 +90,9 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    for name in ("main.py", "app.py", "src/train.py"):
-        (folder / name).write_text(APP)
-    (folder / "distributed.py").write_text(DISTRIBUTED)
+    programs = {"app.py": APP, "distributed.py": DISTRIBUTED, "main.py": MNIST, "src/train.py": TEMPLATE}
+    for name, text in programs.items():
+        (folder / name).write_text(text)
     (folder / "conf/config.yaml").write_text(CONFIG)
     return folder
 
@@ -61,10 +103,10 @@ def done(*arguments):
     return result.output
 
 
-def values(project, study):
+def values(project, study, metric="accuracy"):
     with Store(project / "store") as store:
         cells = store.study(study).cells
-    return {variant: own["accuracy"].tolist() for variant, own in cells.groupby("variant")}
+    return {variant: own[metric].tolist() for variant, own in cells.groupby("variant")}
 
 
 def run(project, name, *more):
@@ -102,3 +144,27 @@ def test_a_hydra_application_gets_its_overrides(project):
     run(project, "hydra", "--set", "seeds=1")
     found = [value for own in values(project, "hydra").values() for value in own]
     assert sorted(found) == pytest.approx([0.032, 0.064, 3.2, 6.4])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mnist", {name: [93, 94, 95] for name in ("lr=1.0,gamma=0.7", "lr=0.1,gamma=0.7", "lr=1.0,gamma=1.0")}),
+        ("timm", {"optimizer=sgd": [6, 7, 8], "optimizer=adamw": [1.1, 2.1, 3.1]}),
+        (
+            "template",
+            {
+                "lr=0.001,width=64": [0.064, 0.032, 0.0213],
+                "lr=0.01,width=64": [0.64, 0.32, 0.2133],
+                "lr=0.001,width=128": [0.128, 0.064, 0.0427],
+            },
+        ),
+    ],
+)
+def test_programs_that_nobody_changed_are_read_as_they_write(project, name, expected, in_this_process):
+    """Programs stand in for the public ones: they take their options, look for their data and write what they measure alike."""
+    if name == "timm":
+        (project / "train.py").write_text(TIMM)
+    run(project, name)
+    found = values(project, name, next(iter(json.loads(SPECS[name])["base"]["metrics"])))
+    assert {variant: [round(value, 4) for value in own] for variant, own in found.items()} == expected
