@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-AREAS = ("kills", "pauses", "resume", "runaways", "writers")
+LONG = ("pauses", "resume", "runaways", "writers")
 
 
 @pytest.mark.timeout(900)  # a minute at most where two processors have nothing else to do
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", ["kills", *(pytest.param(area, marks=pytest.mark.slow) for area in LONG)])
 def test_promises_about_processes(area):
     """In a process of its own, whose threads do not survive the forks of drivers."""
     command = [sys.executable, "-m", "tests.soak", area, "--quick"]
