@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ablate.contracts import TAKEN, Cell, Environment, Json
-from ablate.errors import EnvironmentProblem, Problem, SpecError, UsageError
+from ablate.errors import EnvironmentProblem, Problem, SpecError, UsageError, checked
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, recipe_digest, recipe_identity, sha256
 from ablate.spec.inputs import as_named, named, which, with_files
@@ -98,7 +98,7 @@ def _recipes(cell: Cell, asked: Asked, memo: Memo) -> dict[str, Recipe]:
     made = {}
     for metric, spec in (asked.metrics or recipe["metrics"]).items():
         given = as_named(registry, {**recipe, "metrics": {asked.column(metric): spec}})
-        resolved, problems = resolve(registry, given, "", memo)
+        resolved, problems = checked(resolve(registry, given, "", memo))
         problems += [
             Problem(place, ONLY_PATHS) for place, value in named(registry, resolved) if which(value, cell.seed) not in files
         ]
