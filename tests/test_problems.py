@@ -17,6 +17,13 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
         yield from ((module, node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
+INTERFACES = {  # of others: a trainer appends its notices, and a contract test has a method that gives both
+    "trainers/image_classification.py: preflight",
+    "testing/component.py: resolve",
+    "testing/trainers.py: resolve",
+}
+
+
 def both(first: Problem, second: Problem) -> Checking[int]:
     yield first
     yield second
@@ -32,6 +39,16 @@ def test_a_problem_of_several_variants_is_told_once():
     first, second = Problem("a", "is wrong"), Problem("b", "is wrong")
     told = in_variants([("x", first), ("x", second), ("y", first), ("y", first)])
     assert [str(problem) for problem in told] == ["a: is wrong (in variants 'x', 'y')", "b: is wrong (in variant 'x')"]
+
+
+def test_no_list_of_problems_is_handed_through_or_comes_beside_a_value():
+    found = {
+        f"{module}: {node.name}"
+        for module, node in functions()
+        for annotation in (*(each.annotation for each in node.args.args), node.returns)
+        if annotation and "list[Problem]" in ast.unparse(annotation).replace("Checking[list[Problem]]", "")
+    }
+    assert found == INTERFACES
 
 
 def test_no_generator_of_problems_is_called_and_left():
