@@ -11,7 +11,7 @@ nox.options.sessions = ["style", "quick"]
 
 COMMANDS = {
     "quick": [["-m", "pytest"]],
-    "slower": [["-m", "pytest", "-m", "slower"]],
+    "slower": [["-m", "pytest", "-m", "slower", "-n", "3"]],
     "slow": [["-m", "pytest", "-m", "slow"]],
     "style": [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"]],
     "lowest": [["-m", "tests.lowest", "-q"]],

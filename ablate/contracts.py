@@ -70,7 +70,14 @@ class Data:
 
 
 class Dataset(Protocol):
-    """What a dataset factory returns: a handle that costs nothing until it is used."""
+    """What a dataset factory returns: a handle that costs nothing until it is used.
+
+    It may have two more methods. `training_images() -> int | None` is the number of training images, or the most that there can
+    be, where it is known without loading them: `ablate check` then says where a batch is larger than that.
+    `notices() -> Sequence[str]` is what a user has to know and is no error: what was left out, and how what is out of the
+    ordinary was read, a sentence each, with the place and a number. It is asked after `fingerprint`, and again after `load`; what
+    is only known then may be missing before.
+    """
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of what `load` returns: pixels, labels, class names, and the split.
@@ -83,22 +90,8 @@ class Dataset(Protocol):
     def load(self) -> Data:
         """The images in memory (or memory-mapped), downloading and decoding them first where needed.
 
-        A handle that knows the number of training images, or the most that there can be, without loading them may have another
-        method, `training_images() -> int | None`: `ablate check` then says where a batch is larger than that.
-
         Raises:
             EnvironmentProblem: The data is missing or damaged.
-        """
-        ...
-
-
-class Noticing(Protocol):
-    """What a dataset's handle may have beside: things that a user has to know, and that are no errors."""
-
-    def notices(self) -> Sequence[str]:
-        """What was left out, and how what is out of the ordinary was read: a sentence each, with the place and a number.
-
-        Called after `fingerprint`, and again after `load`; what is only known then may be missing before.
         """
         ...
 

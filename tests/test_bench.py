@@ -66,7 +66,14 @@ def test_photographs_that_were_begun_ahead_of_what_is_measured_are_not_counted(t
     assert json.loads(capsys.readouterr().out)["images"] == 12
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part != "gpu"])  # which `tests/pretended` has
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(part, marks=pytest.mark.slow if part in ("study", "photographs") else ())
+        for part in PARTS
+        if part != "gpu"  # which `tests/pretended` has
+    ],
+)
 def test_each_part_runs(part, tmp_path, request):
     if part not in ("study", "fixed"):
         request.getfixturevalue("studies_here")
@@ -85,6 +92,7 @@ def test_each_part_runs(part, tmp_path, request):
         assert figure.get("results_agree", True), figure
 
 
+@pytest.mark.slow
 def test_the_cell_that_is_measured_on_a_gpu_agrees_on_the_cpu(tmp_path, studies_here):
     dataset = {"use": "digits", "size": 16, "channels": 3, "limit": 128}
     size = Size(dataset=dataset, environment=Environment(tmp_path), repeats=1, specs=(), device="cpu", work=tmp_path, **SMALLEST)

@@ -11,7 +11,6 @@ import pytest
 
 from tests.packages import PLUGINS, ROOT, build, call, environment
 
-pytestmark = pytest.mark.xdist_group("packaging")
 NAMES = sorted(path.parent.name for path in PLUGINS.glob("*/pyproject.toml"))
 LEFT_OUT = shutil.ignore_patterns("*.egg-info", "build", ".*", "__pycache__")
 

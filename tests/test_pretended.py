@@ -10,9 +10,10 @@ import pytest
 
 HERE = Path(__file__).parent
 DEVICES = "2"
+FILES = sorted(path.name for path in (HERE / "pretended").glob("test_*.py"))
 
 
-@pytest.mark.parametrize("file", sorted(path.name for path in (HERE / "pretended").glob("test_*.py")))
+@pytest.mark.parametrize("file", [pytest.param(f, marks=pytest.mark.slow if f == "test_bench.py" else ()) for f in FILES])
 def test_on_a_pretended_gpu(file):
     command = [sys.executable, "-m", "pytest", "-o", "addopts=--strict-markers -m 'not slow'", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PRETENDED_GPUS": DEVICES}

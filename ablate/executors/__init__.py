@@ -41,6 +41,7 @@ class Settings:
         devices: Devices that a cell takes.
         places: On this machine, the GPUs of each process, as `cuda:0` or `cuda:0,1`; empty on a CPU, and where it has too few.
         memory: Bytes that a process may take of each GPU; None for all.
+        imports: Modules that a process imports before its first cell begins.
     """
 
     jobs: int
@@ -57,6 +58,7 @@ class Settings:
     devices: int = 1
     places: Sequence[str] = ()
     memory: int | None = None
+    imports: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def order(cell: Cell, settings: Settings) -> Message:
         "extends": settings.extends[cell.key].to_json() if cell.key in settings.extends else None,
         "measure": settings.measure,
         "memory": settings.memory,
+        "imports": list(settings.imports),
     }
 
 

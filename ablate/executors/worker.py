@@ -17,10 +17,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
 from ablate.registry import default, sources
+from ablate.trainers.image_classification import IMPORTS
 
 from . import KEEP_MEMORY, Message
 from .devices import free
@@ -43,18 +45,17 @@ def main() -> None:
     stop = threading.Event()
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
     sources.remember(default().distributions)
-    # Both take seconds, which a worker that waits for its first cell has. Code of components that they import has to be looked at
-    # before. The first optimizer would import the one of torch.
-    import torch._dynamo  # noqa: F401
-
-    import ablate.engine.train  # noqa: F401
-
+    # It takes seconds, which a worker that waits for its first cell has. Code of components has to be looked at before.
+    waiting = list(_news(inbox, wait=False))
+    for name in waiting[0]["imports"] if waiting else IMPORTS:  # nobody knows yet what for, and most cells are of images
+        import_module(name)
     _send(out, event="ready")
     cells: dict[str, Iterator[None]] = {}
     while True:
-        for message in _news(inbox, wait=not cells):
+        for message in [*waiting, *_news(inbox, wait=not cells and not waiting)]:
             _send(out, key=message["cell"]["key"], event="started")
             cells[message["cell"]["key"]] = turns_of(message, stop, out, cells.__len__)
+        waiting = []
         take_turns(cells)
 
 

@@ -82,6 +82,11 @@ class Plan:
         """The variant that each variant is compared with."""
         return references(self.variants, self.compare.blocks, self.compare.reference)
 
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The modules that its trainers train with."""
+        return tuple(dict.fromkeys(name for variant in self.variants for name in variant.trainer.imports))
+
     def infos(self) -> tuple[VariantInfo, ...]:
         """The variants with what each changes of the reference."""
         reference = self.reference.recipe

@@ -155,7 +155,7 @@ def measured(job: Job, cells: Sequence[Cell], shared: devices.Layout) -> Measure
         seconds = SECONDS * min(slots, 4)  # cells that take turns have a part of the time each
         settings = Settings(
             jobs, slots, devices.first(job.device), job.environment, Path(folder),
-            measure=seconds, devices=shared.devices, places=shared.places, memory=job.memory,
+            measure=seconds, devices=shared.devices, places=shared.places, memory=job.memory, imports=job.plan.imports,
         )  # fmt: skip
         with suppress(AblateError):  # a run tries all recipes first; what cannot be tried is told below, by the cell that fails
             try_recipes(job, {cell.key for cell in cells})

@@ -104,6 +104,7 @@ def _settings(work: Work, job: Job, pending: Sequence[Cell], extends: Mapping[st
         devices=shared.devices,
         places=shared.places,
         memory=job.memory,
+        imports=job.plan.imports,
         environment=job.environment,
         checkpoints=work.store.checkpoints.absolute(),
         checkpoint_seconds=document.get("checkpoint_seconds", 60.0),

@@ -150,6 +150,7 @@ class Trainer:
         epochs: How many records it gives, or None where that is not known before.
         threads: Threads that it computes with, on each device.
         devices: Devices that it trains a cell on.
+        imports: Modules that it trains with and that take long to import: a worker process does so before its first cell begins.
         repeats: Whether the same cell gives the same numbers each time.
         shares: Whether several cells can take turns in one process on a GPU.
         keeps: Whether it can keep the trained weights for `load_model`, `predict` and `evaluate`.
@@ -181,6 +182,7 @@ class Trainer:
     epochs: int | None = None
     threads: int = 1
     devices: int = 1
+    imports: Sequence[str] = ()
     repeats: bool = True
     shares: bool = False
     keeps: bool = False

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # counts up, for each device, with a change of the engine that changes what a cell gives
 SEMANTICS = {"cpu": 2, "cuda": 4, "mps": 1, "xpu": 1}
+IMPORTS = ("torch._dynamo", "ablate.engine.train")  # of which the first optimizer would import the first
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "sve_bf16")  # instructions, as torch calls them
 NUMERICS = ("torch", "torchvision", "torchmetrics", "numpy")
 # fields that a recipe has only with other values
@@ -130,6 +131,7 @@ def image_classification(
         epochs=None if stops else epochs,
         threads=threads,
         devices=devices,
+        imports=IMPORTS,
         shares=devices == 1,
         keeps=True,
         selects=select,

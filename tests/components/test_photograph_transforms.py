@@ -167,12 +167,12 @@ def test_perspectives_are_torchvisions(wide, interpolation):
 
 def test_corners_move_as_far_as_torchvisions():
     """The mean of the pixels that are black afterwards, over many draws of a white image."""
-    white = torch.full((2000, 1, 24, 36), 255, dtype=torch.uint8)
+    white = torch.full((500, 1, 24, 36), 255, dtype=torch.uint8)
     ours = geometry.random_perspective(distortion_scale=0.6, p=1, interpolation="nearest")(white, seeded())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         theirs = torch.stack([v2.RandomPerspective(0.6, 1, InterpolationMode.NEAREST)(image) for image in white])
-    assert abs(ours.float().mean() - theirs.float().mean()) < 2
+    assert abs(ours.float().mean() - theirs.float().mean()) < 4
 
 
 @pytest.mark.parametrize("size", [5, (3, 9)])

@@ -17,8 +17,6 @@ import ablate
 from ablate import registry
 from ablate.cli import app
 
-pytestmark = pytest.mark.xdist_group("pages")  # they share a store
-
 ELSEWHERE = {  # pages that a test of their own follows
     "docs/first-plugin.md": "tests/docs/test_first_plugin.py",
     "docs/four-plugins.md": "tests/docs/test_four_plugins.py",

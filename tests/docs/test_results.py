@@ -16,7 +16,7 @@ from ablate.cli import app
 
 RESULTS = DOCS / "results"
 STUDIES = sorted(folder.parent.name for folder in RESULTS.glob("*/summary.md"))
-pytestmark = [pytest.mark.xdist_group("results"), pytest.mark.timeout(900)]  # longer where the machine is shared
+pytestmark = pytest.mark.timeout(900)  # longer where the machine is shared
 
 
 def page_of_results():

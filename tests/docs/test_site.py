@@ -17,7 +17,7 @@ from ablate.spec.recipe import DEFAULT_TRAINER, spec_schema
 from tests.browser import CHROMIUM, browser
 
 pytest.importorskip("sphinx", reason="the extra 'docs' is not installed")
-pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]  # it takes longer where the machine is shared
+pytestmark = pytest.mark.timeout(900)  # it takes longer where the machine is shared
 
 
 @pytest.fixture(scope="module")

@@ -188,7 +188,9 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     assert found == (["metrics.a", "split"] if name == "angles" else ["loss", "metrics.a", "split"])
 
 
-@pytest.mark.parametrize("name", TORCHVISIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in ("googlenet", SEGMENTERS[-1]) else pytest.mark.slow) for name in TORCHVISIONS]
+)
 def test_torchvisions_networks_train_with_auxiliary_outputs_and_go_on_bit_for_bit(ideas, environment, name):
     base = {"metrics": {"score": {"use": "accuracy"}}, "dataset": RGB, "loss": {"use": "auxiliary"}, **TORCHVISIONS[name]}
     base = BASE | {"eval_split": "test", "batch_size": 4, "epochs": 1} | base

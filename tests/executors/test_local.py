@@ -14,10 +14,18 @@ from pathlib import Path
 import pytest
 
 import ablate
-from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings
+from ablate.executors import CellEnded, CellStarted, EpochEnded, Settings, order
 from ablate.executors.local import local
+from ablate.executors.worker import ENDS
 from ablate.runner.job import Options, prepare
 
+LOOK = """
+import json, os
+with open(f"/proc/{os.getppid()}/maps") as file:
+    libraries = file.read()
+with open(os.environ["ABLATE_RECORDS"], "a") as file:
+    file.write(json.dumps({"torch": int("libtorch" in libraries)}))
+"""
 PATIENCE = 240  # seconds for what comes in a few where a processor is free
 PLUGIN = '''
 """Components that misbehave."""
@@ -285,6 +293,25 @@ def test_a_cell_without_memory_runs_again_alone(spec, tmp_path, plugin):
     ended, _ = in_one_process(bad_study(spec, "memory", "slow"), tmp_path)
     assert {name: event.status for name, event in ended.items()} == {"base": "done", "way=memory": "failed", "way=slow": "done"}
     assert "there is no more" in ended["way=memory"].error
+
+
+def test_a_worker_imports_what_its_first_cell_trains_with(tmp_path, monkeypatch):
+    """torch takes seconds, and a program that ablate starts has no use for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "look.py").write_text(LOOK)
+    program = {"use": "command", "argv": ["{python}", "{here}/look.py", "{seed}"], "metrics": {"torch": "minimize"}}
+    job = prepare({"name": "looks", "base": program, "seeds": 1}, (), Options(data_dir=tmp_path, device="cpu"))
+    (planned,) = job.cells
+    settings = Settings(1, 1, "cpu", job.environment, tmp_path / "checkpoints", imports=job.plan.imports)
+    message = {"do": "train", **order(planned.cell, settings)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "ablate.executors.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        worker.stdin.write(json.dumps(message) + "\n")
+        worker.stdin.flush()
+        ended = next(said for said in map(json.loads, worker.stdout) if said["event"] in ENDS)
+        worker.stdin.close()
+    assert ended["result"]["metrics"] == {"torch": 0.0}
 
 
 def test_a_worker_that_dies_of_the_interruption_has_not_failed(spec, tmp_path):

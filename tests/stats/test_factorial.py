@@ -252,7 +252,8 @@ def test_aliases_are_the_effects_that_an_estimate_contains(name):
     """In a study with one effect alone, the terms that are not zero are this effect and those that name it as an alias."""
     levels, design = DESIGNS[name]
     factors = factors_of(*levels)
-    for some in [*combinations(factors, 1), *combinations(factors, 2)]:
+    pairs = list(combinations(factors, 2))
+    for some in [*combinations(factors, 1), *pairs[:: 1 + len(pairs) // 40]]:  # all of them but where there are very many
         chosen = [(factor, factor.others[-1]) for factor in some]
         effect = " × ".join(f"{factor.name}={level}" for factor, level in chosen)
         terms = factorial(study_of(factors, design(factors), alone(chosen))).terms

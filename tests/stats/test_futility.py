@@ -32,16 +32,16 @@ def probability(x, y, compare=COMPARE, rule=RULE, resolution=0.0):
 @pytest.mark.parametrize("shift", [0.0, 0.4, 1.5])
 def test_it_is_what_simulated_futures_say(paired, margin, shift):
     """Futures from the posterior of a flat prior, after so many values that the standard deviation is known well."""
-    compare, rule = replace(COMPARE, paired=paired, margin=margin), Stopping(150, 400)
-    levels = look_level(0.025, 400, Stopping(3, 400)), look_level(0.05, 400, Stopping(3, 400))
-    rng, futures, k = np.random.default_rng(0), 4000, 150
+    compare, rule = replace(COMPARE, paired=paired, margin=margin), Stopping(100, 200)
+    levels = look_level(0.025, 200, Stopping(3, 200)), look_level(0.05, 200, Stopping(3, 200))
+    rng, futures, k = np.random.default_rng(0), 4000, 100
     x, y = rng.normal(shift / 10, 1, k), rng.normal(0, 1, k)
     found = float(predictive_probability(of(x, y, compare), k, compare, rule, levels))
     parts = [x - y, np.zeros(k)] if paired else [x, y]
     drawn = []
     for sample in parts:
         mean = sample.mean() + sample.std(ddof=1) / np.sqrt(k) * rng.normal(size=futures)
-        later = mean[:, None] + sample.std(ddof=1) * rng.normal(size=(futures, 400 - k))
+        later = mean[:, None] + sample.std(ddof=1) * rng.normal(size=(futures, 200 - k))
         drawn.append(np.concatenate([np.tile(sample, (futures, 1)), later], axis=1))
     e = comparison.estimate(*drawn, paired)
     different = comparison.p_value(e) / 2 <= levels[0]

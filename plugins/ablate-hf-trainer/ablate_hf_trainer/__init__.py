@@ -131,6 +131,7 @@ def hf_trainer(
         train=train_cell,
         epochs=epochs,
         threads=threads,
+        imports=("ablate_hf_trainer.loop",),
         data=[train, test, text, label],
         identity=lambda device: _identity(recipe),
         problems=recipe.problems,

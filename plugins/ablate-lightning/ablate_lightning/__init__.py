@@ -90,6 +90,7 @@ def lightning(
         train=train,
         epochs=max_epochs,
         threads=threads,
+        imports=("ablate_lightning.loop",),
         settings=settings,
         identity=depends_on,
         problems=problems,
