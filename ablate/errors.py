@@ -1,14 +1,17 @@
 """Exceptions that users see, and the exit code that each of them ends the process with."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
+from typing import TypeVar
 
 from .plain import printable
 
 MOST = 100  # problems that are told: who made more of them made one many times
 LONGEST = 1000  # characters of one message
+Found = TypeVar("Found")
+Made = TypeVar("Made")
 
 
 class ExitCode(IntEnum):
@@ -74,6 +77,19 @@ class Problem:
         return f"{text}\n    {self.hint}" if self.hint else text
 
 
+Checking = Generator[Problem, None, Made]  # yields what is wrong; with problems, what it returns is not to be used
+
+
+def checked(steps: Generator[Found, None, Made]) -> tuple[Made, list[Found]]:
+    """What a generator that yields problems returns, and all of them; in another such generator `yield from` does."""
+    found: list[Found] = []
+    while True:
+        try:
+            found.append(next(steps))
+        except StopIteration as end:
+            return end.value, found
+
+
 class SpecError(UsageError):
     """Everything that is wrong with a spec, at once."""
 
@@ -107,6 +123,15 @@ def some_variants(names: Sequence[str]) -> str:
     """Names of variants, of which no more than three are told."""
     shown = ", ".join(repr(name) for name in names[:3])
     return f"variant {shown}" if len(names) == 1 else f"variants {shown}{f' and {len(names) - 3} more' * (len(names) > 3)}"
+
+
+def in_variants(found: Iterable[tuple[str, Problem]]) -> Iterator[Problem]:
+    """Each problem once, with the variants that have it; given by the name of each."""
+    names: dict[Problem, dict[str, None]] = {}
+    for name, problem in found:
+        names.setdefault(problem, {})[name] = None
+    for problem, having in names.items():
+        yield replace(problem, message=f"{problem.message} (in {some_variants(list(having))})")
 
 
 def close_names(name: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -34,11 +34,12 @@ def ours(folder: Path, kept: str, batch: int = BATCH, chunk: int = CHUNK) -> Ite
     from ablate.components.recorded import recorded
     from ablate.engine.ahead import Ahead
     from ablate.engine.pipeline import Pipeline
+    from ablate.errors import checked
     from ablate.registry import build, default
     from ablate.spec.recipe import resolve_component
 
     photographs: Any = recorded(folder / kept).images
-    specs = {name: resolve_component(default(), "transform", spec, name, []) for name, spec in TRANSFORMS.items()}
+    specs = {name: checked(resolve_component(default(), "transform", spec, name))[0] for name, spec in TRANSFORMS.items()}
     pipeline = Pipeline({name: build(default(), "transform", spec) for name, spec in specs.items()}, "train", 2)
     head = pipeline.head()
     ahead, rest = Ahead(photographs, head, 0), pipeline.without(list(head.transforms))

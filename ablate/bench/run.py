@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.contracts import Environment
-from ablate.errors import Problem, SpecError
+from ablate.errors import SpecError, checked
 from ablate.registry import default
 from ablate.spec.recipe import resolve_component
 
@@ -55,8 +55,7 @@ def measure(
     """
     if smallest:
         dataset = {"use": "digits", "size": 16, "channels": 3, "limit": 128}
-    problems: list[Problem] = []
-    dataset = resolve_component(default(), "dataset", dataset, "dataset", problems)
+    dataset, problems = checked(resolve_component(default(), "dataset", dataset, "dataset"))
     if problems:
         raise SpecError("--dataset", problems)
     with tempfile.TemporaryDirectory(prefix="ablate-bench-") as work:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ablate.errors import UsageError
+from ablate.errors import UsageError, checked
 
 from . import completion
 from .common import AsJson, DataDir, Set, app, print_json, warn
@@ -93,8 +93,8 @@ def schema() -> None:
     from ablate.registry import default
     from ablate.spec.schema import joined
 
-    document, problems = joined(default())
-    for message in problems:
+    document, left_out = checked(joined(default()))
+    for message in left_out:
         warn(message)
     print_json(document, versioned=False)
 

@@ -6,7 +6,7 @@ Every dataset component that reads such folders reads them here, so that they ke
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -157,8 +157,7 @@ def listed(root: Path, parts: tuple[str, str]) -> Listing:
         [(path, label) for label, name in enumerate(classes) if name in here for path in found.walk(str(root / part / name))]
         for part, here in zip(parts, map(set, in_parts), strict=True)
     ]
-    problems = [*_dangling(found.dangling), *_class_problems(root, parts, in_parts, files, found)]
-    if problems:
+    if problems := [*_dangling(found.dangling), *_class_problems(root, parts, in_parts, files, found)]:
         raise EnvironmentProblem("\n".join(problems))
     notices = (*found.notices(), *_unused(root, parts, classes), *_alike(root / parts[0], classes))
     return Listing(root, parts, tuple(classes), (files[0], files[1]), notices)
@@ -178,20 +177,22 @@ def flat(folder: Path, root: Path) -> Listing:
     classes = found.folders(folder)
     files = [(path, label) for label, name in enumerate(classes) for path in found.walk(str(folder / name))]
     have = {classes[label] for _, label in files}
-    problems = list(_dangling(found.dangling))
+    if problems := [*_dangling(found.dangling), *_flat_problems(folder, root, classes, have, found)]:
+        raise EnvironmentProblem("\n".join(problems))
+    notices = (*found.notices(), *_alike(folder, classes))
+    return Listing(root, ("train", "test"), tuple(classes), (files, []), notices)
+
+
+def _flat_problems(folder: Path, root: Path, classes: Sequence[str], have: Collection[str], found: _Found) -> Iterator[str]:
     if len(classes) < 2 or not have:
-        problems.append(
+        yield (
             f"{folder}: has no class folders with images. Expected train/<class>/ and test/<class>/, or <class>/ alone, "
             "or a table (CSV) of paths and labels."
         )
     elif empty := [name for name in classes if name not in have and not found.dangling]:
         inside = os.path.relpath(folder, root)
         has = f"{_class_words(empty)}{_instead(found, '' if inside == '.' else inside, empty)}"
-        problems.append(f"{folder}: there are no images of {has}. Add some, or remove the folder.")
-    if problems:
-        raise EnvironmentProblem("\n".join(problems))
-    notices = (*found.notices(), *_alike(folder, classes))
-    return Listing(root, ("train", "test"), tuple(classes), (files, []), notices)
+        yield f"{folder}: there are no images of {has}. Add some, or remove the folder."
 
 
 def _no_part(root: Path, part: str, parts: tuple[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Each recipe is tried before anything is trained: what cannot work is known after a few images, and not after hours."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from ablate.contracts import DataInfo, Environment
-from ablate.errors import DiskProblem, Problem, problem_of
+from ablate.errors import Checking, DiskProblem, Problem, checked, problem_of
 from ablate.photographs import Photographs
 from ablate.registry import Registry
 from ablate.spec.recipe import Recipe
@@ -45,8 +45,7 @@ def preflight(
     environment: Environment,
     device: torch.device,
     compare: "Compare | None" = None,
-    notices: list[Problem] | None = None,
-) -> list[Problem]:
+) -> Checking[list[Problem]]:
     """Tries a recipe with two images, so that what cannot work is known before hours of training.
 
     So is a margin that is smaller than one image, where it is known how the study compares.
@@ -57,28 +56,42 @@ def preflight(
         environment: Where the data is.
         device: Where it is tried.
         compare: How the study compares.
-        notices: What works and is probably not meant is appended.
 
-    Returns:
+    Yields:
         All parts that are for other targets than the data has; else the first problem in each of: the data, the training
         transforms, the evaluation transforms, the rest.
+
+    Returns:
+        What works and is probably not meant.
     """
+    tensors = yield from _loaded(registry, recipe, environment)
+    if tensors is None:
+        return []
+    notices, found = checked(_try(registry, recipe, tensors, device))
+    if found:
+        yield from _with_hints(registry, recipe, tensors, device, found)
+        return []
+    if recipe.get("split"):
+        notices += _notes_of_copies(data.copies(registry, recipe, environment))
+    if compare is not None:
+        told = tensors.evaluation if recipe["select"] is None else tensors.test  # the selected epoch is told on other images
+        yield from _margin_problems(recipe, len(told.labels), compare)
+    return notices
+
+
+def _loaded(registry: Registry, recipe: Recipe, environment: Environment) -> Checking[data.Tensors | None]:
+    """The images; None where parts of the recipe are for other targets than they have."""
     try:
         own = data.load(registry, {**recipe, "split": None}, 0, environment, torch.device("cpu"))
-        if unfit := list(misfits(registry, recipe, own.info.targets)):
-            return unfit
-        tensors = data.load(registry, recipe, 0, environment, torch.device("cpu"))
+        unfit = list(misfits(registry, recipe, own.info.targets))
+        if not unfit:
+            return data.load(registry, recipe, 0, environment, torch.device("cpu"))
     except DiskProblem:
         raise
     except Exception as error:  # factories are anybody's code
-        return [problem_of("dataset", error)]
-    found = _try(registry, recipe, tensors, device, notices)
-    if notices is not None and not found and recipe.get("split"):
-        notices += _notes_of_copies(data.copies(registry, recipe, environment))
-    if compare is not None and not found:
-        told = tensors.evaluation if recipe["select"] is None else tensors.test  # the selected epoch is told on other images
-        return list(_margin_problems(recipe, len(told.labels), compare))
-    return found and _with_hints(registry, recipe, tensors, device, found)
+        unfit = [problem_of("dataset", error)]
+    yield from unfit
+    return None
 
 
 def _notes_of_copies(count: int) -> Iterator[Problem]:
@@ -96,23 +109,25 @@ def _margin_problems(recipe: Recipe, images: int, compare: "Compare") -> Iterato
 
 
 def _with_hints(
-    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, found: list[Problem]
-) -> list[Problem]:
+    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, found: Sequence[Problem]
+) -> Iterator[Problem]:
     """The problems, with a remedy for those that are not there with grey images instead of RGB ones, or the other way round."""
     channels = tensors.info.channels
     others: dict[int, Literal[1, 3]] = {1: 3, 3: 1}
     other = others.get(channels)
     if other is None:
-        return found
-    left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device, None)}
+        yield from found
+        return
+    left = {problem.path for problem in _try(registry, recipe, _with_channels(tensors, other), device)}
     if not left < {problem.path for problem in found}:  # nothing is better, or what comes before fails in its place
-        return found
+        yield from found
+        return
     if "channels" in registry.load("dataset", recipe["dataset"]["use"]).signature.parameters:
         remedy = f'Give the dataset "channels": {other}.'
     else:
         remedy = f'Put {{"use": "grayscale", "channels": {other}}} first into the transforms of training and of evaluation.'
     hint = f"The images have {channels} channel{'s' * (channels > 1)}, and with {other} it works. {remedy}"
-    return [problem if problem.path in left else replace(problem, hint=hint) for problem in found]
+    yield from (problem if problem.path in left else replace(problem, hint=hint) for problem in found)
 
 
 def _with_channels(tensors: data.Tensors, channels: Literal[1, 3]) -> data.Tensors:
@@ -127,14 +142,13 @@ def _with_channels(tensors: data.Tensors, channels: Literal[1, 3]) -> data.Tenso
     return replace(tensors, train=part(tensors.train), evaluation=part(tensors.evaluation), info=info)
 
 
-def _try(
-    registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device, notices: list[Problem] | None
-) -> list[Problem]:
+def _try(registry: Registry, recipe: Recipe, tensors: data.Tensors, device: torch.device) -> Checking[list[Problem]]:
     try:
         train, evaluation = pipelines(registry, recipe, tensors.info.classes, tensors.info.targets)
     except PartError as error:
-        return [Problem(error.field, str(error))]
-    problems, batches, tried = [], [], []
+        yield Problem(error.field, str(error))
+        return []
+    batches, tried = [], []
     for field, pipeline, images_of in (
         ("train_transforms", train, tensors.train),
         ("eval_transforms", evaluation, tensors.evaluation),
@@ -145,11 +159,11 @@ def _try(
             tried.append(_few(images_of, pipeline, device))
             batches.append(_batch(tried[-1]))
         except PartError as error:
-            problems.append(Problem(error.field, str(error)))
+            yield Problem(error.field, str(error))
         except TransformError as error:
-            problems.append(Problem(f"{field}.{error.name}".rstrip("."), str(error)))
-    if problems:
-        return problems
+            yield Problem(f"{field}.{error.name}".rstrip("."), str(error))
+    if len(batches) < 2:
+        return []
     try:
         order = Order(registry, recipe, tensors.train.labels, tensors.info.classes, 0)
         count, last = order.first, recipe["epochs"] - 1
@@ -168,15 +182,16 @@ def _try(
             chunk = next(chunks(tried[0], torch.arange(len(tried[0].labels)), 0, 0, FEW, FEW, lambda: None))
             try_own_step(registry, recipe, built, chunk, device)
     except PartError as error:
-        return [Problem(error.field, str(error), ALONE if error.field == "batch_size" else _hint(tensors.info))]
+        yield Problem(error.field, str(error), ALONE if error.field == "batch_size" else _hint(tensors.info))
+        return []
     except TransformError as error:  # of one that changes with the epoch
-        return [Problem(f"train_transforms.{error.name}", str(error))]
-    if notices is not None:
-        random = notes_of_random_evaluation(evaluation, _samples(tensors.evaluation, device)[0][0])
-        notices += [*random, *size_notes(recipe, count), *_notes_of_devices(recipe, built.model)]
-        if info.targets == "mask":
-            notices += mask_notes({"training": tensors.train.labels, "evaluation": tensors.evaluation.labels})
-    return []
+        yield Problem(f"train_transforms.{error.name}", str(error))
+        return []
+    random = notes_of_random_evaluation(evaluation, _samples(tensors.evaluation, device)[0][0])
+    notices = [*random, *size_notes(recipe, count), *_notes_of_devices(recipe, built.model)]
+    if info.targets == "mask":
+        notices += mask_notes({"training": tensors.train.labels, "evaluation": tensors.evaluation.labels})
+    return notices
 
 
 def _notes_of_devices(recipe: Recipe, model: nn.Module) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ablate.errors import Problem, UsageError
+from ablate.errors import Checking, Problem, UsageError
 from ablate.report.tables import plural
 
 from .roles import Roles
@@ -96,7 +96,7 @@ def _without_seeds(runs: Sequence[Run], of_run: Sequence[str], metric: str) -> s
 
 def once_each(
     cells: Sequence[Cell], variants: Mapping[str, object], other: Collection[str]
-) -> tuple[list[Cell], dict[str, tuple[str, ...]], list[Problem]]:
+) -> Checking[tuple[list[Cell], dict[str, tuple[str, ...]]]]:
     """One run for each variant and seed: of several, the one that ended with a value, where the others did not.
 
     What runs may differ in without being others, such as what was measured, is `other`.
@@ -105,26 +105,28 @@ def once_each(
     places: defaultdict[tuple[int, int], list[Cell]] = defaultdict(list)
     for cell in cells:
         places[cell.variant, cell.seed].append(cell)
-    kept, problems, dropped = [], [], []
+    kept, several, dropped = [], 0, []
     for (variant, seed), found in places.items():
         ended = [cell for cell in found if cell.run.status == "done"]
-        if len(found) > 1 and len(ended) > 1:
-            where = f"{names[variant]}, seed {seed}"
-            differ = _differences([cell.run for cell in ended], other)
-            remedy = (
-                f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, --block or --seed."
-                if differ
-                else "Remove all but one."
-            )
-            runs = ", ".join(cell.run.name for cell in ended[:SHOWN])
-            problems.append(Problem(where, f"{len(ended)} runs have this seed: {runs}", remedy))
+        if len(ended) > 1:
+            several += 1
+            if several <= SHOWN:
+                yield _several(f"{names[variant]}, seed {seed}", [cell.run for cell in ended], other)
         kept.append(ended[0] if ended else found[-1])
         dropped += [f"{names[c.variant]}, seed {c.seed} ({c.run.name})" for c in found if c is not kept[-1]]
-    left_out = {"another run of the same variant and seed counts": tuple(dropped)} if dropped else {}
-    if len(problems) > SHOWN:
-        rest = Problem(f"and {len(problems) - SHOWN} more variants and seeds", "have several runs, too", "")
-        problems = [*problems[:SHOWN], rest]
-    return kept, left_out, problems
+    if several > SHOWN:
+        yield Problem(f"and {several - SHOWN} more variants and seeds", "have several runs, too", "")
+    return kept, {"another run of the same variant and seed counts": tuple(dropped)} if dropped else {}
+
+
+def _several(where: str, runs: Sequence[Run], other: Collection[str]) -> Problem:
+    differ = _differences(runs, other)
+    remedy = (
+        f"They differ in {', '.join(differ[:SHOWN])}: name it with --factor, --block or --seed."
+        if differ
+        else "Remove all but one."
+    )
+    return Problem(where, f"{len(runs)} runs have this seed: {', '.join(run.name for run in runs[:SHOWN])}", remedy)
 
 
 def _differences(runs: Sequence[Run], other: Collection[str]) -> list[str]:

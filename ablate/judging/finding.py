@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.errors import Problem, SpecError, UsageError, did_you_mean
+from ablate.errors import SpecError, UsageError, checked, did_you_mean
 from ablate.registry import Component, Registry, build, default
 from ablate.report.tables import plural
 from ablate.spec.recipe import resolve_component
@@ -71,8 +71,7 @@ def runs_of(registry: Registry, asked: Asked, source: str | Mapping[str, Any] | 
         UsageError: There is nothing there, no source reads it, or what the source finds is wrong.
     """
     spec = {"use": source} if isinstance(source, str) else dict(source or {"use": _recognised(registry, asked.place)})
-    found: list[Problem] = []
-    resolved = resolve_component(registry, "source", spec, "--source", found)
+    resolved, found = checked(resolve_component(registry, "source", spec, "--source"))
     if found:
         raise SpecError("--source", found)
     return resolved["use"].rpartition(":")[2], _storable(build(registry, "source", resolved, asked))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ablate.blocking import named
 from ablate.contracts import MOST_VARIANTS, Json
-from ablate.errors import Problem, SpecError, UsageError, did_you_mean
+from ablate.errors import Checking, Problem, SpecError, UsageError, checked, did_you_mean
 
 from .cells import SHOWN, Cell, cells_of, once_each
 from .choosing import chosen_runs, measured_somewhere
@@ -110,9 +110,7 @@ def reading_of(runs: Runs, source: str, place: str, wanted: Wanted) -> Reading:
         roles = replace(again, by_name=roles.by_name)
     variants, of_run = _variants(roles, len(runs.runs), place)
     cells, about_seeds = cells_of(runs, roles, variants, of_run, wanted.repetitions, metric)
-    cells, left_out, problems = once_each(cells, variants, {metric, *roles.measured, *roles.times})
-    at, ends = _at(cells, variants, metric, wanted.at, roles.blocks)
-    problems = [*problems, *ends, *_units(cells, metric)]
+    (cells, left_out, at), problems = checked(_compared(cells, variants, roles, metric, wanted.at))
     if problems:
         raise SpecError(place, problems)
     reference, chosen = reference_of(variants, roles, wanted.reference)
@@ -159,18 +157,32 @@ def value_of(run: Run, metric: str, at: Literal["last"] | int) -> float:
     return curve.values[list(curve.steps).index(at)] if at in curve.steps else math.nan
 
 
+def _compared(
+    cells: Sequence[Cell],
+    variants: Mapping[str, Mapping[str, str]],
+    roles: Roles,
+    metric: str,
+    asked: Literal["last"] | int | None,
+) -> Checking[tuple[list[Cell], dict[str, tuple[str, ...]], Literal["last"] | int]]:
+    """The runs that count, the others by reason, and the step that counts."""
+    kept, left_out = yield from once_each(cells, variants, {metric, *roles.measured, *roles.times})
+    at = yield from _at(kept, variants, metric, asked, roles.blocks)
+    yield from _units(kept, metric)
+    return kept, left_out, at
+
+
 def _at(
     cells: Sequence[Cell],
     variants: Mapping[str, Mapping[str, str]],
     metric: str,
     asked: Literal["last"] | int | None,
     blocks: Sequence[str],
-) -> tuple[Literal["last"] | int, list[Problem]]:
+) -> Checking[Literal["last"] | int]:
     """The step that counts. Runs of a block that end at different ones are not compared unless the user says how."""
     if asked is not None:
         if asked != "last" and not any(asked in c.run.metrics.get(metric, Curve([], [])).steps for c in cells):
-            return asked, [Problem(f"--at {asked}", f"no run has {metric} at this step", "")]
-        return asked, []
+            yield Problem(f"--at {asked}", f"no run has {metric} at this step", "")
+        return asked
     names = list(variants)
     ends: defaultdict[int, list[str]] = defaultdict(list)
     in_block: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
@@ -180,7 +192,7 @@ def _at(
             ends[curve.steps[-1]].append(f"{names[cell.variant]}, seed {cell.seed}")
             in_block[tuple(variants[names[cell.variant]][name] for name in blocks)].add(curve.steps[-1])
     if all(len(steps) < 2 for steps in in_block.values()):
-        return "last", []
+        return "last"
     usual = max(ends, key=lambda step: len(ends[step]))
     others = [
         f"{', '.join(found[:2])}{' …' if len(found) > 2 else ''} at {step}"
@@ -193,7 +205,8 @@ def _at(
         f"--at {usual} judges what reached this step, and counts the others as missing; --at {min(ends)} judges an earlier step "
         "of all; --at last takes each run's own last step."
     )
-    return "last", [Problem("steps", message + "; ".join(others[:SHOWN]) + (" …" if len(others) > SHOWN else ""), remedy)]
+    yield Problem("steps", message + "; ".join(others[:SHOWN]) + (" …" if len(others) > SHOWN else ""), remedy)
+    return "last"
 
 
 def _units(cells: Sequence[Cell], metric: str) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ablate.contracts import Environment, Json
-from ablate.errors import DiskProblem, Problem, SpecError, UsageError, problem_of
+from ablate.errors import Checking, DiskProblem, Problem, SpecError, UsageError, checked, problem_of
 from ablate.registry import Registry
 from ablate.spec import Spec
 from ablate.spec.identity import canonical_json, canonical_recipe, make_cell, recipe_digest, recipe_identity
@@ -53,26 +53,30 @@ def make_cells(plan: Plan, registry: Registry, environment: Environment, device:
         SpecError: A setting does not go with the device, or a dataset cannot be identified: its data is missing or damaged; or
             two variants have the same cells, which begin with the same weights under other names.
     """
+    made, found = checked(_by_variant(plan, registry, environment, device, executor))
+    if found := found or list(_same(made)):
+        raise SpecError(plan.spec.source, found)
+    return [cell for row in zip(*made.values(), strict=True) for cell in row]
+
+
+def _by_variant(
+    plan: Plan, registry: Registry, environment: Environment, device: str, executor: Json
+) -> Checking[dict[str, list[PlannedCell]]]:
     made: dict[str, list[PlannedCell]] = {}
-    found: list[Problem] = []
     fingerprints: dict[str, str] = {}
     for variant in plan.variants:
         data = canonical_json(variant.trainer.data)
-        placed = (_placed(plan, variant, problem) for problem in variant.trainer.device_problems(device))
-        found += [problem for problem in placed if problem not in found]
+        yield from (_placed(plan, variant, problem) for problem in variant.trainer.device_problems(device))
         try:
             if data not in fingerprints:
                 fingerprints[data] = variant.trainer.fingerprint(environment)
         except DiskProblem:
             raise
         except Exception as error:  # factories are anybody's code
-            found.append(problem_of("base.dataset", error))
+            yield problem_of("base.dataset", error)
             fingerprints[data] = ""
         made[variant.name] = list(_cells(plan, variant, registry, fingerprints[data], device, executor))
-    found = found or list(_same(made))
-    if found:
-        raise SpecError(plan.spec.source, found)
-    return [cell for row in zip(*made.values(), strict=True) for cell in row]
+    return made
 
 
 def _cells(

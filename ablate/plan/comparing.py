@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from ablate.contracts import TAKEN, Factor, Json
-from ablate.errors import MOST, Problem, did_you_mean, some_variants
+from ablate.errors import MOST, Checking, Problem, did_you_mean, some_variants
 from ablate.names import levels_of_name
 from ablate.spec.patch import join
 from ablate.spec.trainer import Trainer
@@ -13,28 +13,28 @@ from ablate.study import Compare
 from .planned import Variant
 
 
-def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found: list[Problem]) -> Compare:
+def compare_of(document: Mapping[str, Json], variants: Sequence[Variant]) -> Checking[Compare]:
     given = document.get("compare", {})
     names = [variant.name for variant in variants]
     reference = given.get("reference", names[0])
     if reference not in names:
-        hint = did_you_mean(reference, names)
-        found.append(Problem("compare.reference", f"the study has no variant {reference!r}", hint))
+        yield Problem("compare.reference", f"the study has no variant {reference!r}", did_you_mean(reference, names))
     metric = given.get("metric") or next(iter(variants[0].trainer.metrics), "")
     at = given.get("at", "last")
     lacking = [variant for variant in variants if metric not in variant.trainer.metrics]
     if lacking:
         hint = did_you_mean(metric, lacking[0].trainer.metrics)
-        found.append(Problem("compare.metric", f"{_told(lacking, 'has', 'have')} no metric {metric!r}", hint))
+        yield Problem("compare.metric", f"{_told(lacking, 'has', 'have')} no metric {metric!r}", hint)
     if at != "last":
-        _epoch_problems(variants, at, found)
+        yield from _epoch_problems(variants, at)
+    goal = given.get("goal") or (yield from _goal(metric, variants))
     return Compare(
         metric,
         at,
         reference,
         given.get("margin"),
         given.get("alpha", 0.05),
-        given.get("goal") or _goal(metric, variants, found),
+        goal,
         given.get("paired", False),
         given.get("correction", "holm"),
         given.get("failed", "missing"),
@@ -42,18 +42,17 @@ def compare_of(document: Mapping[str, Json], variants: Sequence[Variant], found:
     )
 
 
-def _epoch_problems(variants: Sequence[Variant], epoch: int, found: list[Problem]) -> None:
+def _epoch_problems(variants: Sequence[Variant], epoch: int) -> Iterator[Problem]:
     selecting = [variant for variant in variants if variant.trainer.selects]
     if selecting:
-        message = _told(selecting, "selects its epoch", "select their epochs")
-        found.append(Problem("compare.at", message, "Remove `at` or `select`."))
+        yield Problem("compare.at", _told(selecting, "selects its epoch", "select their epochs"), "Remove `at` or `select`.")
     reasons: dict[str, list[Variant]] = {}
     for variant in variants:
         if variant not in selecting and (why := _not_told(variant.trainer, epoch)):
             reasons.setdefault(why, []).append(variant)
     for why, without in reasons.items():
         message = f"{_told(without, 'is', 'are')} not evaluated at epoch {epoch}: {why}"
-        found.append(Problem("compare.at", message, "Choose an epoch that every variant is evaluated at."))
+        yield Problem("compare.at", message, "Choose an epoch that every variant is evaluated at.")
 
 
 def _told(variants: Sequence[Variant], one: str, several: str) -> str:
@@ -86,23 +85,23 @@ def _not_told(trainer: Trainer, epoch: int) -> str:
     return trainer.not_told_at(epoch) or (f"the last one is {trainer.epochs}" if beyond else "")
 
 
-def _goal(name: str, variants: Sequence[Variant], found: list[Problem]) -> Literal["maximize", "minimize"]:
+def _goal(name: str, variants: Sequence[Variant]) -> Checking[Literal["maximize", "minimize"]]:
     """Which way is better, as the metric says in every variant; where it does not say, the spec has to."""
     directions = {variant.trainer.metrics[name] for variant in variants if name in variant.trainer.metrics}
     hint = 'Add "goal": "maximize" or "goal": "minimize" to `compare`.'
     if None in directions:
         message = f"nothing says whether {name!r} is better when it is larger or when it is smaller"
-        found.append(Problem("compare.goal", message, hint))
+        yield Problem("compare.goal", message, hint)
     elif len(directions) > 1:
-        found.append(Problem("compare.goal", f"{name!r} is better when it is larger in some variants, smaller in others", hint))
+        yield Problem("compare.goal", f"{name!r} is better when it is larger in some variants, smaller in others", hint)
     return "minimize" if directions == {True} else "maximize"
 
 
 def published_of(
-    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], found: list[Problem]
-) -> dict[str, Json]:
+    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant]
+) -> Checking[dict[str, Json]]:
     """The published numbers by the name of the variant that each belongs to."""
-    published = dict(document.get("published", {}))
+    published, unknown = dict(document.get("published", {})), 0
     names = {variant.name: variant.name for variant in variants}
     by_levels = {tuple(variant.levels.items()): variant.name for variant in reversed(variants) if variant.levels}
     for metric, numbers in published.items():
@@ -110,18 +109,17 @@ def published_of(
             continue
         path = join("published", metric)
         if metric not in (*variants[0].trainer.metrics, "train_loss"):
-            hint = did_you_mean(metric, variants[0].trainer.metrics)
-            found.append(Problem(path, "the base recipe does not measure this", hint))
+            yield Problem(path, "the base recipe does not measure this", did_you_mean(metric, variants[0].trainer.metrics))
         published[metric] = {}
         for key, value in numbers.items():
-            if len(found) > MOST:
-                return published
             match = names.get(key) or by_levels.get(_levels(key, factors))
             if match:
                 published[metric][match] = value
             else:
-                hint = did_you_mean(key, names)
-                found.append(Problem(join(path, key), f"the study has no variant {key!r}", hint))
+                yield Problem(join(path, key), f"the study has no variant {key!r}", did_you_mean(key, names))
+                unknown += 1
+            if unknown > MOST:
+                return published
     return published
 
 

@@ -1,12 +1,12 @@
 """A checked spec -> the variants of a study. Nothing is built here, and nothing runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from ablate.blocking import in_blocks
 from ablate.contracts import MOST_VARIANTS, Assignment, Factor, Json
-from ablate.errors import MOST, Problem, SpecError, describe, some_variants
+from ablate.errors import MOST, Checking, Problem, SpecError, checked, describe, some_variants
 from ablate.names import levels_as_name
 from ablate.registry import Registry, build
 from ablate.spec import Spec
@@ -15,7 +15,7 @@ from ablate.spec.misplaced import explained
 from ablate.spec.patch import get, has, join, merge, useless_removals
 from ablate.spec.recipe import Memo, Recipe, resolve, resolve_component
 from ablate.spec.trainer import trainer_of
-from ablate.study import Stopping
+from ablate.study import Compare, Stopping
 from ablate.trainers.declared import setting_problems
 
 from .comparing import block_problems, compare_of, metric_problems, published_of, selection_against_goal
@@ -33,30 +33,24 @@ def make_plan(spec: Spec, registry: Registry) -> Plan:
     """
     document = spec.document
     memo: Memo = {}
-    _, found = _checked(registry, document["base"], "base", memo)
-    found += block_problems(document)
-    factors = list(_factors(document))
-    design, assignments = _assignments(registry, document, factors, found)
-    seeds, stopping = _seeds(document.get("seeds", 3), found)
-    if too_large := list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds), document.get("tune"))):
-        raise SpecError(spec.source, explained(registry, document, [*found, *too_large]))  # each variant would take long
-    _look_at_patches(registry, document, found, memo)
-    if found:
-        raise SpecError(spec.source, explained(registry, document, found))
-    variants = list(_variants(registry, document, factors, assignments, found, memo))
+    factors = tuple(_factors(document))
+    (design, assignments, seeds, stopping), found = checked(_parts(registry, document, factors, memo))
+    too_large = list(_size_problems(len(assignments) + len(document.get("variants", ())), len(seeds), document.get("tune")))
+    if wrong := [*found, *(too_large or _patch_problems(registry, document, found, memo))]:  # of so many, each would take long
+        raise SpecError(spec.source, explained(registry, document, wrong))
+    variants, found = checked(_variants(registry, document, factors, assignments, memo))
     if found:
         raise SpecError(spec.source, found)
-    found += [*_repetitions(variants), *_split_problems(variants)]
-    compare = compare_of(document, variants, found)
-    found += selection_against_goal(variants, compare)
-    published = published_of(document, factors, variants, found)
-    search = None if found else search_of(registry, document, factors, variants, compare, found)
+    (compare, published), found = checked(_comparison(document, factors, variants))
     if found:
         raise SpecError(spec.source, found)
-    return Plan(spec, tuple(variants), seeds, compare, published, tuple(factors), design, stopping, search)
+    search, found = checked(search_of(registry, document, factors, variants, compare))
+    if found:
+        raise SpecError(spec.source, found)
+    return Plan(spec, tuple(variants), seeds, compare, published, factors, design, stopping, search)
 
 
-def judged(registry: Registry, document: Mapping[str, Json], structure: list[Problem]) -> list[Problem]:
+def judged(registry: Registry, document: Mapping[str, Json], structure: Sequence[Problem]) -> Iterator[Problem]:
     """Problems of a spec's structure, and of the components that can be looked at nevertheless.
 
     Args:
@@ -64,38 +58,56 @@ def judged(registry: Registry, document: Mapping[str, Json], structure: list[Pro
         document: The spec without what its structure has wrong.
         structure: Those problems.
     """
-    found: list[Problem] = []
+    yield from explained(registry, document, chain(structure, _component_problems(registry, document)))
+
+
+def _component_problems(registry: Registry, document: Mapping[str, Json]) -> Iterator[Problem]:
     if isinstance(document.get("base"), Mapping):
         memo: Memo = {}
-        _, found = _checked(registry, document["base"], "base", memo)
-        _look_at_patches(registry, document, found, memo)
+        _, found = checked(_whole(registry, document["base"], "base", memo))
+        yield from found
+        yield from _patch_problems(registry, document, found, memo)
     for kind, path in (("design", ["design"]), ("tuner", ["tune", "tuner"])):
         if (given := get(document, path)) is not None:
-            resolve_component(registry, kind, given, ".".join(path), found)
-    return explained(registry, document, [*structure, *found])
+            yield from resolve_component(registry, kind, given, ".".join(path))
 
 
-def _checked(registry: Registry, recipe: Json, path: str, memo: Memo) -> tuple[Recipe, list[Problem]]:
-    """What `resolve` gives, and what the trainer has to say of the whole where each field is right."""
-    resolved, problems = resolve(registry, recipe, path, memo)
-    if not problems:
+def _whole(registry: Registry, recipe: Json, path: str, memo: Memo) -> Checking[Recipe]:
+    """As `resolve`; where each field is right, the trainer has its say of the whole."""
+    resolved, found = checked(resolve(registry, recipe, path, memo))
+    yield from found
+    if not found:
         trainer = trainer_of(registry, resolved)
-        whole = [*metric_problems(trainer), *trainer.problems()]
-        problems = [replace(problem, path=join_paths(path, problem.path)) for problem in whole]
-    return resolved, problems
+        for problem in chain(metric_problems(trainer), trainer.problems()):
+            yield replace(problem, path=join_paths(path, problem.path))
+    return resolved
 
 
-def _look_at_patches(registry: Registry, document: Mapping[str, Json], found: list[Problem], memo: Memo) -> None:
-    """Appends what is wrong with each level and each named patch by itself."""
+def _parts(
+    registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor], memo: Memo
+) -> Checking[tuple[Json, list[Assignment], tuple[int, ...], Stopping | None]]:
+    """The design, what it makes of the factors, the seeds and their rule; the base is looked at, and no patch on it."""
+    yield from _whole(registry, document["base"], "base", memo)
+    yield from block_problems(document)
+    design, assignments = yield from _assignments(registry, document, factors)
+    seeds, stopping = yield from _seeds(document.get("seeds", 3))
+    return design, assignments, seeds, stopping
+
+
+def _patch_problems(registry: Registry, document: Mapping[str, Json], known: Sequence[Problem], memo: Memo) -> Iterator[Problem]:
+    """What is wrong with each level and each named patch by itself, and not with the base, of which that is known."""
     patches: dict[str, Json] = {}
     for factor in document.get("factors", {}):
         for level, patch in document["factors"][factor].items():
             patches[join(join("factors", factor), level)] = patch
     patches |= {join("variants", name): patch for name, patch in document.get("variants", {}).items()}
+    base, in_base, count = document["base"], {(problem.path, problem.message) for problem in known}, len(known)
     for path, patch in patches.items():
-        if len(found) > MOST:
-            break
-        found += _patch_problems(registry, document["base"], patch, path, found, memo)
+        if count > MOST:
+            return
+        for problem in _one_patch(registry, base, patch, path, in_base, memo):
+            yield problem
+            count += 1
 
 
 def _size_problems(variants: int, seeds: int, tune: Json) -> Iterator[Problem]:
@@ -111,14 +123,14 @@ def _size_problems(variants: int, seeds: int, tune: Json) -> Iterator[Problem]:
         yield Problem("tune" if trials > 2 * seeds else "seeds", message, "Take fewer of them.")
 
 
-def _seeds(given: Json, found: list[Problem]) -> tuple[tuple[int, ...], Stopping | None]:
+def _seeds(given: Json) -> Checking[tuple[tuple[int, ...], Stopping | None]]:
     """All seeds that may be used, in their order, and the rule by which they are added."""
     if isinstance(given, int):
         return tuple(range(given)), None
     if isinstance(given, list):
         return tuple(given), None
     if given["min"] > given["max"]:
-        found.append(Problem("seeds", f"min {given['min']} is more than max {given['max']}"))
+        yield Problem("seeds", f"min {given['min']} is more than max {given['max']}")
     first = given.get("first", 0)
     return tuple(range(first, first + given["max"])), Stopping(given["min"], given["max"], given.get("futility"))
 
@@ -130,28 +142,25 @@ def _factors(document: Mapping[str, Json]) -> Iterator[Factor]:
         yield Factor(name, base, tuple(level for level in levels if level != base))
 
 
-def _patch_problems(
-    registry: Registry, base: Json, patch: Json, path: str, known: Sequence[Problem], memo: Memo
-) -> list[Problem]:
+def _one_patch(
+    registry: Registry, base: Json, patch: Json, path: str, in_base: Set[tuple[str, str]], memo: Memo
+) -> Iterator[Problem]:
     """What is wrong with one patch on its own, each problem at the place in the patch that it comes from."""
-    found = list(useless_removals(base, patch, path))
-    resolved, problems = _checked(registry, merge(base, patch), "", memo)
-    problems = problems or _setting_problems(registry, base, resolved, memo)
-    in_base = {(problem.path, problem.message) for problem in known}
-    for problem in problems:
+    yield from useless_removals(base, patch, path)
+    resolved, found = checked(_whole(registry, merge(base, patch), "", memo))
+    for problem in found or _setting_problems(registry, base, resolved, memo):
         if (join_paths("base", problem.path), problem.message) not in in_base:
             place = join_paths(path, problem.path) if _stands_in(patch, problem.path) else path
-            found.append(replace(problem, path=place))
-    return found
+            yield replace(problem, path=place)
 
 
-def _setting_problems(registry: Registry, base: Json, resolved: Recipe, memo: Memo) -> list[Problem]:
+def _setting_problems(registry: Registry, base: Json, resolved: Recipe, memo: Memo) -> Iterator[Problem]:
     """Where settings that the base declares have become others by a patch; nothing where another trainer has taken its place."""
-    declared, wrong = resolve(registry, base, "", memo)
-    if wrong or declared.get("use") != resolved.get("use"):
-        return []
-    before, after = (trainer_of(registry, recipe).settings for recipe in (declared, resolved))
-    return list(setting_problems(before, after)) if before is not None else []
+    declared, wrong = checked(resolve(registry, base, "", memo))
+    if not wrong and declared.get("use") == resolved.get("use"):
+        before, after = (trainer_of(registry, recipe).settings for recipe in (declared, resolved))
+        if before is not None:
+            yield from setting_problems(before, after)
 
 
 def join_paths(path: str, rest: str) -> str:
@@ -163,23 +172,23 @@ def _stands_in(patch: Json, path: str) -> bool:
 
 
 def _assignments(
-    registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor], found: list[Problem]
-) -> tuple[Json, list[Assignment]]:
+    registry: Registry, document: Mapping[str, Json], factors: Sequence[Factor]
+) -> Checking[tuple[Json, list[Assignment]]]:
     """The resolved design and what it makes of the factors, in every block; its first assignment is the reference."""
     if not factors:
         return None, [{}]
     blocks = document.get("compare", {}).get("blocks", ())
     compared = [factor for factor in factors if factor.name not in blocks] or factors
-    before = len(found)
-    design = resolve_component(registry, "design", document.get("design", {"use": "one_at_a_time"}), "design", found)
-    if len(found) > before:
+    design, wrong = checked(resolve_component(registry, "design", document.get("design", {"use": "one_at_a_time"}), "design"))
+    if wrong:
+        yield from wrong
         return design, []
     try:
         made = list(islice(build(registry, "design", design, compared), MOST_VARIANTS + 1))
         _check_assignments(made, compared)
         return design, list(islice(in_blocks(made, factors, blocks), MOST_VARIANTS + 1))
     except Exception as error:  # the factors do not fit the design, or it is anybody's code that fails
-        found.append(Problem("design", describe(error)))
+        yield Problem("design", describe(error))
         return design, []
 
 
@@ -200,35 +209,50 @@ def _variants(
     document: Mapping[str, Json],
     factors: Sequence[Factor],
     assignments: Sequence[Assignment],
-    found: list[Problem],
     memo: Memo,
-) -> Iterator[Variant]:
+) -> Checking[tuple[Variant, ...]]:
+    """The variants with whose recipes nothing is wrong."""
+    made, count = [], 0
+    for name, levels, recipe in _recipes(document, factors, assignments):
+        resolved, found = checked(_whole(registry, recipe, "", memo))
+        yield from (Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in found)
+        if not found:
+            trainer, canonical = trainer_of(registry, resolved), canonical_recipe(registry, resolved)
+            made.append(Variant(name, levels, resolved, trainer, canonical, given=recipe))
+        if (count := count + len(found)) > MOST:
+            break
+    return tuple(made)
+
+
+def _recipes(
+    document: Mapping[str, Json], factors: Sequence[Factor], assignments: Sequence[Assignment]
+) -> Iterator[tuple[str, Assignment, Json]]:
+    """Name, levels and recipe of each variant, as the spec gives them."""
     base = document["base"]
     for assignment in assignments:
         recipe = base
         for factor, level in assignment.items():
             recipe = merge(recipe, document["factors"][factor].get(level, {}))
-        yield from _variant(registry, _name(document, factors, assignment), assignment, recipe, found, memo)
-        if len(found) > MOST:
-            return
+        yield _name(document, factors, assignment), assignment, recipe
     for name, patch in document.get("variants", {}).items():
-        yield from _variant(registry, name, {}, merge(base, patch), found, memo)
-
-
-def _variant(
-    registry: Registry, name: str, levels: dict[str, str], recipe: Json, found: list[Problem], memo: Memo
-) -> Iterator[Variant]:
-    """The variant, or none where something is wrong with its recipe."""
-    resolved, problems = _checked(registry, recipe, "", memo)
-    found += [Problem(f"variant {name!r}", f"{p.path}: {p.message}", p.hint) for p in problems]
-    if not problems:
-        yield Variant(name, levels, resolved, trainer_of(registry, resolved), canonical_recipe(registry, resolved), given=recipe)
+        yield name, {}, merge(base, patch)
 
 
 def _name(document: Mapping[str, Json], factors: Sequence[Factor], assignment: Assignment) -> str:
     """The levels that the spec names: those that change something, and base levels that have a name in the spec."""
     named = [f.name for f in factors if assignment[f.name] != f.base or f.base in document["factors"][f.name]]
     return levels_as_name({name: assignment[name] for name in named}) or "base"
+
+
+def _comparison(
+    document: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant]
+) -> Checking[tuple[Compare, dict[str, Json]]]:
+    """How the variants are compared, and somebody's numbers for them."""
+    yield from _repetitions(variants)
+    yield from _split_problems(variants)
+    compare = yield from compare_of(document, variants)
+    yield from selection_against_goal(variants, compare)
+    return compare, (yield from published_of(document, factors, variants))
 
 
 def _repetitions(variants: Sequence[Variant]) -> Iterator[Problem]:

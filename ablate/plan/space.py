@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ablate.contracts import Choice, Factor, Json, Range, Setting, Space
-from ablate.errors import AblateError, Problem, describe, did_you_mean, some_variants
+from ablate.errors import AblateError, Checking, Problem, checked, describe, did_you_mean, in_variants
 from ablate.names import levels_of_name
 from ablate.registry import Registry, build
 from ablate.spec.identity import canonical_json, canonical_recipe
@@ -28,65 +28,69 @@ def search_of(
     factors: Sequence[Factor],
     variants: Sequence[Variant],
     compare: Compare,
-    found: list[Problem],
-) -> Search | None:
-    """The search that a spec asks for; None where it asks for none. What is wrong is appended to `found`."""
+) -> Checking[Search | None]:
+    """The search that a spec asks for; None where it asks for none."""
     given = document.get("tune")
     if given is None:
         return None
+    search, wrong = checked(_search(registry, given, factors, variants, compare))
+    yield from wrong
+    if not wrong:
+        yield from _tuner_problems(registry, search.tuner, search.spaces)
+        yield from _alike(registry, variants, search.spaces)
+    return search
+
+
+def _search(
+    registry: Registry, given: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], compare: Compare
+) -> Checking[Search]:
+    """The tuner by itself, and every space by itself."""
+    tuner = yield from resolve_component(registry, "tuner", given.get("tuner", {"use": "random"}), "tune.tuner")
+    yield from in_variants((variant.name, problem) for variant in variants for problem in _judging_problems(variant))
+    places = yield from _places(given, factors, variants)
     memo: Memo = {}
-    before = len(found)
-    tuner = resolve_component(registry, "tuner", given.get("tuner", {"use": "random"}), "tune.tuner", found)
-    found += _judging_problems(variants)
-    places = dict(_places(given, factors, variants, found))
-    wrong: dict[Problem, list[str]] = {}
+    wrong: list[tuple[str, Problem]] = []
     spaces: dict[str, Space] = {}
     for variant in variants:
         if variant.name in places:
             place, domains = places[variant.name]
-            spaces[variant.name], problems = _space(registry, variant, domains, place, compare, memo)
-            for problem in dict.fromkeys(problems):
-                wrong.setdefault(problem, []).append(variant.name)
-    found += [replace(problem, message=f"{problem.message} (in {some_variants(names)})") for problem, names in wrong.items()]
-    if len(found) == before:
-        found += [*_tuner_problems(registry, tuner, spaces), *_alike(registry, variants, spaces)]
+            spaces[variant.name], found = checked(_space(registry, variant, domains, place, compare, memo))
+            wrong += [(variant.name, problem) for problem in found]
+    yield from in_variants(wrong)
     seeds = tuple(range(FIRST_SEED, FIRST_SEED + given.get("seeds", 1)))
     return Search(tuner, given["trials"], seeds, spaces)
 
 
-def _judging_problems(variants: Sequence[Variant]) -> Iterator[Problem]:
-    """Why settings cannot be judged apart from the results."""
-    wrong: dict[Problem, list[str]] = {}
-    for variant in variants:
-        tunable = variant.trainer.tunable
-        for problem in NOT_TUNABLE if tunable is None else tunable.problems:
-            wrong.setdefault(problem, []).append(variant.name)
-    yield from (replace(problem, message=f"{problem.message} (in {some_variants(names)})") for problem, names in wrong.items())
+def _judging_problems(variant: Variant) -> Sequence[Problem]:
+    """Why settings of a variant cannot be judged apart from the results."""
+    return NOT_TUNABLE if variant.trainer.tunable is None else variant.trainer.tunable.problems
 
 
 def _places(
-    given: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant], found: list[Problem]
-) -> Iterator[tuple[str, tuple[str, Json]]]:
+    given: Mapping[str, Json], factors: Sequence[Factor], variants: Sequence[Variant]
+) -> Checking[dict[str, tuple[str, Json]]]:
     """For each variant where its space stands in the spec, and the space."""
+    places: dict[str, tuple[str, Json]] = {}
     own = {key: _meant(key, factors, variants) for key in given.get("spaces", {})}
     known = [*(f"{f.name}={level}" for f in factors for level in (f.base, *f.others)), *(variant.name for variant in variants)]
     for key, names in own.items():
         if not names:
             hint = did_you_mean(key, known)
-            found.append(Problem(join("tune.spaces", key), f"the study has no variant and no level {key!r}", hint))
+            yield Problem(join("tune.spaces", key), f"the study has no variant and no level {key!r}", hint)
     for variant in variants:
         keys = [key for key, names in own.items() if variant.name in names]
         keys = [key for key in keys if key == variant.name] or keys
         if len(keys) > 1:
             message = f"the spaces {', '.join(map(repr, keys))} are all for variant {variant.name!r}"
-            found.append(Problem("tune.spaces", message, f"Add one with the name {variant.name!r}."))
+            yield Problem("tune.spaces", message, f"Add one with the name {variant.name!r}.")
         elif keys:
-            yield variant.name, (join("tune.spaces", keys[0]), given["spaces"][keys[0]])
+            places[variant.name] = join("tune.spaces", keys[0]), given["spaces"][keys[0]]
         elif "space" in given:
-            yield variant.name, ("tune.space", given["space"])
+            places[variant.name] = "tune.space", given["space"]
         else:
             message = f"there is no space for variant {variant.name!r}, and every variant has to be tuned"
-            found.append(Problem("tune", message, "Add a `space` for all variants, or one for this variant to `spaces`."))
+            yield Problem("tune", message, "Add a `space` for all variants, or one for this variant to `spaces`.")
+    return places
 
 
 def _meant(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> list[str]:
@@ -99,27 +103,29 @@ def _meant(key: str, factors: Sequence[Factor], variants: Sequence[Variant]) -> 
 
 def _space(
     registry: Registry, variant: Variant, domains: Mapping[str, Json], place: str, compare: Compare, memo: Memo
-) -> tuple[Space, list[Problem]]:
-    """A variant's space with every value in its type, and what is wrong with it."""
+) -> Checking[Space]:
+    """A variant's space with every value in its type."""
     space: Space = {}
-    found: list[Problem] = []
-    for path, domain in domains.items():
-        here = join(place, path)
-        problems = list(_path_problems(path, domains, compare, variant.trainer.tunable))
-        values = domain["choices"] if "choices" in domain else [domain["low"], domain["high"]]
-        resolved = []
-        for value in values if not problems else ():
-            recipe, wrong = resolve(registry, put(variant.given, split(path), value), "", memo)
-            problems += [
-                Problem("", f"{problem.path}: {problem.message}", f"{problem.hint} {OWN_SPACE}".strip()) for problem in wrong
-            ]
-            if not wrong and named(registry, recipe) != named(registry, variant.recipe):
-                problems.append(Problem("", "other weights of cells cannot be tried as settings", "Make a factor of it."))
-            resolved.append(None if wrong else get(recipe, split(path)))
-        if not problems:
-            space[path], problems = _domain(domain, resolved)
-        found += [replace(problem, path=here) for problem in problems]
-    return space, found
+    for path, given in domains.items():
+        wrong = list(_path_problems(path, domains, compare, variant.trainer.tunable))
+        if not wrong:
+            values, wrong = checked(_values(registry, variant, path, given, memo))
+        if not wrong:
+            space[path], wrong = checked(_domain(given, values))
+        yield from (replace(problem, path=join(place, path)) for problem in wrong)
+    return space
+
+
+def _values(registry: Registry, variant: Variant, path: str, given: Mapping[str, Json], memo: Memo) -> Checking[list[Json]]:
+    """The choices or the ends of a domain, as a variant's resolved recipe has them."""
+    values = []
+    for value in given["choices"] if "choices" in given else [given["low"], given["high"]]:
+        recipe, wrong = checked(resolve(registry, put(variant.given, split(path), value), "", memo))
+        yield from (Problem("", f"{p.path}: {p.message}", f"{p.hint} {OWN_SPACE}".strip()) for p in wrong)
+        if not wrong and named(registry, recipe) != named(registry, variant.recipe):
+            yield Problem("", "other weights of cells cannot be tried as settings", "Make a factor of it.")
+        values.append(get(recipe, split(path)))
+    return values
 
 
 def _path_problems(path: str, domains: Mapping[str, Json], compare: Compare, tunable: Tunable | None) -> Iterator[Problem]:
@@ -137,30 +143,29 @@ def _path_problems(path: str, domains: Mapping[str, Json], compare: Compare, tun
             yield Problem("", f"lies within {other!r}, which is searched too", "Remove one of them.")
 
 
-def _domain(given: Mapping[str, Json], values: Sequence[Json]) -> tuple[Range | Choice, list[Problem]]:
-    """A domain whose ends or choices are these, and what is wrong with it."""
+def _domain(given: Mapping[str, Json], values: Sequence[Json]) -> Checking[Range | Choice]:
+    """A domain whose ends or choices are these."""
     if "choices" in given:
-        return Choice(tuple(values)), []
+        return Choice(tuple(values))
     (low, high), log, step = values, given.get("log", False), given.get("step")
-    found = []
     if not all(type(end) in (int, float) for end in values):
-        found.append(Problem("", "is no number, so it has no range", 'Give it "choices".'))
-        return Choice(tuple(values)), found
+        yield Problem("", "is no number, so it has no range", 'Give it "choices".')
+        return Choice(tuple(values))
     if not (isinstance(low, int) and isinstance(high, int)):
         low, high = float(low), float(high)
     if not low < high:
-        found.append(Problem("", f"low {low:g} is not below high {high:g}"))
+        yield Problem("", f"low {low:g} is not below high {high:g}")
     if log and low <= 0:
-        found.append(Problem("", f"low {low:g} has no logarithm", "Begin above 0, or leave out `log`."))
+        yield Problem("", f"low {low:g} has no logarithm", "Begin above 0, or leave out `log`.")
     if step is not None and log:
-        found.append(Problem("", "a logarithmic range has no steps", "Leave out `log` or `step`."))
+        yield Problem("", "a logarithmic range has no steps", "Leave out `log` or `step`.")
     elif step is not None and step > high - low:
-        found.append(Problem("", f"step {step:g} is larger than the range", "Choose a smaller step."))
+        yield Problem("", f"step {step:g} is larger than the range", "Choose a smaller step.")
     elif step is not None and isinstance(low, int):
         if step != int(step):
-            found.append(Problem("", f"step {step:g} leads to numbers that are not whole", "Choose a whole step."))
+            yield Problem("", f"step {step:g} leads to numbers that are not whole", "Choose a whole step.")
         step = int(step)
-    return Range(low, high, log, step), found
+    return Range(low, high, log, step)
 
 
 def _tuner_problems(registry: Registry, tuner: Mapping[str, Json], spaces: Mapping[str, Space]) -> Iterator[Problem]:
@@ -189,7 +194,7 @@ def with_setting(registry: Registry, given: Json, setting: Setting) -> Recipe:
     """The recipe with a setting whose every value was checked."""
     for path, value in setting.items():
         given = put(given, split(path), value)
-    recipe, problems = resolve(registry, given, "", {})
+    recipe, problems = checked(resolve(registry, given, "", {}))
     assert not problems, f"values that are right one by one are right together: {problems}"  # noqa: S101
     return recipe
 

@@ -4,15 +4,15 @@ What is measured has a key of its own: of the cell, the metric, the images, and 
 twice, and nothing is taken for a result of the training.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ablate.contracts import TAKEN, Cell, Environment, Json
-from ablate.errors import EnvironmentProblem, Problem, SpecError, UsageError
+from ablate.errors import Checking, EnvironmentProblem, Problem, SpecError, UsageError, checked
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, recipe_digest, recipe_identity, sha256
-from ablate.spec.inputs import as_named, named, which, with_files
+from ablate.spec.inputs import Named, as_named, named, which, with_files
 from ablate.spec.recipe import Memo, Recipe, resolve
 from ablate.spec.trainer import trainer_of
 from ablate.store import Store
@@ -98,14 +98,20 @@ def _recipes(cell: Cell, asked: Asked, memo: Memo) -> dict[str, Recipe]:
     made = {}
     for metric, spec in (asked.metrics or recipe["metrics"]).items():
         given = as_named(registry, {**recipe, "metrics": {asked.column(metric): spec}})
-        resolved, problems = resolve(registry, given, "", memo)
-        problems += [
-            Problem(place, ONLY_PATHS) for place, value in named(registry, resolved) if which(value, cell.seed) not in files
-        ]
-        if problems:
-            raise SpecError("ablate evaluate", problems)
+        resolved, found = checked(_resolved(given, cell.seed, files, memo))
+        if found:
+            raise SpecError("ablate evaluate", found)
         made[asked.column(metric)] = with_files(registry, resolved, cell.seed, files)
     return made
+
+
+def _resolved(given: Recipe, seed: int, files: Collection[Named], memo: Memo) -> Checking[Recipe]:
+    """The recipe, which names no other cells than the one that is measured does."""
+    resolved = yield from resolve(default(), given, "", memo)
+    for place, value in named(default(), resolved):
+        if which(value, seed) not in files:
+            yield Problem(place, ONLY_PATHS)
+    return resolved
 
 
 def _measured(
@@ -163,7 +169,7 @@ def _values(
     registry = default()
     recipe = next(iter(recipes.values()))
     tensors = data.load(registry, recipe, cell.seed, environment, model.device, fingerprint)
-    if problems := _form_problems(model, tensors):
+    if problems := list(_form_problems(model, tensors)):
         raise EnvironmentProblem(f"dataset {recipe['dataset']['use']!r}: {'; '.join(problems)}")
     shown = tensors.test if recipe["select"] is not None else tensors.evaluation
     part = prepare(shown, model.pipeline, recipe, "eval_transforms", cell.seed)
@@ -175,18 +181,15 @@ def _values(
     return {column: found[column] for column in specs}, len(part.labels)
 
 
-def _form_problems(model: "Restored", tensors: Any) -> Sequence[str]:
+def _form_problems(model: "Restored", tensors: Any) -> Iterator[str]:
     """Where images or classes are not those that a cell was trained on."""
-    found, trained, now = [], model.form.images, tensors.info
+    trained, now = model.form.images, tensors.info
     if (now.channels, now.height, now.width) != (trained.channels, trained.height, trained.width):
         sizes = [f"{info.channels}×{'any size' if info.any_size else f'{info.height}×{info.width}'}" for info in (now, trained)]
-        found.append(f"its images are {sizes[0]}, and the cells were trained on {sizes[1]}: give it such a size and channels")
+        yield f"its images are {sizes[0]}, and the cells were trained on {sizes[1]}: give it such a size and channels"
     if now.targets != trained.targets:
-        found.append(f"its targets are {now.targets!r}, and the cells were trained on {trained.targets!r}")
+        yield f"its targets are {now.targets!r}, and the cells were trained on {trained.targets!r}"
     if tensors.class_names != model.form.class_names:
         own, others = set(model.form.class_names), set(tensors.class_names)
         names = sorted(own ^ others)[:5] or ["another order"]
-        found.append(
-            f"its {now.classes} classes are not the {trained.classes} that the cells were trained on ({', '.join(names)})"
-        )
-    return found
+        yield f"its {now.classes} classes are not the {trained.classes} that the cells were trained on ({', '.join(names)})"

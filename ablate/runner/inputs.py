@@ -1,12 +1,12 @@
 """The weights of finished cells that a study names as inputs, looked up in the store before anything else is done."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ablate.contracts import Json
-from ablate.errors import EnvironmentProblem, Problem, SpecError, did_you_mean, some_variants
+from ablate.errors import Checking, EnvironmentProblem, Problem, SpecError, checked, did_you_mean, in_variants
 from ablate.plan import Plan, Variant
 from ablate.registry import Registry
 from ablate.registry.inputs import SAME, file_digest
@@ -60,14 +60,14 @@ def inputs_of(plan: Plan, registry: Registry, directory: Path) -> dict[Named, Js
     found: dict[Named, Json] = {}
     if not asked:
         return found
-    problems: dict[Problem, list[str]] = {}
+    problems: list[tuple[str, Problem]] = []
     with Store(directory, create=False) if exists(directory) else nullcontext() as store:
         for one, variants in asked.items():
-            for problem in _look(store, directory, one, plan, registry, found):
-                problems.setdefault(replace(problem, path=one.path), []).extend(variants)
+            more, wrong = checked(_look(store, directory, one, plan, registry, found))
+            found |= more
+            problems += [(variant, replace(problem, path=one.path)) for problem in wrong for variant in variants]
     if problems:
-        in_variants = [replace(one, message=f"{one.message} (in {some_variants(names)})") for one, names in problems.items()]
-        raise SpecError(plan.spec.source, in_variants)
+        raise SpecError(plan.spec.source, in_variants(problems))
     return found
 
 
@@ -79,9 +79,9 @@ def _asked(plan: Plan, variant: Variant, registry: Registry) -> Iterator[_Asked]
 
 
 def _look(
-    store: Store | None, directory: Path, asked: _Asked, plan: Plan, registry: Registry, found: dict[Named, Json]
-) -> Iterator[Problem]:
-    """Adds the cells to `found`, and says what is wrong with the others."""
+    store: Store | None, directory: Path, asked: _Asked, plan: Plan, registry: Registry, known: Container[Named]
+) -> Checking[dict[Named, Json]]:
+    """The cells that are not known, as recipes of cells have them."""
     if asked.same and plan.search:
         message = "settings are tuned with seeds of their own, of which no other study has cells"
         yield Problem("", message, 'Give the cell a number as its "seed", or remove `tune`.')
@@ -92,8 +92,8 @@ def _look(
     elif store is None:
         message = f"there is no store in {directory}, where the weights of {asked} are looked for"
         yield Problem("", message, f"{RUN}, or give another store with --store.", outside=True)
-    elif asked.study not in (known := store.studies()):
-        hint = f"{did_you_mean(asked.study, known)} {RUN}.".lstrip()
+    elif asked.study not in (studies := store.studies()):
+        hint = f"{did_you_mean(asked.study, studies)} {RUN}.".lstrip()
         yield Problem("", f"the store in {directory} has no study {asked.study!r}", hint)
     else:
         cells = store.study(asked.study).cells
@@ -101,11 +101,12 @@ def _look(
         if own.empty:
             hint = did_you_mean(asked.variant, set(cells["variant"]))
             yield Problem("", f"study {asked.study!r} has no variant {asked.variant!r}", hint)
-            return
+            return {}
         states, keys = (dict(zip(own["seed"], own[column], strict=True)) for column in ("status", "key"))
         yield from _state_problems(asked, states)
         done = {seed: keys[seed] for seed in asked.seeds if states.get(seed) == "done"}
-        yield from _take(store, asked, done, registry, found)
+        return (yield from _taken(store, asked, done, registry, known))
+    return {}
 
 
 def _state_problems(asked: _Asked, states: Mapping[int, str]) -> Iterator[Problem]:
@@ -122,10 +123,11 @@ def _state_problems(asked: _Asked, states: Mapping[int, str]) -> Iterator[Proble
             yield Problem("", f"{_seeds(seeds)} of {asked} {end} ({state})", f"{RUN}.", outside=True)
 
 
-def _take(
-    store: Store, asked: _Asked, done: Mapping[int, str], registry: Registry, found: dict[Named, Json]
-) -> Iterator[Problem]:
-    """Adds finished cells, given by their seeds and keys, to `found`; says which have no weights, or damaged ones."""
+def _taken(
+    store: Store, asked: _Asked, done: Mapping[int, str], registry: Registry, known: Container[Named]
+) -> Checking[dict[Named, Json]]:
+    """Finished cells, given by their seeds and keys, but those that are known, have no weights, or damaged ones."""
+    taken: dict[Named, Json] = {}
     digests = store.kept.digests(done.values())
     if without := [seed for seed in done if done[seed] not in digests]:
         trained = cells_of(store, [done[without[0]]])[0].recipe
@@ -135,13 +137,14 @@ def _take(
         yield Problem("", f"no weights are kept in {store.directory} of {_seeds(without)} of {asked}", hint, outside=True)
     for seed, key in done.items():
         name = asked.study, asked.variant, seed
-        if key in digests and name not in found:
+        if key in digests and name not in known:
             try:
                 content = _content(store.kept.file_of(key).absolute(), key, digests[key])
             except EnvironmentProblem as error:
                 yield Problem("", f"{_seeds([seed])} of {asked}: {error}", outside=True)
             else:
-                found[name] = {"cell": dict(zip(("study", "variant", "seed"), name, strict=True)), "key": key, **content}
+                taken[name] = {"cell": dict(zip(("study", "variant", "seed"), name, strict=True)), "key": key, **content}
+    return taken
 
 
 def _seeds(seeds: Sequence[int]) -> str:

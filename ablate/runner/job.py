@@ -8,7 +8,7 @@ from typing import Any
 
 from ablate import devices, places
 from ablate.contracts import Cell, Environment
-from ablate.errors import Problem, SpecError, UsageError, some_variants
+from ablate.errors import Problem, SpecError, UsageError, checked, in_variants
 from ablate.plain import shorten
 from ablate.plan import Plan, PlannedCell, judged, make_cells, make_plan, placebo
 from ablate.registry import Registry, default, sources
@@ -82,16 +82,15 @@ class Job:
     def notices(self) -> list[str]:
         """What the data and sizes have to say to the user, each thing once; all of it where data is decoded."""
         facts: dict[str, Facts] = {}
-        variants_of: dict[Problem, list[str]] = {}
+        remarks: list[tuple[str, Problem]] = []
         for variant in self.plan.variants:
             data = canonical_json(variant.trainer.data)
             if data not in facts:
                 facts[data] = variant.trainer.facts(self.environment)
-            for remark in variant.trainer.remarks(facts[data], self.device.partition(":")[0]):
-                variants_of.setdefault(remark, []).append(variant.name)
+            remarks += [(variant.name, remark) for remark in variant.trainer.remarks(facts[data], self.device.partition(":")[0])]
         said = dict.fromkeys(notice for found in facts.values() for notice in found.notices)
-        remarks = [str(_in_variants(remark, names)) for remark, names in variants_of.items()]
-        return [*([self.passed_over] if self.passed_over else []), *said, *remarks, *pairing_notices(self.plan)]
+        of_variants = map(str, in_variants(remarks))
+        return [*([self.passed_over] if self.passed_over else []), *said, *of_variants, *pairing_notices(self.plan)]
 
     def members(self) -> list[tuple[str, int, str]]:
         """Variant, seed and key of each cell."""
@@ -177,8 +176,8 @@ def executor_of(given: str | Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SpecError: There is none of this name, or its parameters are wrong.
     """
-    found: list[Problem] = []
-    resolved = resolve_component(default(), "executor", {"use": given} if isinstance(given, str) else given, "executor", found)
+    spec = {"use": given} if isinstance(given, str) else given
+    resolved, found = checked(resolve_component(default(), "executor", spec, "executor"))
     if found:
         raise SpecError("--executor", found)
     return resolved
@@ -218,17 +217,16 @@ def try_recipes(job: Job, keys: set[str]) -> list[str]:
     if recipes and job.plan.search is not None:
         recipes = tuning.recipes_to_try(job.plan, job.registry)
     compare = None if job.plan.search else job.plan.compare  # trials are judged on other images
-    problems: dict[Problem, list[str]] = {}
-    notices: dict[Problem, list[str]] = {}
+    problems: list[tuple[str, Problem]] = []
+    notices: list[tuple[str, Problem]] = []
     for variant, recipe in recipes.items():
         said: list[Problem] = []
-        for problem in trainer_of(job.registry, recipe).preflight(job.environment, devices.first(job.device), compare, said):
-            problems.setdefault(problem, []).append(variant)
-        for notice in said:
-            notices.setdefault(notice, []).append(variant)
+        found = trainer_of(job.registry, recipe).preflight(job.environment, devices.first(job.device), compare, said)
+        problems += [(variant, problem) for problem in found]
+        notices += [(variant, notice) for notice in said]
     if problems:
-        raise SpecError(job.plan.spec.source, [_in_variants(problem, names) for problem, names in problems.items()])
-    return [str(_in_variants(notice, names)) for notice, names in notices.items()]
+        raise SpecError(job.plan.spec.source, in_variants(problems))
+    return [str(notice) for notice in in_variants(notices)]
 
 
 def pairing_notices(plan: Plan) -> list[str]:
@@ -238,10 +236,6 @@ def pairing_notices(plan: Plan) -> list[str]:
         return []
     message = "all variants of a seed share its split. Set this to true, so that the luck of the split is not in the differences"
     return [str(Problem("compare.paired", message))]
-
-
-def _in_variants(problem: Problem, names: Sequence[str]) -> Problem:
-    return replace(problem, message=f"{problem.message} (in {some_variants(names)})")
 
 
 def as_known(job: Job, store: Store | None) -> Job:

@@ -36,10 +36,10 @@ class Spec:
         return str(self.document["name"])
 
 
-Judge = Callable[[Mapping[str, Json], list[Problem]], Iterable[Problem]]
+Judge = Callable[[Mapping[str, Json], Sequence[Problem]], Iterable[Problem]]
 
 
-def _only(document: Mapping[str, Json], found: list[Problem]) -> list[Problem]:
+def _only(document: Mapping[str, Json], found: Sequence[Problem]) -> Sequence[Problem]:
     """The problems of the structure, and nothing beside them."""
     return found
 
@@ -64,9 +64,7 @@ def load(spec: str | Path | Mapping[str, Json], overrides: Sequence[str] = (), j
         path, value = _override(override)
         document = replace(document, path, value)
     settings = _settings()
-    found = problems({**spec_schema(), "properties": settings}, document)
-    if not found:
-        found = list(_factor_problems(document))
+    found = list(problems({**spec_schema(), "properties": settings}, document)) or list(_factor_problems(document))
     if found:
         rest = document if isinstance(document, dict) else {}
         for problem in found:

@@ -15,15 +15,14 @@ from .recipe import spec_schema, trainer_component
 _LEVELS = {"factors": 3, "variants": 2}  # how many keys lead to a patch
 
 
-def explained(registry: Registry, document: Mapping[str, Json], problems: Iterable[Problem]) -> list[Problem]:
+def explained(registry: Registry, document: Mapping[str, Json], problems: Iterable[Problem]) -> Iterator[Problem]:
     """The problems; where a setting is unknown in its place and known in another, with the place that it belongs to."""
-    found = list(problems)
-    if not any(problem.close is not None for problem in found):
-        return found
     homes: dict[str, list[list[str]]] = {}
-    for home in _homes(registry, document.get("base", {})):
-        homes.setdefault(home[-1], []).append(home)
-    return [_explained(problem, homes) if problem.close is not None else problem for problem in found]
+    for problem in problems:
+        if problem.close is not None and not homes:
+            for home in _homes(registry, document.get("base", {})):
+                homes.setdefault(home[-1], []).append(home)
+        yield problem if problem.close is None else _explained(problem, homes)
 
 
 def _homes(registry: Registry, base: Json) -> Iterator[list[str]]:

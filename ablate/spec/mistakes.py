@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from ablate.errors import Problem
+from ablate.errors import Checking, Problem
 from ablate.plain import printable
 
 from .dialects import Mistake, another_format, recognised, shown
@@ -36,18 +36,16 @@ class Mended:
     Attributes:
         text: With each mistake mended, up to the first that cannot be.
         origin: For each of its characters, and its end, where that came from.
-        mistakes: In the order of the text.
         whole: Whether the text is JSON now.
     """
 
     text: str
     origin: list[int]
-    mistakes: list[Problem]
     whole: bool
 
 
-def mended(text: str, parse: Callable[[str], object]) -> Mended:
-    """Finds what keeps a text from being JSON.
+def mended(text: str, parse: Callable[[str], object]) -> Checking[Mended]:
+    """Tells what keeps a text from being JSON, in the order of the text, and mends it.
 
     Args:
         text: What was read.
@@ -75,7 +73,8 @@ def mended(text: str, parse: Callable[[str], object]) -> Mended:
             places = [origin[min(mistake.start + index, last)] for index in range(len(mistake.instead))]
             origin[mistake.start : mistake.end] = places
             text = text[: mistake.start] + mistake.instead + text[mistake.end :]
-    return Mended(text, origin, list(_told(original, found)), whole)
+    yield from _told(original, found)
+    return Mended(text, origin, whole)
 
 
 def _told(text: str, found: dict[int, Mistake]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ablate.contracts import Json
-from ablate.errors import AblateError, Problem, close_names, did_you_mean
+from ablate.errors import AblateError, Checking, Problem, checked, close_names, did_you_mean
 from ablate.registry import Loaded, Registry
 from ablate.registry.inputs import complete
 from ablate.registry.params import Nested, Parameter, Schema
@@ -40,8 +40,8 @@ def trainer_component(registry: Registry, recipe: Mapping[str, Json]) -> Loaded:
 Memo = dict[tuple[str, str, str, str], tuple[Json, list[Problem]]]  # what (trainer, path, field, JSON) resolved to
 
 
-def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Memo) -> tuple[Recipe, list[Problem]]:
-    """The recipe with defaults, and everything that is wrong with it. With problems, the recipe is not to be used.
+def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Memo) -> Checking[Recipe]:
+    """The recipe with defaults, once everything is told that is wrong with it.
 
     Where ablate's own trainer trains it, it has no `use`, as before there were others.
 
@@ -52,42 +52,46 @@ def resolve(registry: Registry, recipe: Mapping[str, Json], path: str, memo: Mem
         memo: What other variants of the study resolved to; most of their fields are the same.
     """
     if not isinstance(recipe.get("use", ""), str):
-        return {}, [Problem(join(path, "use"), f"found {quoted(recipe['use'])}, expected the name of a trainer")]
+        yield Problem(join(path, "use"), f"found {quoted(recipe['use'])}, expected the name of a trainer")
+        return {}
     try:
         loaded = trainer_component(registry, recipe)
     except AblateError as error:
-        return {}, [Problem(join(path, "use"), str(error))]
+        yield Problem(join(path, "use"), str(error))
+        return {}
     parameters, name_of_trainer = loaded.signature.parameters, loaded.component.qualified_name
     shape = {**loaded.signature.schema(), "properties": dict.fromkeys(("use", *parameters), True)}
-    found = problems(shape, recipe, path)
+    yield from problems(shape, recipe, path)
     resolved: Recipe = {} if name_of_trainer == DEFAULT_TRAINER else {"use": name_of_trainer}
     for name, parameter in parameters.items():
         if name in recipe or not parameter.required:
             value = recipe.get(name, parameter.default)
             key = (name_of_trainer, path, name, json.dumps(value))
             if key not in memo:
-                memo[key] = _resolve_field(registry, loaded, name, value, join(path, name))
-            if not parameter.left_out(memo[key][0]):
-                resolved[name] = memo[key][0]
-            found += memo[key][1]
-    return resolved, found
+                memo[key] = checked(_resolve_field(registry, loaded, name, value, join(path, name)))
+            value, found = memo[key]
+            yield from found
+            if not parameter.left_out(value):
+                resolved[name] = value
+    return resolved
 
 
-def _resolve_field(registry: Registry, loaded: Loaded, name: str, value: Json, path: str) -> tuple[Json, list[Problem]]:
+def _resolve_field(registry: Registry, loaded: Loaded, name: str, value: Json, path: str) -> Checking[Json]:
     """One field of a recipe; names and parameters are looked at where the structure stands."""
     parameter = loaded.signature.parameters[name]
     nested = parameter.nested
     if value is None and not parameter.required and parameter.default is None:
-        return None, []
-    found = list(_no_components(registry, nested, value, path)) if nested else []
-    if not found:
-        found = problems(field_schema(parameter), value, path)
-    if found:
-        return value, found
-    if nested:
-        return _nested(registry, nested, value, path, found), found
-    value = coerce(value, parameter.schema)
-    return value, list(_values(loaded, name, value, path))
+        return None
+    wrong = list(_no_components(registry, nested, value, path)) if nested else []
+    wrong = wrong or list(problems(field_schema(parameter), value, path))
+    if wrong:
+        yield from wrong
+    elif nested:
+        value = yield from _nested(registry, nested, value, path)
+    else:
+        value = coerce(value, parameter.schema)
+        yield from _values(loaded, name, value, path)
+    return value
 
 
 def field_schema(parameter: Parameter) -> Schema:
@@ -122,30 +126,28 @@ def _name_alone(registry: Registry, kind: str, name: str, path: str) -> Problem:
     return Problem(path, f"found {quoted(name)}, expected a component", f"Write {json.dumps({'use': name})}.")
 
 
-def _nested(registry: Registry, nested: Nested, value: Json, path: str, found: list[Problem]) -> Json:
+def _nested(registry: Registry, nested: Nested, value: Json, path: str) -> Checking[Json]:
     if not nested.many:
-        return resolve_component(registry, nested.kind, value, path, found)
-    return {
-        name: resolve_component(registry, nested.kind, item, join(path, name), found)
-        for name, item in value.items()
-        if item is not None
-    }
+        return (yield from resolve_component(registry, nested.kind, value, path))
+    resolved = {}
+    for name, item in value.items():
+        if item is not None:
+            resolved[name] = yield from resolve_component(registry, nested.kind, item, join(path, name))
+    return resolved
 
 
-def resolve_component(
-    registry: Registry, kind: str, spec: Mapping[str, Json], path: str, found: list[Problem]
-) -> dict[str, Json]:
-    """A component spec with its qualified name and all of its parameters; what is wrong is appended to `found`."""
+def resolve_component(registry: Registry, kind: str, spec: Mapping[str, Json], path: str) -> Checking[dict[str, Json]]:
+    """A component spec with its qualified name and all of its parameters, once everything is told that is wrong with it."""
     if isinstance(spec, str):
-        found.append(_name_alone(registry, kind, spec, path))
+        yield _name_alone(registry, kind, spec, path)
         return {}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("use"), str):
-        found.append(Problem(path, 'expected a component, such as {"use": "…"}', did_you_mean("", registry.names(kind))))
+        yield Problem(path, 'expected a component, such as {"use": "…"}', did_you_mean("", registry.names(kind)))
         return dict(spec) if isinstance(spec, Mapping) else {}
     try:
         loaded = registry.load(kind, spec["use"])
     except AblateError as error:
-        found.append(Problem(join(path, "use"), str(error)))
+        yield Problem(join(path, "use"), str(error))
         return dict(spec)
     component = loaded.component
     given = {name: value for name, value in spec.items() if name != "use"}
@@ -156,18 +158,18 @@ def resolve_component(
         if parameter.nested and name in given
         for problem in _no_components(registry, parameter.nested, given[name], join(path, name))
     ]
-    wrong = wrong or problems(loaded.signature.schema(), given, path, owner)
-    found += wrong
+    wrong = wrong or list(problems(loaded.signature.schema(), given, path, owner))
+    yield from wrong
     resolved = {"use": component.qualified_name}
     for name, parameter in loaded.signature.parameters.items():
         value = given.get(name, parameter.default)
         if not wrong and value is not None:
             value = coerce(value, parameter.schema)
             if parameter.nested:
-                value = _nested(registry, parameter.nested, value, join(path, name), found)
+                value = yield from _nested(registry, parameter.nested, value, join(path, name))
             if parameter.path and isinstance(value, Mapping):
                 value = complete(value)
-            found += _values(loaded, name, value, join(path, name))
+            yield from _values(loaded, name, value, join(path, name))
         if not parameter.left_out(value):
             resolved[name] = value
     return resolved

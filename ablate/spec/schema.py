@@ -1,24 +1,23 @@
 """One JSON Schema for specs with the components that are installed, for editors."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from copy import deepcopy
 
 from ablate.contracts import Json
-from ablate.errors import AblateError
+from ablate.errors import AblateError, checked
 from ablate.registry import KINDS, Loaded, Registry
 from ablate.registry.params import Nested
 
 from .recipe import DEFAULT_TRAINER, spec_schema
 
 
-def joined(registry: Registry) -> tuple[Json, list[str]]:
-    """The schema, and one message for each component that cannot be loaded and is left out."""
+def joined(registry: Registry) -> Generator[str, None, Json]:
+    """The schema, once it is told of each component that it cannot be loaded and is left out."""
     schema = deepcopy(spec_schema())
     definitions = schema["$defs"]
-    problems: list[str] = []
     for kind in KINDS:
-        for partial in (False, True):
-            definitions[_name(kind, partial)] = _kind_schema(registry, kind, partial, problems)
+        definitions[_name(kind, False)] = yield from _kind_schema(registry, kind, False)
+        definitions[_name(kind, True)], _ = checked(_kind_schema(registry, kind, True))  # which leaves out the same
     definitions["recipe"] = _unless_named(definitions[_name("trainer", False)], DEFAULT_TRAINER)
     schema["allOf"] = list(_patches(definitions))
     schema["properties"]["design"] = {
@@ -27,7 +26,7 @@ def joined(registry: Registry) -> tuple[Json, list[str]]:
     }
     tune = schema["properties"]["tune"]["properties"]
     tune["tuner"] = {**_described(tune["tuner"]), "$ref": f"#/$defs/{_name('tuner', False)}"}
-    return schema, list(dict.fromkeys(problems))
+    return schema
 
 
 def _patches(definitions: Json) -> Iterator[Json]:
@@ -65,7 +64,7 @@ def _reference(nested: Nested, partial: bool) -> Json:
     return {"type": "object", "additionalProperties": {"anyOf": [one, {"type": "null"}]}} if nested.many else one
 
 
-def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[str]) -> Json:
+def _kind_schema(registry: Registry, kind: str, partial: bool) -> Generator[str, None, Json]:
     """Which names there are, and for each name its own parameters; never one choice among all."""
     names, cases = [], []
     for component in registry.all(kind):
@@ -74,7 +73,7 @@ def _kind_schema(registry: Registry, kind: str, partial: bool, problems: list[st
         try:
             case = _case(registry.load(kind, component.qualified_name), name, partial)
         except AblateError as error:
-            problems.append(str(error))
+            yield str(error)
             continue
         names.append(name)
         cases.append(case)

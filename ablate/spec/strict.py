@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ablate.contracts import Json
-from ablate.errors import MOST, Problem, SpecError
+from ablate.errors import MOST, Problem, SpecError, checked
 from ablate.plain import encodable
 
 from .mistakes import mended, place, problem_at
@@ -52,18 +52,18 @@ def parse(text: str, source: str) -> Json:
         return _Refused(digits) if value in (float("inf"), float("-inf")) else value
 
     def read(text: str) -> Json:
-        if too_deep := _too_deep(text):
-            raise SpecError(source, [too_deep])
+        if too_deep := list(_too_deep(text)):
+            raise SpecError(source, too_deep)
         return json.loads(text, object_pairs_hook=to_object, parse_int=to_int, parse_float=to_float, parse_constant=_Refused)
 
-    given, origin, found = text, None, []
+    given, origin, found = text, None, list[Problem]()
     try:
         document = read(text)
     except json.JSONDecodeError:
-        made = mended(text, read)
+        made, found = checked(mended(text, read))
         if not made.whole:
-            raise SpecError(source, made.mistakes) from None
-        text, origin, found, document = made.text, made.origin, made.mistakes, read(made.text)
+            raise SpecError(source, found) from None
+        text, origin, document = made.text, made.origin, read(made.text)
     wrong = list(_wrong(document, repeated))
     if wrong or found:
         raise SpecError(source, [*found, *_located(wrong, given, text, origin)])
@@ -137,7 +137,7 @@ def _places(text: str) -> Iterator[tuple[str, int, int]]:
                 stack.append([path, 0 if piece == "[" else None, at])
 
 
-def _too_deep(text: str) -> Problem | None:
+def _too_deep(text: str) -> Iterator[Problem]:
     """Where nesting is too deep; looked for before parsing, which recurs."""
     depth = 0
     for match in _BRACKETS.finditer(text):
@@ -146,8 +146,8 @@ def _too_deep(text: str) -> Problem | None:
         depth -= bracket in ("]", "}")
         if depth > DEEPEST:
             line, column = place(text, match.start())
-            return Problem("", f"line {line}, column {column}: nested more than {DEEPEST} levels deep, which no spec is")
-    return None
+            yield Problem("", f"line {line}, column {column}: nested more than {DEEPEST} levels deep, which no spec is")
+            return
 
 
 def _walk(value: Json, path: str) -> Iterator[tuple[str, Json]]:

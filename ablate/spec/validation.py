@@ -55,7 +55,7 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 )
 
 
-def problems(schema: Schema, document: Json, path: str = "", owner: str = "") -> list[Problem]:
+def problems(schema: Schema, document: Json, path: str = "", owner: str = "") -> Iterator[Problem]:
     """Everything in which a document differs from its schema, or the first `MOST` things.
 
     Args:
@@ -65,8 +65,8 @@ def problems(schema: Schema, document: Json, path: str = "", owner: str = "") ->
         owner: Who says so, for the messages; such as `ablate-core 0.1.0: optimizer 'sgd'`.
     """
     errors = sorted(islice(_Validator(schema).iter_errors(document), MOST), key=lambda error: [str(k) for k in error.path])
-    found = list(islice((problem for error in errors for problem in _problems(error, path)), MOST))
-    return [replace(problem, message=f"{problem.message} ({owner})") for problem in found] if owner else found
+    for problem in islice((problem for error in errors for problem in _problems(error, path)), MOST):
+        yield replace(problem, message=f"{problem.message} ({owner})") if owner else problem
 
 
 def _problems(error: ValidationError, path: str) -> Iterator[Problem]:

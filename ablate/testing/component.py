@@ -15,7 +15,7 @@ import torch
 from docstring_parser import parse
 
 from ablate.contracts import Environment
-from ablate.errors import AblateError, Problem, describe
+from ablate.errors import AblateError, Problem, checked, describe
 from ablate.registry import KINDS, BrokenComponent, Loaded, UnknownComponent, build, default
 from ablate.spec.recipe import resolve_component
 from ablate.spec.validation import expected
@@ -65,8 +65,7 @@ class ComponentContract:
     def resolve(self, **settings: Any) -> tuple[dict[str, Any], list[Problem]]:
         """The component with all of its parameters, and what is wrong with them."""
         self.loaded()
-        found: list[Problem] = []
-        return resolve_component(default(), self.kind, {**self.component, **settings}, "component", found), found
+        return checked(resolve_component(default(), self.kind, {**self.component, **settings}, "component"))
 
     def make(self, *engine_arguments: Any, **settings: Any) -> Any:
         """Builds the component, with other settings than those of `component` where they are given."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from ablate.contracts import EPOCH_NOTES, EPOCH_NUMBERS, Cell, Result
-from ablate.errors import Problem, describe
+from ablate.errors import Problem, checked, describe
 from ablate.plan.comparing import metric_problems
 from ablate.registry import default
 from ablate.spec.identity import canonical_recipe, make_cell, recipe_digest, recipe_identity
@@ -42,7 +42,7 @@ class TrainerContract(ReadingContract):
 
     def resolve(self, **settings: Any) -> tuple[dict[str, Any], list[Problem]]:
         self.loaded()
-        return resolve(default(), {**self.component, **settings}, "component", {})
+        return checked(resolve(default(), {**self.component, **settings}, "component", {}))
 
     def built(self, resolved: dict[str, Any], *engine_arguments: Any) -> Trainer:
         return trainer_of(default(), resolved)

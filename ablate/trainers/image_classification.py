@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from ablate.contracts import Cell, Data, Environment
 from ablate.devices import CPU, named, part
 from ablate.engine.sizes import size_notes
-from ablate.errors import AblateError, Problem, describe, did_you_mean
+from ablate.errors import AblateError, Problem, checked, describe, did_you_mean
 from ablate.plain import one_line
 from ablate.registry import Registry, build
 from ablate.registry.params import Absent, Bound, Nested, PositiveInt
@@ -115,7 +115,9 @@ def image_classification(
         from ablate.engine.preflight import preflight
 
         with only_deterministic(deterministic):
-            return preflight(registry, recipe, environment, torch.device(device), compare, notices)
+            said, found = checked(preflight(registry, recipe, environment, torch.device(device), compare))
+        notices.extend(said)
+        return found
 
     def not_told_at(epoch: int) -> str:
         if stops:
@@ -272,21 +274,25 @@ def _in_an_epoch(recipe: Recipe, facts: Facts) -> int | None:
 
 def _tunable(recipe: Recipe) -> Tunable:
     """Settings are chosen on images that neither train nor tell the result."""
-    problems = []
+    judged = {**recipe, "eval_split": "validation", "select": None}  # the last epoch's weights are not replaced
+    judges, lengths = ("dataset", "metrics", "eval_split", "split", "select"), ("epochs", "eval_every")
+    return Tunable(judged, judges, lengths, tuple(_tuning_problems(recipe)))
+
+
+def _tuning_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Why there are no such images."""
     if not recipe["dataset"].get("validation", True):
         message = "settings are tuned on validation images, and the dataset holds out none"
-        problems.append(Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.'))
+        yield Problem("base.dataset", message, 'Give the dataset a `validation` part, such as "validation": 0.1.')
     if recipe.get("split"):
         message = (
             "settings are tuned once for all seeds, on images that other seeds are told on where each has a split of its own"
         )
-        problems.append(Problem("base.split", message, "Remove it, or `tune`."))
+        yield Problem("base.split", message, "Remove it, or `tune`.")
     if recipe["eval_split"] == "validation" and recipe["select"] is None:
         message = "the results would be told on the images that chose the settings"
         hint = "Remove it, so that results are told on the test images, or add `select`."
-        problems.append(Problem("base.eval_split", message, hint))
-    judged = {**recipe, "eval_split": "validation", "select": None}  # the last epoch's weights are not replaced
-    return Tunable(judged, ("dataset", "metrics", "eval_split", "split", "select"), ("epochs", "eval_every"), problems)
+        yield Problem("base.eval_split", message, hint)
 
 
 def fetched(registry: Registry, dataset: Mapping[str, Any], environment: Environment) -> str:

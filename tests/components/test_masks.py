@@ -11,6 +11,7 @@ from ablate.engine.branches import try_transforms
 from ablate.engine.build import PartError
 from ablate.engine.masks import as_images, as_labels, together
 from ablate.engine.pipeline import Pipeline, TransformError
+from ablate.errors import checked
 from ablate.plugin import build, default, moves_masks, photometric
 from ablate.spec.recipe import resolve_component
 
@@ -218,7 +219,7 @@ def test_masks_that_are_none_are_refused_in_words(on_masks, says, pixels, masks)
 
 def test_what_is_refused_inside_of_another_one_is_named_by_its_place(pixels, masks):
     inside = {"turn": {"use": "random_rotation", "degrees": 9}, "mix": {"use": "augmix"}}
-    spec = resolve_component(default(), "transform", {"use": "random_apply", "transforms": inside}, "some", [])
+    spec = checked(resolve_component(default(), "transform", {"use": "random_apply", "transforms": inside}, "some"))[0]
     pipeline = Pipeline({"some": build(default(), "transform", spec)}, "train", 6, "mask")
     with pytest.raises(PartError, match="does not say how masks go along") as caught:
         try_transforms(default(), {"some": spec}, "train_transforms", pipeline, pixels, as_labels(masks))

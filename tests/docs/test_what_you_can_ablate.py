@@ -172,7 +172,7 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     metric = next(iter(base["metrics"]))
     document = {"name": name, "base": base, "variants": {"x": {"epochs": 1}}, "seeds": 1, "compare": {"metric": metric}}
     cell = make_cells(make_plan(load(document), registry.default()), registry.default(), environment, "cpu")[0].cell
-    assert not preflight(registry.default(), cell.recipe, environment, torch.device("cpu"))
+    assert not list(preflight(registry.default(), cell.recipe, environment, torch.device("cpu")))
     whole = train(registry.default(), cell, environment, torch.device("cpu"), Controls(ideas / "whole"))
     parts = stopped_often(cell, environment, ideas / "parts")
     assert parts.weights_sha256 == whole.weights_sha256
@@ -181,7 +181,7 @@ def test_other_targets_are_tried_and_go_on_bit_for_bit(ideas, environment, name)
     losses = [record["train_loss"] for record in whole.epochs]
     assert losses[-1] < losses[0]
     mixed = cell.recipe | {"train_transforms": {"mix": {"use": "mixup", "alpha": 0.2, "p": 0.5}} | base["train_transforms"]}
-    found = preflight(registry.default(), mixed, environment, torch.device("cpu"))
+    found = list(preflight(registry.default(), mixed, environment, torch.device("cpu")))
     assert [problem.path for problem in found] == (["train_transforms.mix"] if name == "strokes" else [])
     others = cell.recipe | {"loss": {"use": "mse"}, "metrics": {"a": {"use": "accuracy"}}, "split": "by_seed"}
     found = [problem.path for problem in preflight(registry.default(), others, environment, torch.device("cpu"))]
@@ -197,7 +197,7 @@ def test_torchvisions_networks_train_with_auxiliary_outputs_and_go_on_bit_for_bi
     document = {"name": name, "base": base, "variants": {"alone": {"loss": {"weight": 0}}}, "seeds": 1}
     plan = make_plan(load(document | {"compare": {"metric": "score"}}), registry.default())
     cells = [planned.cell for planned in make_cells(plan, registry.default(), environment, "cpu")]
-    assert not preflight(registry.default(), cells[0].recipe, environment, torch.device("cpu"))
+    assert not list(preflight(registry.default(), cells[0].recipe, environment, torch.device("cpu")))
     whole = train(registry.default(), cells[0], environment, torch.device("cpu"), Controls(ideas / "whole"))
     parts = stopped_often(cells[0], environment, ideas / "parts")
     assert parts.weights_sha256 == whole.weights_sha256

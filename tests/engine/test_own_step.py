@@ -85,7 +85,7 @@ def test_what_a_step_keeps_goes_on_bit_for_bit(spec, environment, tmp_path, ever
     """Weights of its own in the optimizer, a memory of every sample, gradients that wait, views, draws."""
     more = [override for override in AUGMENTED if "accumulate" not in override]
     cell = cell_of(spec, environment, *more, step("with_memory"), 'base.optimizer={"use": "adam", "lr": 0.01}')
-    assert preflight(default(), cell.recipe, environment, CPU) == []
+    assert list(preflight(default(), cell.recipe, environment, CPU)) == []
     whole = run(cell, environment, tmp_path / "whole")
     parts = interrupted(cell, environment, tmp_path / "parts", every)[0]
     assert parts.weights_sha256 == whole.weights_sha256
@@ -121,7 +121,7 @@ def test_the_test_images_decide_nothing_before_the_end(spec, environment, tmp_pa
     assert problem.path == "step"
     assert "asks for 'loss', and the metrics are of the test images" in problem.message
     by_loss = cell_of(spec, environment, step("until", metric="train_loss"), "base.epochs=4")
-    assert preflight(default(), by_loss.recipe, environment, CPU) == []
+    assert list(preflight(default(), by_loss.recipe, environment, CPU)) == []
     assert len(run(by_loss, environment, tmp_path).epochs) == 2
 
 
@@ -143,7 +143,7 @@ def test_what_cannot_work_is_known_before_anything_is_trained(spec, environment,
 
 def test_a_model_may_give_anything_to_a_step(spec, environment, tmp_path):
     cell = cell_of(spec, environment, step("of_a_pair"), 'base.model={"use": "pair"}')
-    assert preflight(default(), cell.recipe, environment, CPU) == []
+    assert list(preflight(default(), cell.recipe, environment, CPU)) == []
     assert run(cell, environment, tmp_path).metrics["accuracy"] is not None
 
 

@@ -242,7 +242,7 @@ def test_an_image_that_comes_again_in_an_epoch_has_other_draws(spec, environment
 def test_a_metric_gets_the_images_where_they_are_in_memory(spec, environment, tmp_path, own, monkeypatch):
     spec["base"]["metrics"] = {"accuracy": {"use": "accuracy"}, "sharpness": {"use": "sharpness"}}
     cell = cell_of(spec, environment)
-    assert preflight(default(), cell.recipe, environment, CPU) == []
+    assert list(preflight(default(), cell.recipe, environment, CPU)) == []
     assert trained(spec, environment, tmp_path / "kept").metrics["sharpness"] > 0
     monkeypatch.setattr(prepared, "ONCE", 0)
     (problem,) = preflight(default(), cell.recipe, environment, CPU)

@@ -7,6 +7,7 @@ import torch
 
 from ablate.engine import data, preflight_parts
 from ablate.engine.preflight import preflight
+from ablate.errors import checked
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
@@ -22,8 +23,8 @@ def recipe_of(spec, environment, *overrides):
     return make_cells(plan, default(), environment, "cpu")[-1].cell.recipe
 
 
-def tried(recipe, environment, notices=None):
-    return [(problem.path, problem.message) for problem in preflight(default(), recipe, environment, CPU, notices=notices)]
+def tried(recipe, environment):
+    return [(problem.path, problem.message) for problem in preflight(default(), recipe, environment, CPU)]
 
 
 def some(p=0.5, **transforms):
@@ -94,8 +95,9 @@ def test_good_recipes_with_draws_are_let_through_and_random_evaluation_is_said(s
     }
     spec["base"]["train_transforms"] = {**chain, "mix": {"use": "mixup"}, "n": NORMALIZE}
     spec["base"]["eval_transforms"] = {"flip": {"use": "random_horizontal_flip"}, "n": NORMALIZE}
-    notices = []
-    assert tried(recipe_of(spec, environment, "base.batch_size=200", "base.eval_every=3"), environment, notices) == []
+    recipe = recipe_of(spec, environment, "base.batch_size=200", "base.eval_every=3")
+    notices, found = checked(preflight(default(), recipe, environment, CPU))
+    assert found == []
     assert {notice.path: notice.message for notice in notices} == {
         "eval_transforms.flip": "draws at random, so that metrics depend on what it draws for each image",
         "batch_size": "200 is more than the 160 training images: an epoch is one batch of them all",

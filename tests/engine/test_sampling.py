@@ -7,6 +7,7 @@ import torch
 from test_train import AUGMENTED, CPU, cell_of, interrupted, run
 
 from ablate.engine.preflight import preflight
+from ablate.errors import checked
 from ablate.registry import default
 
 pytestmark = pytest.mark.usefixtures("own")
@@ -75,7 +76,7 @@ def test_what_cannot_be_trained_on_is_known_before(spec, environment, name, says
 
 
 def test_sizes_are_judged_by_what_an_epoch_has(spec, environment):
-    notices = []
     recipe = cell_of(spec, environment, sampler("every_other"), "base.batch_size=100").recipe
-    assert preflight(default(), recipe, environment, CPU, None, notices) == []
+    notices, found = checked(preflight(default(), recipe, environment, CPU))
+    assert found == []
     assert any("100 is more than the 80 training images" in notice.message for notice in notices)

@@ -12,7 +12,7 @@ from ablate.engine import data
 from ablate.engine.data import Part, shared_out
 from ablate.engine.preflight import preflight
 from ablate.engine.train import train
-from ablate.errors import EnvironmentProblem
+from ablate.errors import EnvironmentProblem, checked
 from ablate.plan import make_cells, make_plan
 from ablate.registry import default
 from ablate.spec import load
@@ -120,10 +120,10 @@ def test_copies_are_told_that_may_come_to_stand_on_both_sides(spec, environment,
     spec["base"]["dataset"] = {"use": "image_folder", "path": str(tmp_path), "channels": 1}
 
     def told(*overrides):
-        found = []
         recipe = cells(spec, environment, "base.batch_size=4", *overrides)[0].recipe
-        assert preflight(default(), recipe, environment, CPU, notices=found) == []
-        return [(notice.path, notice.message) for notice in found]
+        notices, found = checked(preflight(default(), recipe, environment, CPU))
+        assert found == []
+        return [(notice.path, notice.message) for notice in notices]
 
     message = "5 images are there more than once, and every seed may train on one copy and test another"
     assert told('base.split="by_seed"') == [("split", message)]
@@ -177,9 +177,9 @@ def test_photographs_are_shared_out_too(photographs, environment, tmp_path):
 
 
 def test_copies_of_photographs_are_told(photographs, environment):
-    found = []
     recipe = cells(photographs, environment, BY_SEED[0])[0].recipe
-    assert preflight(default(), recipe, environment, CPU, notices=found) == []
+    notices, found = checked(preflight(default(), recipe, environment, CPU))
+    assert found == []
     assert ("split", "2 images are there more than once, and every seed may train on one copy and test another") in [
-        (notice.path, notice.message) for notice in found
+        (notice.path, notice.message) for notice in notices
     ]

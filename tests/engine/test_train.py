@@ -283,7 +283,7 @@ def test_the_digest_sees_one_bit():
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_known_before_the_training(spec, environment, overrides, path, message):
-    found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
+    found = list(preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU))
     assert [problem.path for problem in found] == [path]
     assert message in found[0].message
     assert ("an image goes through the model alone" in found[0].hint) is (path == "batch_size")
@@ -309,7 +309,7 @@ RGB = 'base.train_transforms.normalize={"use": "normalize", "mean": [0.5, 0.5, 0
     ],
 )
 def test_the_other_number_of_channels_is_offered_where_it_helps(spec, environment, overrides, path, hint):
-    found = preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU)
+    found = list(preflight(default(), cell_of(spec, environment, *overrides).recipe, environment, CPU))
     assert [problem.path for problem in found] == [path]
     assert hint in found[0].hint
     assert bool(hint) == bool(found[0].hint)
@@ -326,7 +326,7 @@ def test_where_the_dataset_has_no_channels_a_transform_is_offered(spec, environm
     assert 'Put {"use": "grayscale", "channels": 3} first into the transforms' in problem.hint
     grey = {"grey": {"use": "ablate-core:grayscale", "channels": 3}}
     remedied = recipe | {field: grey | recipe[field] for field in ("train_transforms", "eval_transforms")}
-    assert preflight(registry, remedied, environment, CPU) == []
+    assert list(preflight(registry, remedied, environment, CPU)) == []
 
 
 def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypatch):
@@ -335,5 +335,5 @@ def test_a_model_whose_output_does_not_fit_is_found(spec, environment, monkeypat
     loaded = registry.load("model", "net")
     broken = replace(loaded, imported=lambda info, /, **_: nn.Sequential(nn.Flatten(), nn.Linear(256, 3)))
     monkeypatch.setitem(registry.loaded, ("model", "ablate-core:net"), broken)
-    found = preflight(registry, recipe, environment, CPU)
+    found = list(preflight(registry, recipe, environment, CPU))
     assert "[2, 3] for 2 images of 10 classes; expected [2, 10]" in found[0].message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.errors import EnvironmentProblem
+from ablate.errors import EnvironmentProblem, checked
 from ablate.executors import training
 from ablate.registry import BrokenComponent, default, sources
 from ablate.spec import identity
@@ -32,7 +32,7 @@ def identity_of(registry, recipe, device="cpu"):
 def recipe(spec):
     transforms = {"some": {"use": "random_apply", "transforms": {"flip": {"use": "random_horizontal_flip"}}}}
     spec["base"]["train_transforms"] = transforms | spec["base"]["train_transforms"]
-    resolved, found = resolve(default(), spec["base"], "base", {})
+    resolved, found = checked(resolve(default(), spec["base"], "base", {}))
     assert not found
     return resolved
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ablate.errors import SpecError, UsageError
+from ablate.errors import SpecError, UsageError, checked
 from ablate.spec import load
 from ablate.spec.mistakes import mended
 from ablate.spec.strict import parse
@@ -107,7 +107,7 @@ def test_a_bracket_that_was_forgotten_is_found_by_the_indentation():
 
 def test_what_is_mended_is_what_was_meant():
     text = "{'a': True, b: (1, 0x10), // c\n \"c\" = .5, 'd': `it's \"so\"`,}"
-    made = mended(text, json.loads)
+    made, _ = checked(mended(text, json.loads))
     assert made.whole
     assert json.loads(made.text) == {"a": True, "b": [1, 16], "c": 0.5, "d": 'it\'s "so"'}
 

@@ -27,14 +27,14 @@ def cell_of(how, environment):
 
 def test_what_raises_does_so_in_training_alone(pids, environment, tmp_path):
     cell = cell_of("raise", environment)
-    assert preflight(default(), cell.recipe, environment, CPU) == []
+    assert list(preflight(default(), cell.recipe, environment, CPU)) == []
     with pytest.raises(RuntimeError, match="no luck today"):
         train(default(), cell, environment, CPU, Controls(tmp_path / "state"))
 
 
 def test_what_is_slow_names_its_process_at_every_step_of_the_training(pids, environment, tmp_path):
     cell = cell_of("slow", environment)
-    assert preflight(default(), cell.recipe, environment, CPU) == []
+    assert list(preflight(default(), cell.recipe, environment, CPU)) == []
     assert not pids.exists()
     train(default(), cell, environment, CPU, Controls(tmp_path / "state"))
     assert len(pids.read_text().splitlines()) == 2 * 5, "two epochs of five batches"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ablate import errors
 from ablate.contracts import Cell, Environment, Result
 from ablate.errors import AblateError
 from ablate.registry import default
@@ -14,7 +15,7 @@ from ablate.spec.trainer import Controls, Trainer, trainer_of
 
 
 def checked(recipe: dict[str, Any]) -> tuple[dict[str, Any], Trainer]:
-    resolved, found = resolve(default(), recipe, "base", {})
+    resolved, found = errors.checked(resolve(default(), recipe, "base", {}))
     assert not found, found
     return resolved, trainer_of(default(), resolved)
 
