@@ -61,6 +61,8 @@ class Tab:
         return json.loads(message)
 
     def _hear(self, event: Any) -> None:
+        if event.get("sessionId") != self._session.get("sessionId"):
+            return  # of another tab, whose server may have ended
         if event.get("method") == "Network.requestWillBeSent":
             address = event["params"]["request"]["url"]
             self.asked += [address] if not address.startswith("data:") else []  # which has its picture in itself

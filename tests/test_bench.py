@@ -69,7 +69,7 @@ def test_photographs_that_were_begun_ahead_of_what_is_measured_are_not_counted(t
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(part, marks=pytest.mark.slow if part in ("study", "photographs") else ())
+        pytest.param(part, marks=() if part in ("honest", "augmentation") else pytest.mark.slow)
         for part in PARTS
         if part != "gpu"  # which `tests/pretended` has
     ],

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from ablate.errors import EnvironmentProblem
 
 TAIL = 2000  # characters of what a program printed that an error quotes
+SEARCHED = 1_000_000  # bytes at the end in which the first error is looked for
+ERROR = re.compile(r"^.*\b\w*(?:Error|Exception): .*$", re.MULTILINE)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LINE = 1_000_000  # bytes of a record
 Found = tuple[Any, str]  # what a record says, and where it stands
@@ -39,11 +41,15 @@ class Output:
     path: Path
 
     def tail(self) -> str:
-        """The end of it, for a message."""
+        """The end of it, for a message, with the first error before it: launchers print pages of their own after that."""
         with self.path.open("rb") as file:
-            file.seek(max(0, self.path.stat().st_size - 4 * TAIL))
-            text = COLOUR.sub("", file.read().decode(errors="replace")).strip()[-TAIL:]
-        return f"The end of what it printed:\n{text}" if text else "It printed nothing."
+            file.seek(max(0, self.path.stat().st_size - SEARCHED))
+            text = COLOUR.sub("", file.read().decode(errors="replace")).strip()
+        if not text:
+            return "It printed nothing."
+        before = ERROR.search(text[:-TAIL])
+        first = f"The first error that it printed: {before[0].strip()[:300]}\n" if before else ""
+        return f"{first}The end of what it printed:\n{text[-TAIL:]}"
 
 
 def reader_of(path: Path, pattern: str | None, output: Output) -> Reader:

@@ -182,7 +182,7 @@ def test_operations_and_magnitudes_are_torchvisions(theirs, name, ours, bins, im
             assert torch.equal(policies.operated(images, op.name, own, "nearest"), torch.stack(reference)), op.name
 
 
-@pytest.mark.slower
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "theirs"), [("cifar10", v2.AutoAugmentPolicy.CIFAR10), ("imagenet", v2.AutoAugmentPolicy.IMAGENET)]
 )
@@ -200,7 +200,7 @@ def test_auto_augment_is_distributed_like_torchvisions(policy, theirs, images):
     assert abs(unchanged[0] - unchanged[1]) < 0.03
 
 
-@pytest.mark.slower
+@pytest.mark.slow
 def test_augmix_is_distributed_like_torchvisions(images):
     many = images[:1].expand(1500, -1, -1, -1)
     ours = policies.augmix()(many, torch.Generator().manual_seed(0)).float()

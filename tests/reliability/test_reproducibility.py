@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.soak import reproducibility
 
 
+@pytest.mark.slow
 def test_promises_about_reproducibility():
     command = [sys.executable, "-m", "tests.soak", "reproducibility", "--quick"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)

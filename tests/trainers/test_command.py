@@ -143,6 +143,16 @@ def test_what_is_said_of_one_epoch_is_one_record(here, tmp_path):
     assert result.metrics == {"accuracy": 0.5}
 
 
+def test_the_first_error_is_told_where_a_launcher_prints_pages_after_it(here, tmp_path):
+    text = (
+        "print('[rank1]:   File x\\n[rank1]: ValueError: no such optimizer\\n' + 'Error: of all\\n' * 500); raise SystemExit(1)"
+    )
+    error = Sitting(recipe(script(here, text), "{seed}"), tmp_path).error()
+    said = "the program ended with exit code 1. The first error that it printed: [rank1]: ValueError: no such optimizer\n"
+    assert error.startswith(f"{said}The end of what it printed:\n")
+    assert error.endswith("Error: of all")
+
+
 @pytest.mark.parametrize(
     ("records", "fields", "message"),
     [
