@@ -46,16 +46,15 @@ def main() -> None:
     threading.Thread(target=_listen, args=(source, inbox, stop), daemon=True).start()
     sources.remember(default().distributions)
     # It takes seconds, which a worker that waits for its first cell has. Code of components has to be looked at before.
-    waiting = list(_news(inbox, wait=False))
-    for name in waiting[0]["imports"] if waiting else IMPORTS:  # nobody knows yet what for, and most cells are of images
+    first = inbox.queue[0] if inbox.queue else {"imports": IMPORTS}  # nobody knows yet what for, and most cells are of images
+    for name in first["imports"]:
         import_module(name)
     _send(out, event="ready")
     cells: dict[str, Iterator[None]] = {}
     while True:
-        for message in [*waiting, *_news(inbox, wait=not cells and not waiting)]:
+        for message in _news(inbox, wait=not cells):
             _send(out, key=message["cell"]["key"], event="started")
             cells[message["cell"]["key"]] = turns_of(message, stop, out, cells.__len__)
-        waiting = []
         take_turns(cells)
 
 
